@@ -1,0 +1,109 @@
+"""What the speed benchmark trains on: bundled texts, and encoders of the sizes that the issue is about."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers.utils import logging
+
+from paper_repro import encoders
+from paper_repro.encoding import Encoded, encode, kept_tokens
+from paper_repro.errors import UserError
+from paper_repro.generation import bundled
+from paper_repro.pools import Pool
+
+BATCH = 32
+CLASSES = 3
+MAX_LENGTH = 128
+VOCABULARY = 30522  # both sides pay for the embedding's size: it stays that of BERT
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Tokenised texts of a D_Q and what trains on them; ``vocabulary`` carries the tokens of the whole D_Q."""
+
+    name: str
+    encoder_dir: Path
+    encoded: Encoded
+    labels: NDArray[np.int64]
+    vocabulary: Encoded
+
+    def first(self, n: int) -> Workload:
+        return replace(self, encoded=self.encoded.subset(np.arange(min(n, len(self.labels)))), labels=self.labels[:n])
+
+    @property
+    def steps(self) -> int:
+        return -(-len(self.labels) // BATCH)
+
+    @property
+    def title(self) -> str:
+        lengths = self.encoded.lengths
+        return f"{self.name}: {len(lengths)} texts of {lengths.mean():.1f} tokens (longest {lengths.max()})"
+
+
+def make(name: str, encoder_dir: Path, texts: int) -> Workload:
+    """``texts`` examples drawn from a bundled D_Q; "short" mixes tweets and financial news three to one."""
+    pool = _short() if name == "short" else bundled(name)
+    whole = encode(pool, encoder_dir, MAX_LENGTH)
+    rows = np.random.default_rng(0).permutation(len(pool))[:texts]
+    return Workload(name, encoder_dir, whole.subset(rows), pool.labels[rows], _carrier(whole))
+
+
+def _short() -> Pool:
+    tweets, news = bundled("tweet_irony"), bundled("financial")
+    third = len(tweets) // 3
+    return Pool("short", tweets.texts + news.texts[:third], np.concatenate([tweets.labels, news.labels[:third]]))
+
+
+def _carrier(whole: Encoded) -> Encoded:
+    """A few rows that hold every token of ``whole``: as test set they give the trimmed embedding its real size."""
+    tokens = kept_tokens(whole)
+    width = min(64, len(tokens))
+    ids = np.resize(tokens, (-(-len(tokens) // width), width))
+    lengths = np.full(len(ids), width)
+    return Encoded(ids, lengths, lengths)
+
+
+def find_encoder(given: str, scratch: Path, *, random: bool) -> tuple[Path, str]:
+    """The folder of the 6-layer encoder, and in words what it is."""
+    if given:
+        return encoders.from_directory("minilm-l6", Path(given)).directory, f"weights in {Path(given).name}"
+    if not random:
+        try:
+            return encoders.resolve("minilm-l6", cache=scratch, offline=True).directory, "MiniLM-L6"
+        except UserError as error:
+            print(f"{error}\nGoing on with random weights of the same size.", file=sys.stderr)
+    return random_encoder(scratch / "l6", 6, 384), "random weights, 6 layers of 384"
+
+
+def random_encoder(folder: Path, layers: int, width: int, tokenizer_file: Path | None = None) -> Path:
+    """A BERT of that size with random weights; without a tokenizer one is fitted to the texts."""
+    from transformers import BertConfig, BertModel
+
+    logging.disable_progress_bar()
+    torch.manual_seed(0)
+    size: dict[str, Any] = {"hidden_size": width, "intermediate_size": 4 * width, "num_attention_heads": width // 32}
+    BertModel(BertConfig(vocab_size=VOCABULARY, num_hidden_layers=layers, **size)).save_pretrained(folder)
+    if tokenizer_file is None:
+        _fit_tokenizer(folder / "tokenizer.json")
+    else:
+        (folder / "tokenizer.json").write_bytes(tokenizer_file.read_bytes())
+    return folder
+
+
+def _fit_tokenizer(file: Path) -> None:
+    from tokenizers import BertWordPieceTokenizer
+    from tokenizers.processors import BertProcessing
+
+    tokenizer = BertWordPieceTokenizer()
+    texts = [text for name in ("financial", "tweet_irony", "mrpc") for text in bundled(name).texts]
+    tokenizer.train_from_iterator(texts, vocab_size=VOCABULARY, show_progress=False)
+    separator, start = ((mark, tokenizer.token_to_id(mark)) for mark in ("[SEP]", "[CLS]"))
+    tokenizer._tokenizer.post_processor = BertProcessing(separator, start)
+    tokenizer.save(str(file))

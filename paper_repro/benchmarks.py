@@ -1,0 +1,146 @@
+"""The three classification tasks with all their pools: the paper's D_P (train), D_P' (dev), test set and D_Q.
+
+Real data come from a data directory (original public files), else the Hugging Face cache, else the hub; the
+miniature world makes its own. D_Q of the real benchmarks is the one that this package ships.
+
+A data directory is laid out as :mod:`paper_repro.real_data` tells. To run the paper's methods on data of your
+own, put JSON lines in place of a benchmark's files; the name of the folder stays, its content is yours::
+
+    financial/train.jsonl       D_P    {"text": "...", "label": "positive"}
+    financial/dev.jsonl         D_P'   (for mrpc {"sentence1": "...", "sentence2": "...", "label": "1"})
+    financial/test.jsonl
+    financial/generated.jsonl   D_Q
+
+All four are UTF-8, one object a line, further keys are ignored. Labels are the benchmark's label names, or
+those of a file ``labels.json`` beside them: a list of names whose order is the class index. Your pools are
+checked for form, not against the published hashes, and the benchmark's title says that they are yours.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from paper_repro import hub, real_data
+from paper_repro.errors import UserError
+from paper_repro.pools import POOL_NAMES, Benchmark, Pool
+from paper_repro.real_data import LABEL_NAMES, Row
+
+NAMES = real_data.NAMES
+
+TITLES: Mapping[str, str] = {
+    "financial": "Financial PhraseBank",
+    "tweet_irony": "Tweet Irony",
+    "mrpc": "MRPC",
+}
+
+OWN_LAYOUT = "one JSON object a line (see the docstring of paper_repro.benchmarks)"
+
+
+def load(
+    name: str,
+    *,
+    kind: Literal["real", "miniature"],
+    data_dir: Path | None = None,
+    offline: bool = False,
+) -> Benchmark:
+    """One benchmark with the pools "train", "dev", "test" and "generated" (Table 5).
+
+    Real data are looked for in ``data_dir`` (or ``PAPER_REPRO_DATA``), and only there when it is given;
+    else in the Hugging Face cache; else, unless ``offline``, on the hub. Of the miniature world the truth
+    is known for each pool. Raises UserError for an unknown name or kind and for data that are missing,
+    broken or altered.
+    """
+    return load_with_origin(name, kind=kind, data_dir=data_dir, offline=offline)[0]
+
+
+def load_with_origin(
+    name: str, *, kind: str, data_dir: Path | None = None, offline: bool = False
+) -> tuple[Benchmark, str]:
+    """As :func:`load`, with the place that the data came from, in words."""
+    if name not in NAMES:
+        raise UserError(f"Unknown benchmark {name!r}, expected one of {', '.join(NAMES)}.")
+    if kind == "miniature":
+        from paper_repro import world
+
+        return world.make(world.WorldConfig())[name], "made by this package"
+    if kind != "real":
+        raise UserError(f"Unknown kind of benchmark {kind!r}, expected 'real' or 'miniature'.")
+    folder = data_directory(data_dir)
+    if folder is not None and (folder / name / "train.jsonl").exists():
+        return _own(name, folder / name), f"your own data in {folder / name}"
+    if folder is not None:
+        pools, origin = real_data.load(name, folder), f"directory {folder}"
+    else:
+        pools, where = hub.load(name, offline=offline)
+        origin = f"Hugging Face {where} ({hub.REPOSITORIES[name]})"
+    return Benchmark(name, TITLES[name], LABEL_NAMES[name], {**pools, "generated": _bundled(name)}), origin
+
+
+def data_directory(data_dir: Path | None) -> Path | None:
+    """``data_dir`` if given, else ``PAPER_REPRO_DATA``, else None (the hub's cache and the hub)."""
+    if data_dir is not None:
+        return data_dir.expanduser()
+    from_environment = os.environ.get("PAPER_REPRO_DATA", "")
+    return Path(from_environment).expanduser() if from_environment else None
+
+
+def _bundled(name: str) -> Pool:
+    from paper_repro import generation
+
+    bundled: Callable[[str], Pool] = generation.bundled
+    return bundled(name)
+
+
+def _own(name: str, folder: Path) -> Benchmark:
+    labels = _own_labels(name, folder / "labels.json")
+    pools = {pool: _own_pool(pool, folder / f"{pool}.jsonl", labels, pairs=name == "mrpc") for pool in POOL_NAMES}
+    return Benchmark(name, f"{TITLES[name]} (your own data)", labels, pools)
+
+
+def _own_labels(name: str, path: Path) -> tuple[str, ...]:
+    if not path.exists():
+        return LABEL_NAMES[name]
+    try:
+        labels = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # not UTF-8 or not JSON
+        raise UserError(f"{path}: not JSON ({error}), expected a list of label names.") from error
+    if not (isinstance(labels, list) and len(set(map(str, labels))) == len(labels) >= 2):
+        raise UserError(f"{path}: expected a JSON list of two or more different label names.")
+    return tuple(str(label) for label in labels)
+
+
+def _own_pool(name: str, path: Path, labels: tuple[str, ...], *, pairs: bool) -> Pool:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except FileNotFoundError:
+        raise UserError(f"Missing file {path}: expected {OWN_LAYOUT}.") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: byte {error.start} is not UTF-8, expected UTF-8: save the file as UTF-8.") from error
+    rows = [
+        _own_row(line, f"{path}, line {number}", labels, pairs=pairs)
+        for number, line in enumerate(lines, start=1)
+        if line.strip()
+    ]
+    if not rows:
+        raise UserError(f"{path}: no examples, expected {OWN_LAYOUT}.")
+    return real_data.make_pool(name, rows)
+
+
+def _own_row(line: str, place: str, labels: tuple[str, ...], *, pairs: bool) -> Row:
+    try:
+        entry: Any = json.loads(line)
+    except ValueError as error:
+        raise UserError(f"{place}: not JSON ({error}), expected {OWN_LAYOUT}.") from error
+    keys = ("sentence1", "sentence2") if pairs else ("text",)
+    texts = [entry.get(key) if isinstance(entry, dict) else None for key in keys]
+    for key, text in zip(keys, texts, strict=True):
+        if not isinstance(text, str) or not text.strip():
+            raise UserError(f"{place}: {key!r} is missing, empty or not a text, expected {OWN_LAYOUT}.")
+    label = str(entry.get("label"))
+    if label not in labels:
+        raise UserError(f"{place}: label {label!r}, expected one of {', '.join(labels)}.")
+    return Row(str(texts[0]), labels.index(label), str(texts[1]) if pairs else None)

@@ -1,0 +1,266 @@
+"""The command line: ``paper-repro run | status | report | fetch``. Heavy modules are imported when needed."""
+
+from __future__ import annotations
+
+import errno
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from paper_repro import __version__
+from paper_repro.errors import UserError
+
+if TYPE_CHECKING:
+    from paper_repro.outcomes import Outcome
+    from paper_repro.paths import Paths
+
+PROGRAM = "paper-repro"
+INCOMPLETE, BAD_INPUT, INTERRUPTED = 1, 2, 130
+# What every notebook may have in its parameters cell; the options of `run` set them.
+COMMON = ("profile", "data_dir", "encoder_dir", "device", "workers", "results_dir", "figures_dir")
+
+
+class _Group(click.Group):
+    """Turns what goes wrong into one or two lines and an exit code; ``--debug`` lets the traceback through."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            with _termination_as_interrupt():
+                return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _leave(ctx, "stopped; what was finished is kept: the same command goes on from there", INTERRUPTED)
+        except UserError as error:
+            _leave(ctx, str(error), BAD_INPUT)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # the reader (head, less) has gone: no failure
+                raise
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            hint = "; make room or choose another --results-dir" if full else ""
+            _leave(ctx, f"{error.strerror or error}: {error.filename or 'a file'}{hint}", INCOMPLETE)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            _leave(ctx, f"unexpected failure, {reason} (--debug shows where)", INCOMPLETE)
+
+
+def _leave(ctx: click.Context, message: str, code: int) -> None:
+    """To be called while an exception is handled."""
+    click.echo(f"{PROGRAM}: {message}", err=True)
+    if ctx.meta.get("debug"):
+        raise
+    ctx.exit(code)
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """A polite kill (a job scheduler's) must stop the kernels as Ctrl-C does."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not in the main thread, where signals cannot be caught
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _remember_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.meta["debug"] = True
+
+
+_debug = click.option("--debug", is_flag=True, expose_value=False, callback=_remember_debug, help="Show tracebacks.")
+
+
+def _where(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say which profile's results are meant."""
+    options = [
+        click.option("--profile", default="demo", show_default=True, help="demo, mini or paper."),
+        click.option("--results-dir", default="", metavar="DIR", help="Runs and executed notebooks go here."),
+        click.option("--figures-dir", default="", metavar="DIR", help="Tables and figures go here."),
+        _debug,
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _inputs(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say where data and weights lie."""
+    options = [
+        click.option(
+            "--data-dir",
+            default="",
+            envvar="PAPER_REPRO_DATA",
+            metavar="DIR",
+            help="The benchmarks' original files; else the cache, else the hub.  [env: PAPER_REPRO_DATA]",
+        ),
+        click.option("--encoder-dir", default="", metavar="DIR", help="A BERT in Hugging Face layout."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name=PROGRAM)
+@_debug
+def cli() -> None:
+    """Re-run, audit and learn from "Not All LLM-Generated Data Are Equal" (ICLR 2025)."""
+
+
+@cli.command()
+@click.argument("notebooks", nargs=-1)
+@_where
+@_inputs
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--workers", type=click.IntRange(min=0), default=0, help="Training processes; 0: as many as fit.")
+@click.option(
+    "-p", "extra", type=(str, str), multiple=True, metavar="NAME VALUE", help="Any other parameter of a notebook."
+)
+def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], **common: Any) -> None:
+    """Execute NOTEBOOKS ("04", "04_train_losses"; all by default), then build the report.
+
+    Exit code 0 means that every notebook ran to its end and every table is complete.
+    """
+    from paper_repro import notebooks as driver
+
+    paths = _paths(common)
+    common |= _checked(common)
+    chosen = [driver.find(name) for name in dict.fromkeys(notebooks)] or driver.available()
+    if not chosen:
+        raise UserError(f"there are no notebooks in {_notebook_folder()}; run this in a checkout of the project")
+    parameters = distribute(chosen, common, extra)
+    click.echo(f"Profile {paths.profile}: {len(parameters)} notebooks; tables and figures go to {paths.figures}")
+    ended = driver.run_all(parameters, paths=paths, echo=click.echo)
+    problems = [outcome.error.splitlines()[0] for outcome in ended.values() if outcome.error]
+    page = ""
+    if (paths.figures / "manifest.json").exists() or any(map(driver.products_of, chosen)):
+        page, gaps = _report(paths, {path.stem: path for path in chosen}, ended)
+        problems += gaps
+    if problems:
+        lines = "".join(f"\n- {problem}" for problem in problems)
+        click.echo(f"{PROGRAM}: not complete:{lines}", err=True)
+    click.echo(f"Report: {page or 'none yet, no table or figure has been made'}")
+    if problems:
+        sys.exit(INCOMPLETE)
+
+
+def _report(paths: Paths, chosen: Mapping[str, Path], ended: Mapping[str, Outcome]) -> tuple[str, list[str]]:
+    """Build the report; its path (empty where there is nothing to report) and what the manifest lacks."""
+    from paper_repro import notebooks as driver
+    from paper_repro import outcomes, report
+
+    finished = {name: outcome for name, outcome in ended.items() if outcome.status == "done"}
+    declared = {name: driver.products_of(chosen[name]) for name in finished}
+    try:
+        lacking = outcomes.gaps(paths.figures, report.read_manifest(paths.figures), finished, declared)
+        return str(report.build(paths)), lacking
+    except UserError as error:
+        return "", [str(error)]
+
+
+def distribute(
+    chosen: Sequence[Path], common: Mapping[str, object], extra: Sequence[tuple[str, str]]
+) -> dict[str, dict[str, object]]:
+    """The parameters of each chosen notebook: the common ones and the extra ones that it has, checked.
+
+    Raises UserError for an extra parameter that none of them has, or that an option sets.
+    """
+    from paper_repro import notebooks as driver
+
+    has = {path: driver.parameters_of(path) for path in chosen}
+    for name, _ in extra:
+        if name in COMMON:
+            raise UserError(f"-p {name}: use --{name.replace('_', '-')} instead, it is the same for all notebooks")
+        if not any(name in names for names in has.values()):
+            listing = "; ".join(
+                f"{path.stem}: {', '.join(sorted(set(names) - set(COMMON)))}" for path, names in has.items()
+            )
+            raise UserError(f"-p {name}: no chosen notebook has this parameter\nThey have: {listing}")
+    # A setting that was not given is left to the notebook's own default.
+    given = {name: value for name, value in common.items() if value not in ("", 0, "auto")} | dict(extra)
+    return {
+        path.stem: driver.validate(path, {name: value for name, value in given.items() if name in names})
+        for path, names in has.items()
+    }
+
+
+def _checked(common: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that can be judged without loading anything. Kernels run elsewhere, so folders become absolute."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", common["device"]):
+        raise UserError(f"--device {common['device']!r} is not known; expected auto, cpu, cuda or cuda:0, cuda:1, ...")
+    folders = {name: common[name] for name in COMMON if name.endswith("_dir")}
+    for name in ("data_dir", "encoder_dir"):
+        if folders[name] and not Path(folders[name]).is_dir():
+            raise UserError(f"--{name.replace('_', '-')}: {folders[name]} is not a folder")
+    return {name: str(Path(folder).resolve()) if folder else "" for name, folder in folders.items()}
+
+
+def _paths(common: Mapping[str, Any]) -> Paths:
+    from paper_repro import profiles
+    from paper_repro.paths import Paths
+
+    profile = profiles.check_name(common["profile"])
+    return Paths.of(profile, common["results_dir"], common["figures_dir"])
+
+
+def _notebook_folder() -> Path:
+    from paper_repro import paths
+
+    return paths.NOTEBOOKS
+
+
+@cli.command()
+@_where
+@_inputs
+def status(**common: Any) -> None:
+    """Tell what is done, running, failed or missing, for each notebook and each table."""
+    from paper_repro import outcomes
+
+    paths = _paths(common)
+    for name, outcome in outcomes.read(paths).items():
+        click.echo(f"{name}: {outcome.status}" + (f" ({outcome.error.splitlines()[0]})" if outcome.error else ""))
+    from paper_repro.workspace import open_workspace
+
+    found = open_workspace(**common).status()
+    click.echo(found.to_string(index=False) if hasattr(found, "to_string") else found)
+
+
+@cli.command()
+@_where
+def report(**common: Any) -> None:
+    """Build the one-page report from what is there, and print its path."""
+    paths = _paths(common)
+    from paper_repro.report import build
+
+    click.echo(f"Report: {build(paths)}")
+
+
+@cli.command()
+@_where
+@_inputs
+def fetch(**common: Any) -> None:
+    """Get and verify the data and weights of a profile, so that it runs without a network afterwards."""
+    paths = _paths(common)
+    from paper_repro.fetch import fetch as get
+
+    folders = {name: Path(common[name]) if common[name] else None for name in ("data_dir", "encoder_dir")}
+    get(paths.profile, **folders, cache=paths.cache, echo=click.echo)
+
+
+def main() -> None:
+    """The console script."""
+    cli(prog_name=PROGRAM)

@@ -1,0 +1,14 @@
+"""Failures that a person can act on."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """A failure whose message alone says what was found, what was expected and the way out.
+
+    The command line prints the message without a traceback (``--debug`` shows it).
+    """
+
+
+class TrainingError(UserError):
+    """A training run that cannot go on (a non-finite loss, say). It is recorded as a failed run."""

@@ -1,0 +1,67 @@
+"""Get and verify the data and weights of a profile once; afterwards ``HF_HUB_OFFLINE=1`` will do."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from paper_repro import benchmarks, encoders, profiles, real_data
+from paper_repro.pools import Benchmark
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """One thing that a profile needs: where it came from, and the hash of what is there."""
+
+    name: str
+    origin: str
+    detail: str
+    fingerprint: str
+
+
+def fetch(
+    profile_name: str,
+    *,
+    data_dir: Path | None,
+    encoder_dir: Path | None,
+    cache: Path,
+    echo: Callable[[str], None],
+) -> list[Fetched]:
+    """Get every benchmark and the encoder of a profile, check them, and say by ``echo`` what came from where.
+
+    Each item is downloaded at most once: what is in the cache is checked and kept. Raises UserError at the
+    first item that cannot be had or is not what was published; what was complete by then stays.
+    """
+    profile = profiles.load(profile_name)
+    items = []
+    for name in profile.benchmarks:
+        benchmark, origin = benchmarks.load_with_origin(name, kind=profile.kind, data_dir=data_dir)
+        items.append(_tell(Fetched(name, origin, _sizes(benchmark), _content(benchmark)), echo))
+    encoder, origin = encoders.resolve_with_origin(profile.encoder, directory=encoder_dir, cache=cache)
+    items.append(_tell(Fetched(encoder.name, origin, str(encoder.directory), encoder.fingerprint), echo))
+    echo(f"Profile {profile.name}: all {len(items)} items verified. {_offline_note(items)}")
+    return items
+
+
+def _tell(item: Fetched, echo: Callable[[str], None]) -> Fetched:
+    echo(f"{item.name}: {item.origin}; {item.detail}; SHA-256 {item.fingerprint[:12]}")
+    return item
+
+
+def _sizes(benchmark: Benchmark) -> str:
+    repeated = sum(real_data.duplicates(pool) for name, pool in benchmark.pools.items() if name != "generated")
+    sizes = ", ".join(f"{name} {len(pool)}" for name, pool in benchmark.pools.items())
+    return f"{sizes}; {repeated} repeated texts kept" if repeated else sizes
+
+
+def _content(benchmark: Benchmark) -> str:
+    parts = "".join(f"{name} {pool.fingerprint}\n" for name, pool in sorted(benchmark.pools.items()))
+    return hashlib.sha256(parts.encode()).hexdigest()
+
+
+def _offline_note(items: list[Fetched]) -> str:
+    if any(item.origin.startswith(("directory", "your own")) for item in items):
+        return "No network is needed as long as the same directories are given again."
+    return "No network is needed from here on (HF_HUB_OFFLINE=1 works)."

@@ -1,0 +1,172 @@
+"""The losses of the paper as one idea: ``mean(weight * -log p(y|x))``; the methods differ in the weight alone.
+
+=================  ==============================  =======================================================
+method             weight                          source
+=================  ==============================  =======================================================
+``ce``             1                               Eq. 1
+``focal``          (1 - p)^gamma                   Sec. 2.2; gamma = 1 and p detached in the authors' code
+``imp``            (P' / Q)^gamma                  Eq. 6, gamma = 1
+``dimp``           (P' / p)^gamma                  Eq. 9, gamma = 1
+``quality_only``   P'^gamma                        Table 1, "- w/o diversity checker"
+=================  ==============================  =======================================================
+
+P' is the quality checker's probability of the observed label, Q the diversity checker's, p the model's own.
+Everything is computed from log-probabilities, so that scores of 1e-30 and bf16 logits do no harm, and
+no gradient flows through a weight unless ``detach=False`` asks for it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+METHODS = ("ce", "focal", "imp", "dimp", "quality_only")
+NEEDS_QUALITY = frozenset({"imp", "dimp", "quality_only"})
+NEEDS_DIVERSITY = frozenset({"imp"})
+DYNAMIC = frozenset({"focal", "dimp"})  # the weight depends on the model and changes in every step
+
+
+@dataclass(frozen=True)
+class Switches:
+    """Choices that the paper leaves open; the defaults are those of the authors' code.
+
+    ``detach``: no gradient through the weight. ``gamma``: exponent of the weight. ``normalise`` "batch" divides
+    the weights by their mean in the batch (self-normalised importance sampling). ``clip`` "sqrt-n" truncates at
+    mean(w) sqrt(n) of the batch (Ionides 2008); "bounded" takes the ratio P'/(alpha P' + (1 - alpha) Q), which
+    never exceeds 1/alpha (Hesterberg's defensive mixture). ``weight_forward`` "eval" takes the p of a dynamic
+    weight from a second forward pass without dropout.
+    """
+
+    detach: bool = True
+    gamma: float = 1.0
+    normalise: Literal["none", "batch"] = "none"
+    clip: Literal["none", "sqrt-n", "bounded"] = "none"
+    alpha: float = 0.1
+    weight_forward: Literal["train", "eval"] = "train"
+
+    def __post_init__(self) -> None:
+        if self.normalise not in ("none", "batch"):
+            raise ValueError(f"normalise={self.normalise!r}: expected 'none' or 'batch'")
+        if self.clip not in ("none", "sqrt-n", "bounded"):
+            raise ValueError(f"clip={self.clip!r}: expected 'none', 'sqrt-n' or 'bounded'")
+        if self.weight_forward not in ("train", "eval"):
+            raise ValueError(f"weight_forward={self.weight_forward!r}: expected 'train' or 'eval'")
+        if not (math.isfinite(self.gamma) and self.gamma >= 0):
+            raise ValueError(f"gamma={self.gamma!r}: expected a finite number, 0 or greater")
+        if not 0 < self.alpha < 1:
+            raise ValueError(f"alpha={self.alpha!r}: expected a number between 0 and 1")
+
+
+def observed_log_probability(logits: Tensor, labels: Tensor) -> Tensor:
+    """log p(y_i|x_i), (batch,), from ``logits`` (batch, classes); half precision is raised to float32 first."""
+    if logits.dtype in (torch.bfloat16, torch.float16):
+        logits = logits.float()
+    return F.log_softmax(logits, dim=-1).gather(1, labels.unsqueeze(1)).squeeze(1)
+
+
+def weights(
+    method: str,
+    log_p: Tensor,
+    log_quality: Tensor | None = None,
+    log_diversity: Tensor | None = None,
+    switches: Switches = Switches(),
+) -> Tensor:
+    """The weight of each example, (batch,), from log-probabilities of the observed label, each (batch,).
+
+    Raises ValueError for an unknown method or a missing score.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method {method!r} is not one of {', '.join(METHODS)}")
+    if method in NEEDS_QUALITY and log_quality is None:
+        raise ValueError(f"method {method!r} needs the quality checker's scores")
+    if method in NEEDS_DIVERSITY and log_diversity is None:
+        raise ValueError(f"method {method!r} needs the diversity checker's scores")
+    if switches.detach:
+        log_p = log_p.detach()
+
+    if method == "ce":
+        weight = torch.ones_like(log_p)
+    elif method == "focal":
+        weight = torch.pow(-torch.expm1(log_p), switches.gamma)
+    else:
+        assert log_quality is not None
+        denominator = {"imp": log_diversity, "dimp": log_p, "quality_only": None}[method]
+        weight = torch.exp(switches.gamma * _log_ratio(log_quality, denominator, switches))
+
+    if switches.clip == "sqrt-n":
+        weight = torch.minimum(weight, weight.mean() * math.sqrt(len(weight)))
+    if switches.normalise == "batch":
+        weight = weight / weight.mean()
+    return weight
+
+
+def _log_ratio(log_numerator: Tensor, log_denominator: Tensor | None, switches: Switches) -> Tensor:
+    """log(P'/Q), or log of the bounded ratio P'/(alpha P' + (1 - alpha) Q); without a denominator, log P'."""
+    if log_denominator is None:
+        return log_numerator
+    if switches.clip == "bounded":
+        log_denominator = torch.logaddexp(
+            log_numerator + math.log(switches.alpha), log_denominator + math.log1p(-switches.alpha)
+        )
+    return log_numerator - log_denominator
+
+
+def weighted_loss(
+    method: str,
+    logits: Tensor,
+    labels: Tensor,
+    quality: Tensor | None = None,
+    diversity: Tensor | None = None,
+    **switches: Any,
+) -> Tensor:
+    """The scalar training loss of a batch (Eqs. 1, 6, 9).
+
+    Args:
+        method: one of :data:`METHODS`.
+        logits: (batch, classes), any floating dtype.
+        labels: (batch,) int64 class indices, the observed labels.
+        quality: (batch,) P'(y_i|x_i) in [0, 1]; for ``imp``, ``dimp`` and ``quality_only``.
+        diversity: (batch,) Q(y_i|x_i) in (0, 1]; for ``imp``.
+        **switches: fields of :class:`Switches`.
+
+    Raises:
+        ValueError: unknown method or switch, a score missing or outside its range.
+    """
+    try:
+        chosen = Switches(**switches)
+    except TypeError:
+        unknown = sorted(set(switches) - set(Switches.__dataclass_fields__))
+        valid = ", ".join(Switches.__dataclass_fields__)
+        raise ValueError(f"unknown switch {', '.join(unknown)}: expected some of {valid}") from None
+    log_p = observed_log_probability(logits, labels)
+    weight = weights(
+        method,
+        log_p,
+        _log_score("quality", quality, log_p, zero_allowed=True),
+        _log_score("diversity", diversity, log_p, zero_allowed=False),
+        chosen,
+    )
+    return (weight * -log_p).mean()
+
+
+def _log_score(name: str, score: Tensor | None, like: Tensor, *, zero_allowed: bool) -> Tensor | None:
+    """log of checker scores in the dtype of the loss; ValueError where a score is no probability."""
+    if score is None:
+        return None
+    score = score.detach().to(like.dtype)
+    if score.shape != like.shape:
+        raise ValueError(f"{name} has shape {tuple(score.shape)}, expected {tuple(like.shape)}, one an example")
+    lowest, highest = float(score.min()), float(score.max())
+    # The slack admits sums of half-precision probabilities that round to a little over one.
+    if not (lowest >= 0 and highest <= 1 + 1e-2) or (lowest == 0 and not zero_allowed):
+        interval = "[0, 1]" if zero_allowed else "(0, 1]"
+        raise ValueError(
+            f"{name} scores span {lowest:g} to {highest:g}, expected probabilities in {interval}; "
+            "give them as probabilities of the observed label, floored above 0"
+        )
+    return score.log()

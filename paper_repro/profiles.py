@@ -1,0 +1,152 @@
+"""Profiles: the same experiments in three sizes, each one small TOML file under ``data/profiles``."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+
+from paper_repro.errors import UserError
+from paper_repro.paths import BUNDLED
+
+if TYPE_CHECKING:
+    from paper_repro.runs import Recipe
+
+FOLDER = BUNDLED / "profiles"
+KINDS = ("miniature", "real")
+ENCODERS = ("tiny-world", "minilm-l6", "bert-base-uncased", "bert-large-uncased")
+BENCHMARKS = ("financial", "tweet_irony", "mrpc")
+RECIPES = ("dev", "generated", "train")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One size of the experiments.
+
+    ``seeds`` are those of every training run; ``recipes`` holds the hyper-parameters by the pool that a run
+    trains on ("dev", "generated", "train"); ``expected`` is text for readers (run time, memory).
+    """
+
+    name: str
+    title: str
+    kind: Literal["real", "miniature"]
+    encoder: str
+    seeds: tuple[int, ...]
+    benchmarks: tuple[str, ...]
+    recipes: Mapping[str, Recipe]
+    expected: Mapping[str, str]
+
+
+def names() -> tuple[str, ...]:
+    """The profiles that the package has, the smallest first."""
+    order = ("demo", "mini", "paper")
+    found = sorted(path.stem for path in FOLDER.glob("*.toml"))
+    return tuple(sorted(found, key=lambda name: order.index(name) if name in order else len(order)))
+
+
+def check_name(name: str) -> str:
+    """``name`` itself; UserError when there is no such profile. Reads no file and imports nothing heavy."""
+    if name not in names():
+        raise UserError(f"profile {name!r} is not known; choose one of: {', '.join(names())}")
+    return name
+
+
+def load(name: str) -> Profile:
+    """The profile called ``name``. UserError for an unknown name or a faulty file."""
+    return read(FOLDER / f"{check_name(name)}.toml")
+
+
+def read(path: Path) -> Profile:
+    """The profile in a TOML file; its name is the file's. Unknown keys and values are refused by name."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as a profile ({error})") from error
+    known = {field.name for field in fields(Profile)} - {"name"}
+    _check_keys(content, known, required=known, where=str(path))
+    recipes, expected = content["recipes"], content["expected"]
+    if not isinstance(recipes, dict):
+        raise UserError(f"{path}: recipes must be tables [recipes.dev] ..., found {recipes!r}")
+    _check_keys(recipes, RECIPES, required=RECIPES, where=f"{path}: recipes")
+    if not isinstance(expected, dict) or not all(isinstance(text, str) for text in expected.values()):
+        raise UserError(f"{path}: expected must be a table of texts, found {expected!r}")
+    return Profile(
+        name=path.stem,
+        title=_text(content["title"], f"{path}: title"),
+        kind=_choice(content["kind"], KINDS, f"{path}: kind"),
+        encoder=_choice(content["encoder"], ENCODERS, f"{path}: encoder"),
+        seeds=_seeds(content["seeds"], f"{path}: seeds"),
+        benchmarks=_benchmarks(content["benchmarks"], f"{path}: benchmarks"),
+        recipes={pool: _recipe(recipes[pool], f"{path}: recipes.{pool}") for pool in RECIPES},
+        expected=dict(expected),
+    )
+
+
+def _check_keys(table: Mapping[str, Any], known: Iterable[str], required: Iterable[str], where: str) -> None:
+    known = sorted(known)
+    for key in table:
+        if key not in known:
+            raise UserError(f"{where}: unknown key {key!r}; the keys are: {', '.join(known)}")
+    missing = sorted(set(required) - set(table))
+    if missing:
+        raise UserError(f"{where}: {', '.join(missing)} missing")
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise UserError(f"{where} must be a text, found {value!r}")
+    return value
+
+
+def _choice(value: Any, choices: tuple[str, ...], where: str) -> Any:
+    if value not in choices:
+        raise UserError(f"{where} must be one of {', '.join(choices)}, found {value!r}")
+    return value
+
+
+def _seeds(value: Any, where: str) -> tuple[int, ...]:
+    good = isinstance(value, list) and all(type(seed) is int and seed >= 0 for seed in value)
+    if not good or not value or len(set(value)) != len(value):
+        raise UserError(f"{where} must be a list of different whole numbers >= 0, found {value!r}")
+    return tuple(value)
+
+
+def _benchmarks(value: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value or len({str(name) for name in value}) != len(value):
+        raise UserError(f"{where} must be a list of different benchmarks, found {value!r}")
+    return tuple(_choice(name, BENCHMARKS, where) for name in value)
+
+
+def _recipe(table: Any, where: str) -> Recipe:
+    # Imported here because it brings in torch, and `paper-repro run` only needs the profiles' names.
+    from paper_repro.runs import Recipe
+
+    if not isinstance(table, dict):
+        raise UserError(f"{where} must be a table, found {table!r}")
+    required = [field.name for field in fields(Recipe) if field.default is MISSING]
+    _check_keys(table, [field.name for field in fields(Recipe)], required, where)
+    hints = get_type_hints(Recipe)
+    return Recipe(**{key: _setting(value, hints[key], f"{where}.{key}") for key, value in table.items()})
+
+
+def _setting(value: Any, hint: Any, where: str) -> Any:
+    """One hyper-parameter of the type that Recipe declares."""
+    if get_origin(hint) is Literal:
+        return _choice(value, get_args(hint), where)
+    if hint is bool:
+        if not isinstance(value, bool):
+            raise UserError(f"{where} must be true or false, found {value!r}")
+        return value
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if hint is int:
+        if not isinstance(value, int) or not is_number or value < 1:
+            raise UserError(f"{where} must be a whole number above 0, found {value!r}")
+        return value
+    may_be_zero = where.endswith("weight_decay")
+    if not is_number or value < 0 or (value == 0 and not may_be_zero):
+        bound = "0 or above" if may_be_zero else "above 0"
+        raise UserError(f"{where} must be a number, {bound}; found {value!r}")
+    return float(value)

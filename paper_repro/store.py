@@ -1,0 +1,228 @@
+"""The results store: one folder a run, written once, whole or not at all.
+
+::
+
+    runs/<key>/result.json    specification, history, seconds, environment, checksum of both files
+    runs/<key>/arrays.npz     test labels, probabilities, log p of the training examples by epoch
+    checkpoints/<key>.safetensors   selected weights of a checker's run
+    scores/<key>.npz          a checker's log-probabilities for a pool
+    failures/<key>.json       the last failed try, removed by success
+    damaged/                  results that no longer match their checksum, moved aside
+
+Writers fill a temporary folder beside the final one and rename it. A lock file per key (released by the
+system when its holder dies) keeps two processes from computing the same thing at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from paper_repro.runs import EpochRecord, RunResult, spec_from_dict
+
+
+class Store:
+    """Runs, checkpoints, scores and failures of one profile under ``root``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    # -- runs ---------------------------------------------------------------------------------------------
+
+    def has(self, key: str) -> bool:
+        return (self._run(key) / "result.json").is_file()
+
+    def get(self, key: str) -> RunResult | None:
+        """The finished run, or None. A result that does not match its checksum is moved to ``damaged/``."""
+        loaded = self._load(key)
+        if loaded is None:
+            return None
+        meta, arrays = loaded
+        return RunResult(
+            key=key,
+            spec=spec_from_dict(meta["spec"]),
+            history=tuple(EpochRecord(**_numbers(row)) for row in meta["history"]),
+            selected_epoch=meta["selected_epoch"],
+            test_labels=arrays["test_labels"],
+            test_probabilities=arrays["test_probabilities"],
+            dev_probabilities=arrays["dev_probabilities"],
+            seconds=meta["seconds"],
+            environment=meta["environment"],
+        )
+
+    def train_log_p(self, key: str) -> NDArray[np.float32] | None:
+        """log p(y_i|x_i) of the training forward passes, (epochs, training examples), or None."""
+        loaded = self._load(key)
+        return None if loaded is None else loaded[1]["train_log_p"]
+
+    def put(self, result: RunResult, train_log_p: NDArray[np.float32]) -> None:
+        """Store a finished run atomically; the first writer wins. OSError (a full disk, say) leaves nothing."""
+        buffer = io.BytesIO()
+        np.savez_compressed(
+            buffer,
+            test_labels=result.test_labels,
+            test_probabilities=result.test_probabilities,
+            dev_probabilities=result.dev_probabilities,
+            train_log_p=train_log_p,
+        )
+        meta = {
+            "key": result.key,
+            "spec": result.spec.to_dict(),
+            "history": [_finite_or_none(asdict(row)) for row in result.history],
+            "selected_epoch": result.selected_epoch,
+            "seconds": dict(result.seconds),
+            "environment": dict(result.environment),
+            "arrays_sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
+        }
+        meta["checksum"] = _checksum(meta)
+        parent = self._run(result.key).parent
+        parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{result.key[:12]}-", dir=parent))
+        try:
+            (partial / "arrays.npz").write_bytes(buffer.getvalue())
+            (partial / "result.json").write_text(json.dumps(meta, indent=1, allow_nan=False), "utf-8")
+            os.chmod(partial, 0o755)
+            if not self.has(result.key):
+                os.replace(partial, self._run(result.key))
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        self._failure(result.key).unlink(missing_ok=True)
+
+    def _load(self, key: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
+        folder = self._run(key)
+        try:
+            meta = json.loads((folder / "result.json").read_text("utf-8"))
+            content = (folder / "arrays.npz").read_bytes()
+            intact = (
+                meta["checksum"] == _checksum(meta)
+                and hashlib.sha256(content).hexdigest() == meta["arrays_sha256"]
+                and meta["key"] == key
+            )
+        except FileNotFoundError:
+            if not folder.exists():
+                return None
+            intact = False
+        except (ValueError, KeyError, TypeError):
+            intact = False
+        if not intact:
+            self._set_aside(folder)
+            return None
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return meta, {name: arrays[name] for name in arrays.files}
+
+    def _set_aside(self, path: Path) -> None:
+        damaged = self.root / "damaged"
+        damaged.mkdir(parents=True, exist_ok=True)
+        target = Path(tempfile.mkdtemp(prefix=f"{path.name[:16]}-", dir=damaged))
+        os.replace(path, target / path.name)
+
+    # -- checkers -----------------------------------------------------------------------------------------
+
+    def checkpoint(self, key: str) -> Path:
+        return self.root / "checkpoints" / f"{key}.safetensors"
+
+    def get_scores(self, key: str) -> NDArray[np.float32] | None:
+        """Log-probabilities (examples, classes) float32, or None; a damaged file is moved aside."""
+        path = self._scores(key)
+        if not path.is_file():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                scores: NDArray[np.float32] = arrays["log_probabilities"]
+            return scores
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            self._set_aside(path)
+            return None
+
+    def put_scores(self, key: str, log_probabilities: NDArray[np.float32], origin: Mapping[str, Any]) -> None:
+        """Store scores with a JSON note of where they came from."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, log_probabilities=log_probabilities, origin=np.array(json.dumps(dict(origin))))
+        _write(self._scores(key), buffer.getvalue())
+
+    # -- failures and locks -------------------------------------------------------------------------------
+
+    def failure(self, key: str) -> dict[str, Any] | None:
+        """``{"reason", "traceback", "spec", ...}`` of the last failed try, or None."""
+        try:
+            entry: dict[str, Any] = json.loads(self._failure(key).read_text("utf-8"))
+            return entry
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def put_failure(self, key: str, entry: Mapping[str, Any]) -> None:
+        _write(self._failure(key), json.dumps(dict(entry), indent=1).encode())
+
+    def clear_failure(self, key: str) -> None:
+        self._failure(key).unlink(missing_ok=True)
+
+    @contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Hold the key: whoever comes second waits, then finds the work done."""
+        folder = self.root / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{key}.lock"):
+            yield
+
+    def running(self, key: str) -> bool:
+        """Whether some process holds the key right now."""
+        path = self.root / "locks" / f"{key}.lock"
+        if not path.exists():
+            return False
+        lock = FileLock(path)
+        try:
+            with lock.acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    def _run(self, key: str) -> Path:
+        return self.root / "runs" / key
+
+    def _scores(self, key: str) -> Path:
+        return self.root / "scores" / f"{key}.npz"
+
+    def _failure(self, key: str) -> Path:
+        return self.root / "failures" / f"{key}.json"
+
+
+def digest(content: Any) -> str:
+    """SHA-256 (hex) of the canonical JSON of ``content``: the store's keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def _checksum(meta: Mapping[str, Any]) -> str:
+    return digest({name: value for name, value in meta.items() if name != "checksum"})
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(prefix=f".{path.name[:12]}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(partial, path)
+    finally:
+        Path(partial).unlink(missing_ok=True)
+
+
+def _finite_or_none(row: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if np.isfinite(value) else None for name, value in row.items()}
+
+
+def _numbers(row: Mapping[str, float | None]) -> dict[str, Any]:
+    return {name: float("nan") if value is None else value for name, value in row.items()}

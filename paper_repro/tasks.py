@@ -1,0 +1,124 @@
+"""From specifications to an ordered list of things to compute: checkers first, then scores, then runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from paper_repro.checkers import CALIBRATION_FOLDS
+from paper_repro.errors import UserError
+from paper_repro.keys import run_key, score_key
+from paper_repro.losses import METHODS, NEEDS_DIVERSITY, NEEDS_QUALITY
+from paper_repro.runs import Checker, RunSpec, Source
+
+if TYPE_CHECKING:
+    from paper_repro.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Task:
+    """One unit of work for a worker: plain data only, so that it travels to any process."""
+
+    key: str
+    kind: str  # "run" or "score"
+    label: str
+    spec: dict[str, Any]  # of the run, or of the checker's run
+    needs: tuple[str, ...] = ()
+    keep_checkpoint: bool = False
+    folds: int = 0
+    temperature: str = "none"
+    pool: str = ""
+
+
+def plan(workspace: Workspace, specs: Iterable[RunSpec]) -> list[Task]:
+    """Everything that is missing for ``specs``, in an order in which nothing comes before what it needs.
+
+    Runs that several tables or several checkers share appear once. Raises UserError for a specification
+    that cannot be run.
+    """
+    tasks: dict[str, Task] = {}
+    for spec in specs:
+        _add_run(workspace, spec, tasks)
+    return list(tasks.values())
+
+
+def _add_run(workspace: Workspace, spec: RunSpec, tasks: dict[str, Task], keep: bool = False) -> str:
+    check(spec)
+    key = run_key(workspace, spec)
+    known = tasks.get(key)
+    if known is not None:
+        if keep and not known.keep_checkpoint:
+            tasks[key] = replace(known, keep_checkpoint=True)
+        return key
+    if workspace.store.has(key) and (not keep or workspace.store.checkpoint(key).is_file()):
+        return key
+    needs = []
+    for checker in (spec.quality, spec.diversity):
+        if checker is not None and checker.run is not None:
+            needs.append(_add_scores(workspace, checker, spec.benchmark, spec.source.pool, tasks))
+    label = f"{spec.benchmark} {spec.source.pool} {spec.method} seed {spec.seed}"
+    tasks[key] = Task(key, "run", label, spec.to_dict(), _still_missing(needs, tasks), keep)
+    return key
+
+
+def _add_scores(workspace: Workspace, checker: Checker, benchmark: str, pool: str, tasks: dict[str, Task]) -> str:
+    key = score_key(workspace, checker, benchmark, pool)
+    if key in tasks or workspace.store.get_scores(key) is not None:
+        return key
+    assert checker.run is not None
+    needs = [_add_run(workspace, run, tasks, keep=True) for run in models_of(checker, pool)]
+    label = f"{benchmark} scores of {pool} by the {checker.run.source.pool} checker, seed {checker.run.seed}"
+    tasks[key] = Task(
+        key,
+        "score",
+        label,
+        checker.run.to_dict(),
+        _still_missing(needs, tasks),
+        folds=checker.folds,
+        temperature=checker.temperature,
+        pool=pool,
+    )
+    return key
+
+
+def scores_plan(workspace: Workspace, checker: Checker, benchmark: str, pool: str) -> list[Task]:
+    """What is missing for one checker's scores of one pool."""
+    tasks: dict[str, Task] = {}
+    _add_scores(workspace, checker, benchmark, pool, tasks)
+    return list(tasks.values())
+
+
+def models_of(checker: Checker, pool: str) -> list[RunSpec]:
+    """The CE runs behind a checker's scores: the run itself, or one for each fold, and those that calibrate it."""
+    run = checker.run
+    assert run is not None
+    if checker.folds:
+        if pool != run.source.pool:
+            raise UserError(
+                f"cross-fitted scores exist only for the pool that the checker is fitted on ({run.source.pool}), "
+                f"not for {pool}; use folds=0 there"
+            )
+        models = fold_models(run, checker.folds)
+    else:
+        models = [run]
+    return models + (fold_models(run, CALIBRATION_FOLDS) if checker.temperature == "fitted" else [])
+
+
+def fold_models(run: RunSpec, folds: int) -> list[RunSpec]:
+    """The run once for each fold, trained without it."""
+    return [replace(run, source=Source(run.source.pool, folds, held_out)) for held_out in range(folds)]
+
+
+def _still_missing(keys: list[str], tasks: dict[str, Task]) -> tuple[str, ...]:
+    return tuple(key for key in keys if key in tasks)
+
+
+def check(spec: RunSpec) -> None:
+    """UserError for an unknown method, or one that lacks its checkers."""
+    if spec.method not in METHODS:
+        raise UserError(f"method {spec.method!r} is not known; expected one of {', '.join(METHODS)}")
+    if spec.method in NEEDS_QUALITY and spec.quality is None:
+        raise UserError(f"method {spec.method!r} needs a quality checker: give RunSpec(quality=Checker(run=...))")
+    if spec.method in NEEDS_DIVERSITY and spec.diversity is None:
+        raise UserError(f"method {spec.method!r} needs a diversity checker: give RunSpec(diversity=Checker(run=...))")

@@ -1,0 +1,279 @@
+"""The training engine: one loop for every method of the paper, read from top to bottom.
+
+What makes it fast is plain: texts are tokenised once and lie on the device, batches hold texts of similar
+length, the forward pass runs in bf16 where the recipe says so (fp32 master weights), the optimiser is fused,
+the checkers' scores are looked up by row, the embedding table holds only the tokens in use, and nothing inside
+a step waits for the device. ``fidelity="authors"`` turns all of it off: padded to 128, fp32, uniform batches.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from paper_repro import modeling
+from paper_repro.diagnostics import diagnose
+from paper_repro.dropout import seed_dropout
+from paper_repro.encoding import Batch, Batcher, Encoded, kept_tokens
+from paper_repro.errors import TrainingError
+from paper_repro.losses import DYNAMIC, Switches, observed_log_probability, weights
+from paper_repro.metrics import accuracy, macro_f1
+from paper_repro.runs import EpochRecord, Recipe
+
+SCORING_BATCH = 64  # App. E
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Tokenised pools with int64 labels (examples,), and the checkers' log-scores of the observed labels of
+    the training examples, float32 (examples,), where the method needs them."""
+
+    train: Encoded
+    train_labels: NDArray[np.int64]
+    dev: Encoded
+    dev_labels: NDArray[np.int64]
+    test: Encoded
+    test_labels: NDArray[np.int64]
+    classes: int
+    log_quality: NDArray[np.float32] | None = None
+    log_diversity: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training yields; probabilities (examples, classes) are those of the selected epoch.
+
+    ``train_log_p`` (epochs, train examples) is log p(y_i|x_i) of the training forward pass, ``state`` the selected
+    weights on the CPU (None unless asked for), ``kept`` the token ids of its embedding rows.
+    """
+
+    history: tuple[EpochRecord, ...]
+    selected_epoch: int
+    dev_probabilities: NDArray[np.float32]
+    test_probabilities: NDArray[np.float32]
+    train_log_p: NDArray[np.float32]
+    seconds: dict[str, float]
+    state: dict[str, Tensor] | None
+    kept: NDArray[np.int64] | None
+
+
+def train(
+    data: TrainingData,
+    encoder_dir: Path,
+    method: str,
+    recipe: Recipe,
+    seed: int,
+    *,
+    switches: Switches = Switches(),
+    device: torch.device | str = "cpu",
+    keep_state: bool = False,
+    dropout: float | None = None,
+) -> Trained:
+    """Fine-tune the encoder on ``data.train`` and select the epoch with the best dev accuracy (App. F).
+
+    The same arguments on the same CPU, with the same number of threads, give the same bits; torch's global random
+    state is left as it was. Raises TrainingError with the step where the loss is no longer finite.
+    """
+    device = torch.device(device)
+    started = time.perf_counter()
+    plain = recipe.fidelity == "authors"
+    # Rows without a gradient never move in Adam unless weight decay pulls them, so they can be left out.
+    kept = None if plain or recipe.weight_decay else kept_tokens(data.train, data.dev, data.test)
+    model = modeling.build(encoder_dir, data.classes, seed=seed, device=device, kept=kept, dropout=dropout)
+    if device.type == "cpu" and not plain:
+        seed_dropout(model, seed)
+    batchers = [
+        Batcher(pool, device, pad_to=recipe.max_length if plain else 0, kept=kept)
+        for pool in (data.train, data.dev, data.test)
+    ]
+    loop = _Loop(model, batchers[0], data, method, recipe, switches, seed, device)
+
+    history: list[EpochRecord] = []
+    best: tuple[NDArray[np.float32], NDArray[np.float32], dict[str, Tensor] | None] | None = None
+    log_ps = []
+    seconds = {"load": time.perf_counter() - started, "train": 0.0, "evaluate": 0.0}
+    with _seeded(seed, device):
+        for epoch in range(1, recipe.epochs + 1):
+            clock = time.perf_counter()
+            losses, log_p, weight = loop.epoch()
+            middle = time.perf_counter()
+            dev = np.exp(score(model, batchers[1], recipe.precision))
+            dev_accuracy = accuracy(data.dev_labels, dev.argmax(axis=1))
+            improved = best is None or dev_accuracy > max(r.dev_accuracy for r in history)
+            curve = recipe.test_curve or improved
+            test = np.exp(score(model, batchers[2], recipe.precision)) if curve else None
+            now = time.perf_counter()
+            seconds["train"] += middle - clock
+            seconds["evaluate"] += now - middle
+            record = _record(epoch, losses, weight, dev, test, data, now - clock)
+            if improved and test is not None:
+                state = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()} if keep_state else None
+                best = (dev, test, state)
+            history.append(record)
+            log_ps.append(log_p)
+    assert best is not None
+    seconds["total"] = time.perf_counter() - started
+    selected = int(np.argmax([r.dev_accuracy for r in history])) + 1  # the first of equals
+    return Trained(tuple(history), selected, best[0], best[1], np.stack(log_ps), seconds, best[2], kept)
+
+
+class _Loop:
+    """Optimiser, schedule and the training step."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        batches: Batcher,
+        data: TrainingData,
+        method: str,
+        recipe: Recipe,
+        switches: Switches,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.model, self.batches, self.method, self.recipe, self.switches = model, batches, method, recipe, switches
+        self.device = device
+        self.parameters = list(model.parameters())
+        self.optimiser = torch.optim.AdamW(
+            self.parameters,
+            lr=recipe.learning_rate,
+            weight_decay=recipe.weight_decay,
+            fused=recipe.fidelity == "fast",
+        )
+        self.labels = torch.from_numpy(data.train_labels).to(device)
+        self.log_quality = _on(data.log_quality, device)
+        self.log_diversity = _on(data.log_diversity, device)
+        self.order = torch.Generator().manual_seed(seed)
+        self.steps = recipe.epochs * -(-len(data.train) // recipe.batch_size)
+        self.step_count = 0
+        self.second_forward = switches.weight_forward == "eval" and method in DYNAMIC
+
+    def epoch(self) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]:
+        """One pass over the data: the loss of each step, and by example log p and weight."""
+        self.model.train()
+        losses, rows, log_ps, used = [], [], [], []
+        for batch in self.batches.shuffled(self.recipe.batch_size, self.order):
+            loss, log_p, weight = self.step(batch)
+            losses.append(loss)
+            rows.append(batch.rows)
+            log_ps.append(log_p)
+            used.append(weight)
+        # The only wait for the device in an epoch; a loss that went astray is found here, with its step.
+        values = torch.stack(losses).double().cpu().numpy()
+        if not np.isfinite(values).all():
+            bad = int(np.flatnonzero(~np.isfinite(values))[0])
+            step = self.step_count - len(values) + bad + 1
+            raise TrainingError(
+                f"loss is {values[bad]} at step {step} of {self.steps} (method {self.method!r}, "
+                f"learning rate {self.recipe.learning_rate:g}); try a lower rate, clip='sqrt-n' or fp32"
+            )
+        order = torch.cat(rows).argsort()
+        return values, _numpy(torch.cat(log_ps)[order]), _numpy(torch.cat(used)[order])
+
+    def step(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """One update: loss = mean(weight * -log p), clipped gradient, AdamW, linear decay to zero."""
+        labels = self.labels[batch.rows]
+        log_p = observed_log_probability(forward(self.model, batch, self.recipe.precision), labels)
+        weight_log_p = self._without_dropout(batch, labels) if self.second_forward else log_p
+        weight = weights(
+            self.method,
+            weight_log_p,
+            None if self.log_quality is None else self.log_quality[batch.rows],
+            None if self.log_diversity is None else self.log_diversity[batch.rows],
+            self.switches,
+        )
+        loss = (weight * -log_p).mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip_norm, foreach=True)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.recipe.learning_rate * (1 - self.step_count / self.steps)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.step_count += 1
+        return loss.detach(), log_p.detach(), weight.detach()
+
+    def _without_dropout(self, batch: Batch, labels: Tensor) -> Tensor:
+        self.model.eval()
+        with torch.no_grad():
+            log_p = observed_log_probability(forward(self.model, batch, self.recipe.precision), labels)
+        self.model.train()
+        return log_p
+
+
+def forward(model: nn.Module, batch: Batch, precision: str) -> Tensor:
+    """Logits (batch, classes), float32 or, under bf16 autocast, bf16."""
+    with _autocast(batch.input_ids.device, precision):
+        logits: Tensor = model(
+            input_ids=batch.input_ids, attention_mask=batch.attention_mask, token_type_ids=batch.token_type_ids
+        ).logits
+    return logits
+
+
+def score(model: nn.Module, batches: Batcher, precision: str) -> NDArray[np.float32]:
+    """log p(y|x) of every class, (examples, classes) float32, in eval mode, in the pool's order."""
+    model.eval()
+    rows, outputs = [], []
+    # One autocast region around all batches: the weights are cast to bf16 once, not for every batch.
+    with torch.inference_mode(), _autocast(batches.device, precision):
+        for batch in batches.by_length(SCORING_BATCH):
+            outputs.append(F.log_softmax(forward(model, batch, precision).float(), dim=-1))
+            rows.append(batch.rows)
+        return _numpy(torch.cat(outputs)[torch.cat(rows).argsort()])
+
+
+def _record(
+    epoch: int,
+    losses: NDArray[np.float64],
+    weight: NDArray[np.float32],
+    dev: NDArray[np.float32],
+    test: NDArray[np.float32] | None,
+    data: TrainingData,
+    seconds: float,
+) -> EpochRecord:
+    diagnostics = diagnose(weight)
+    dev_guess = dev.argmax(axis=1)
+    test_guess = None if test is None else test.argmax(axis=1)
+    return EpochRecord(
+        epoch=epoch,
+        train_loss=float(losses.mean()),
+        dev_accuracy=accuracy(data.dev_labels, dev_guess),
+        dev_macro_f1=macro_f1(data.dev_labels, dev_guess, data.classes),
+        test_accuracy=math.nan if test_guess is None else accuracy(data.test_labels, test_guess),
+        test_macro_f1=math.nan if test_guess is None else macro_f1(data.test_labels, test_guess, data.classes),
+        weight_mean=diagnostics.mean,
+        weight_ess=diagnostics.ess,
+        weight_max=diagnostics.max,
+        weight_khat=diagnostics.khat,
+        seconds=seconds,
+    )
+
+
+def _autocast(device: torch.device, precision: str) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Dropout draws from torch's global generator: seed it inside, give the caller's state back after."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def _on(array: NDArray[np.float32] | None, device: torch.device) -> Tensor | None:
+    return None if array is None else torch.from_numpy(array).to(device)
+
+
+def _numpy(tensor: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = tensor.float().cpu().numpy()
+    return array

@@ -1,0 +1,100 @@
+"""What code and what machine a result came from."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import platform
+import resource
+import subprocess
+import sys
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from paper_repro.paths import PACKAGE, project_root
+
+# Every module whose code can change the numbers of a run.
+CORE = ("losses", "diagnostics", "metrics", "encoding", "dropout", "modeling", "training", "checkers")
+
+
+@lru_cache(maxsize=1)
+def code_version() -> str:
+    """SHA-256 of the modules that train and score, without their comments, docstrings and layout, so that a word
+    changed in a comment does not discard an evening's runs, and a changed constant always does."""
+    digest = hashlib.sha256()
+    for name in CORE:
+        digest.update(_code_only((PACKAGE / f"{name}.py").read_text("utf-8")).encode())
+    return digest.hexdigest()
+
+
+def _code_only(source: str) -> str:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def environment(device: str, threads: int) -> dict[str, Any]:
+    """Hardware, versions and peak memory (bytes) of this process, as stored with each run."""
+    import torch
+
+    on_gpu = device.startswith("cuda")
+    return {
+        "device": torch.cuda.get_device_name(0) if on_gpu else processor(),
+        "device_type": device,
+        "threads": threads,
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        * (1 if sys.platform == "darwin" else 1024),
+        "peak_gpu_memory_bytes": torch.cuda.max_memory_allocated() if on_gpu else 0,
+        "python": platform.python_version(),
+        **{name: _version(name) for name in ("torch", "transformers", "numpy")},
+        "paper_repro": _version("paper-repro"),
+        "commit": commit(),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+@lru_cache(maxsize=1)
+def processor() -> str:
+    """The processor's name and the number of cores that this process may use."""
+    name = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            name = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), name)
+    except OSError:
+        pass
+    return f"{name}, {available_cores()} cores"
+
+
+def available_cores() -> int:
+    """Cores that this process is allowed to run on (containers and job schedulers limit them)."""
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+@lru_cache(maxsize=1)
+def commit() -> str:
+    """The checkout's commit, with "+" where files were changed since; empty outside a checkout."""
+    try:
+        run = lambda *words: subprocess.run(  # noqa: E731
+            ["git", *words], cwd=project_root(), capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+        head = run("rev-parse", "--short=12", "HEAD")
+        return head + ("+" if run("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""

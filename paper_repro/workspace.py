@@ -1,0 +1,250 @@
+"""The one object that a notebook opens: a profile with its data, encoder, results store and workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from paper_repro import benchmarks, encoders, experiments, profiles
+from paper_repro.checkers import fold_of
+from paper_repro.encoders import Encoder
+from paper_repro.encoding import Encoded, encode
+from paper_repro.errors import UserError
+from paper_repro.execution import execute
+from paper_repro.keys import run_key, score_key
+from paper_repro.paths import Paths
+from paper_repro.pools import Benchmark, Pool
+from paper_repro.profiles import Profile
+from paper_repro.progress import Progress
+from paper_repro.runs import Checker, RunResult, RunSpec, Source
+from paper_repro.store import Store
+from paper_repro.tasks import plan, scores_plan
+from paper_repro.training import TrainingData
+from paper_repro.versions import available_cores
+
+STATES = ("done", "running", "failed", "missing")
+MOST_WORKERS = 8  # by default; each holds a model and its optimiser
+
+
+def open_workspace(
+    profile: str = "demo",
+    *,
+    data_dir: str = "",
+    encoder_dir: str = "",
+    device: str = "auto",
+    workers: int = 0,
+    results_dir: str = "",
+    figures_dir: str = "",
+) -> Workspace:
+    """Open a profile by name.
+
+    ``data_dir`` holds the original public files, ``encoder_dir`` a BERT in Hugging Face layout; left empty they
+    are looked for in the environment, the caches and the hub. ``device`` is "auto", "cpu", "cuda" or "cuda:1".
+    ``workers`` is the number of training processes; 0 takes one for each core (one on a GPU).
+    Raises UserError for an unknown profile or device.
+    """
+    return Workspace(
+        profiles.load(profile),
+        Paths.of(profile, results_dir, figures_dir),
+        data_dir=Path(data_dir).resolve() if data_dir else None,
+        encoder_dir=Path(encoder_dir).resolve() if encoder_dir else None,
+        device=_device(device),
+        workers=_workers(workers, device),
+    )
+
+
+class Workspace:
+    """Data, encoder, store and workers of one profile. Open it with :func:`open_workspace`."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        paths: Paths,
+        *,
+        data_dir: Path | None,
+        encoder_dir: Path | None,
+        device: str,
+        workers: int,
+    ) -> None:
+        self.profile, self.paths, self.device, self.workers = profile, paths, device, workers
+        self.data_dir, self.encoder_dir = data_dir, encoder_dir
+        self.store = Store(paths.store)
+        self._benchmarks: dict[str, Benchmark] = {}
+        self._sources: dict[tuple[str, Source], Pool] = {}
+
+    def settings(self) -> dict[str, Any]:
+        """Plain arguments of :func:`open_workspace` that open the same workspace in another process."""
+        return {
+            "profile": self.profile.name,
+            "data_dir": str(self.data_dir or ""),
+            "encoder_dir": str(self.encoder_dir or ""),
+            "device": self.device,
+            "workers": 1,
+            "results_dir": str(self.paths.results_root),
+            "figures_dir": str(self.paths.figures_root),
+        }
+
+    # -- inputs -------------------------------------------------------------------------------------------
+
+    def benchmark(self, name: str) -> Benchmark:
+        """One of the three benchmarks with all its pools, loaded once."""
+        if name not in self._benchmarks:
+            self._benchmarks[name] = benchmarks.load(name, kind=self.profile.kind, data_dir=self.data_dir)
+        return self._benchmarks[name]
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The profile's pre-trained encoder (the miniature world's is pre-trained here, the first time)."""
+        return self.encoder_named(self.profile.encoder)
+
+    def encoder_named(self, name: str) -> Encoder:
+        return _encoder(name, self.encoder_dir if name == self.profile.encoder else None, self.paths.cache)
+
+    def encoder_fingerprint(self, name: str) -> str:
+        return self.encoder_named(name).fingerprint
+
+    def source_rows(self, benchmark: str, source: Source) -> NDArray[np.int64]:
+        """Rows of the source's pool that a run trains on, ascending."""
+        labels = self.benchmark(benchmark).pools[source.pool].labels
+        if source.held_out is None:
+            return np.arange(len(labels))
+        return np.flatnonzero(fold_of(labels, source.folds) != source.held_out)
+
+    def source_pool(self, benchmark: str, source: Source) -> Pool:
+        """The examples that a run trains on. Raises UserError for an unknown pool."""
+        pools = self.benchmark(benchmark).pools
+        if source.pool not in pools:
+            raise UserError(f"source {source.pool!r} is not known; expected one of {', '.join(pools)}")
+        if source.held_out is None:
+            return pools[source.pool]
+        if (benchmark, source) not in self._sources:
+            rows = self.source_rows(benchmark, source)
+            self._sources[benchmark, source] = pools[source.pool].subset(rows)
+        return self._sources[benchmark, source]
+
+    def encoded(self, benchmark: str, pool: str, spec: RunSpec) -> Encoded:
+        """A tokenised pool, as the run's encoder and recipe want it."""
+        directory = self.encoder_named(spec.encoder).directory
+        return encode(self.benchmark(benchmark).pools[pool], directory, spec.recipe.max_length, self.paths.cache)
+
+    def training_data(self, spec: RunSpec) -> TrainingData:
+        """Everything that :func:`paper_repro.training.train` needs for one specification."""
+        benchmark = self.benchmark(spec.benchmark)
+        rows = self.source_rows(spec.benchmark, spec.source)
+        labels = benchmark.pools[spec.source.pool].labels
+
+        def observed(checker: Checker | None) -> NDArray[np.float32] | None:
+            if checker is None:
+                return None
+            scores = self.scores(checker, spec.benchmark, spec.source.pool, compute=False)
+            return scores[np.arange(len(labels)), labels][rows]
+
+        return TrainingData(
+            train=self.encoded(spec.benchmark, spec.source.pool, spec).subset(rows),
+            train_labels=labels[rows],
+            dev=self.encoded(spec.benchmark, "dev", spec),
+            dev_labels=benchmark.pools["dev"].labels,
+            test=self.encoded(spec.benchmark, "test", spec),
+            test_labels=benchmark.pools["test"].labels,
+            classes=benchmark.classes,
+            log_quality=observed(spec.quality),
+            log_diversity=observed(spec.diversity),
+        )
+
+    # -- runs ---------------------------------------------------------------------------------------------
+
+    def run(self, specs: Iterable[RunSpec], *, progress: bool = True) -> None:
+        """Compute what is missing, checkers included. Failures become rows of the tables, not exceptions."""
+        tasks = plan(self, specs)
+        execute(self, tasks, Progress(len(tasks), self.workers, quiet=not progress))
+
+    def scores(self, checker: Checker, benchmark: str, pool: str, *, compute: bool = True) -> NDArray[np.float32]:
+        """log p(y|x) of every class under a checker, (examples, classes) float32, computed where missing.
+
+        Raises UserError where they cannot be had.
+        """
+        if checker.run is None:
+            truth = self.benchmark(benchmark).truth
+            if pool not in truth:
+                raise UserError(f"exact scores exist only in the miniature world, not for {benchmark} {pool}")
+            with np.errstate(divide="ignore"):
+                exact: NDArray[np.float32] = np.log(truth[pool].p if checker.exact == "p" else truth[pool].q)
+            return exact.astype(np.float32)
+        key = score_key(self, checker, benchmark, pool)
+        found = self.store.get_scores(key)
+        if found is None and compute:
+            tasks = scores_plan(self, checker, benchmark, pool)
+            execute(self, tasks, Progress(len(tasks), self.workers))
+            found = self.store.get_scores(key)
+        if found is None:
+            reason = (self.store.failure(key) or {}).get("reason", "they were never computed")
+            raise UserError(f"no scores of {benchmark} {pool} by its checker: {reason}")
+        return found
+
+    def key(self, spec: RunSpec) -> str:
+        """The store's key of a specification: everything that can change its result, hashed."""
+        return run_key(self, spec)
+
+    def result(self, spec: RunSpec) -> RunResult | None:
+        """The finished run, or None where it is missing or failed."""
+        return self.store.get(self.key(spec))
+
+    def train_log_p(self, spec: RunSpec) -> NDArray[np.float32] | None:
+        """log p(y_i|x_i) of the training forward passes by epoch, (epochs, training examples), or None."""
+        return self.store.train_log_p(self.key(spec))
+
+    def failure(self, spec: RunSpec) -> str | None:
+        """Why the last try failed, in a line, or None."""
+        entry = self.store.failure(self.key(spec))
+        return None if entry is None else str(entry["reason"])
+
+    def status(self) -> pd.DataFrame:
+        """How far each table is: one row a training source with the counts done, running, failed and missing."""
+        rows = [
+            {"table": table, "train_source": cell.train_source, "state": self._state(cell.spec)}
+            for table, grid in experiments.TABLES.items()
+            for cell in grid(self.profile)
+        ]
+        counts = pd.DataFrame(rows).groupby(["table", "train_source"], sort=False)["state"].value_counts()
+        return counts.unstack(fill_value=0).reindex(columns=list(STATES), fill_value=0).reset_index()
+
+    def _state(self, spec: RunSpec) -> str:
+        key = self.key(spec)
+        if self.store.has(key):
+            return "done"
+        if self.store.running(key):
+            return "running"
+        return "failed" if self.store.failure(key) else "missing"
+
+
+@lru_cache(maxsize=8)
+def _encoder(name: str, directory: Path | None, cache: Path) -> Encoder:
+    return encoders.resolve(name, directory=directory, cache=cache)
+
+
+def _device(device: str) -> str:
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu":
+        return device
+    if device.split(":")[0] != "cuda":
+        raise UserError(f"device {device!r} is not known; expected auto, cpu, cuda or cuda:0, cuda:1, ...")
+    if not torch.cuda.is_available():
+        raise UserError(f"device {device!r}: this torch ({torch.__version__}) sees no GPU; use --device cpu")
+    return device
+
+
+def _workers(workers: int, device: str) -> int:
+    if workers < 0:
+        raise UserError(f"workers={workers}: expected 0 (one for each core) or a positive number")
+    if workers:
+        return workers
+    return 1 if _device(device) != "cpu" else min(available_cores(), MOST_WORKERS)

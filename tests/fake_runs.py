@@ -1,0 +1,133 @@
+"""A workspace without data, models or a store: made-up runs with known accuracies, for tables and figures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paper_repro import experiments, published
+from paper_repro.experiments import Cell
+from paper_repro.pools import Benchmark, Pool, Truth
+from paper_repro.profiles import Profile
+from paper_repro.runs import EpochRecord, Recipe, RunResult, RunSpec
+
+LABELS = {"financial": 3, "tweet_irony": 2, "mrpc": 2}
+HARDWARE = {"device": "Made-up CPU, 2 cores", "torch": "2.13.0", "commit": "0123456789ab"}
+
+
+def profile(kind: str = "real", seeds: int = 4) -> Profile:
+    """The demo profile ("miniature") or the mini profile ("real") with small recipes."""
+    recipes = {pool: Recipe(epochs=5) for pool in ("dev", "generated", "train")}
+    name, title = ("mini", "Real benchmarks, MiniLM-L6") if kind == "real" else ("demo", "Miniature world")
+    return Profile(
+        name=name,
+        title=title,
+        kind="real" if kind == "real" else "miniature",
+        encoder="minilm-l6" if kind == "real" else "tiny-world",
+        seeds=tuple(range(seeds)),
+        benchmarks=tuple(LABELS),
+        recipes=recipes,
+        expected={},
+    )
+
+
+@dataclass
+class FakeWorkspace:
+    """Runs with made-up predictions: about the paper's accuracy, other by seed. ``broken`` runs have failed.
+
+    ``missing`` runs have not been started. Both are sets of (train_source, method, benchmark, seed).
+    """
+
+    profile: Profile
+    examples: int = 400
+    broken: frozenset[tuple[str, str, str, int]] = frozenset()
+    missing: frozenset[tuple[str, str, str, int]] = frozenset()
+    cells: list[Cell] = field(init=False)
+    shift: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.cells = experiments.table1(self.profile)
+        self._benchmarks: dict[str, Benchmark] = {}
+        self._names = {cell.spec: (cell.train_source, cell.method, cell.benchmark, cell.seed) for cell in self.cells}
+        table = published.table("table1").to_dict("records")
+        self._paper = {(r["train_source"], r["method"], r["benchmark"]): r["accuracy"] / 100 for r in table}
+
+    def benchmark(self, name: str) -> Benchmark:
+        if name not in self._benchmarks:
+            self._benchmarks[name] = self._make(name)
+        return self._benchmarks[name]
+
+    def _make(self, name: str) -> Benchmark:
+        labels = np.random.default_rng(len(name)).integers(0, LABELS[name], self.examples)
+        test = Pool("test", tuple(f"text {i}" for i in range(self.examples)), labels.astype(np.int64))
+        truth = {}
+        if self.profile.kind == "miniature":
+            q = np.full((self.examples, LABELS[name]), 0.1)
+            said = np.where(np.arange(self.examples) % 4 == 0, (labels + 1) % LABELS[name], labels)
+            q[np.arange(self.examples), said] = 0.9  # right on three of four
+            truth["test"] = Truth(p=q, q=q)
+        names = tuple(f"label {i}" for i in range(LABELS[name]))
+        return Benchmark(name, name, names, {"test": test}, truth)
+
+    def key(self, spec: RunSpec) -> str:
+        return hashlib.sha256(json.dumps(spec.to_dict(), sort_keys=True).encode()).hexdigest()
+
+    def failure(self, spec: RunSpec) -> str | None:
+        return "non-finite loss at step 12" if self._names[spec] in self.broken else None
+
+    def result(self, spec: RunSpec) -> RunResult | None:
+        names = self._names[spec]
+        if names in self.broken or names in self.missing:
+            return None
+        source, method, benchmark, seed = names
+        goal = self._paper.get(names[:3], 0.86) - 0.015 + self.shift.get(method, 0.0)
+        rng = np.random.default_rng([len(source), len(method), seed])
+        level = goal + rng.normal(0, 0.01)
+        labels = self.benchmark(benchmark).pools["test"].labels
+        probabilities = fake_probabilities(labels, LABELS[benchmark], level, rng)
+        reached = float((probabilities.argmax(axis=1) == labels).mean())
+        history = tuple(fake_epoch(epoch, reached, rng) for epoch in range(1, spec.recipe.epochs + 1))
+        return RunResult(
+            key=self.key(spec),
+            spec=spec,
+            history=history,
+            selected_epoch=len(history),
+            test_labels=labels,
+            test_probabilities=probabilities,
+            dev_probabilities=probabilities[:10],
+            seconds={"load": 0.5, "train": 12.25 + seed, "evaluate": 1.0, "total": 13.75 + seed},
+            environment=HARDWARE,
+        )
+
+
+def fake_probabilities(
+    labels: NDArray[np.int64], classes: int, level: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """(examples, classes): right on about ``level`` of them; which ones is mostly common to all runs."""
+    hard = np.random.default_rng(0).random(len(labels))
+    right = 0.9 * hard + 0.1 * rng.random(len(labels)) < level
+    said = np.where(right, labels, (labels + 1) % classes)
+    probabilities = np.full((len(labels), classes), 0.2 / (classes - 1), dtype=np.float32)
+    probabilities[np.arange(len(labels)), said] = 0.8
+    return probabilities
+
+
+def fake_epoch(epoch: int, reached: float, rng: np.random.Generator) -> EpochRecord:
+    accuracy = reached - (0.25 + rng.normal(0, 0.05)) * np.exp(1 - epoch) * (epoch < 5)
+    return EpochRecord(
+        epoch=epoch,
+        train_loss=1 / epoch,
+        dev_accuracy=0.6 + 0.05 * epoch,
+        dev_macro_f1=0.55 + 0.05 * epoch,
+        test_accuracy=float(accuracy),
+        test_macro_f1=float(accuracy) - 0.03,
+        weight_mean=1.0,
+        weight_ess=0.5,
+        weight_max=3.0,
+        weight_khat=0.3,
+        seconds=2.0,
+    )

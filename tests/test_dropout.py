@@ -1,0 +1,138 @@
+"""The seeded dropout: the right rate and scale, its own stream, and the same network as transformers' attention."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from torch import Tensor, nn
+from transformers import BertForSequenceClassification
+
+from paper_repro.dropout import ATTENTION, SeededDropout, seed_dropout
+from paper_repro.encoding import Batch, Batcher, encode
+from paper_repro.modeling import build
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.make_encoder(tmp_path_factory.mktemp("encoder"), layers=2)
+
+
+@pytest.fixture(scope="module")
+def batch(encoder: Path) -> Batch:
+    return Batcher(encode(tiny.make_pool("pool", 12, 2, pairs=True), encoder, 48), CPU).batch(np.arange(12))
+
+
+def logits(model: BertForSequenceClassification, batch: Batch) -> Tensor:
+    output: Tensor = model(
+        input_ids=batch.input_ids, attention_mask=batch.attention_mask, token_type_ids=batch.token_type_ids
+    ).logits
+    return output
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+def test_rate_and_scale(p: float) -> None:
+    layer = SeededDropout(p, np.random.SFC64(0)).train()
+    out = layer(torch.ones(1000, 401))  # 401,000 is no multiple of four
+    assert set(out.unique().tolist()) == {0.0, torch.tensor(1 / (1 - p)).item()}
+    # Six standard errors of a Bernoulli share.
+    assert float((out == 0).float().mean()) == pytest.approx(p, abs=6 * (p * (1 - p) / out.numel()) ** 0.5)
+    assert float(out.mean()) == pytest.approx(1, abs=0.03)
+
+
+def test_neighbours_are_dropped_independently() -> None:
+    """Four masks are cut from each 64-bit draw: none of them may follow from another."""
+    dropped = (SeededDropout(0.5, np.random.SFC64(1)).train()(torch.ones(400_000)) == 0).double()
+    centred = dropped - dropped.mean()
+    for lag in (1, 2, 3, 4, 8):
+        correlation = float((centred[:-lag] * centred[lag:]).mean() / centred.var())
+        assert abs(correlation) < 6 / len(dropped) ** 0.5
+
+
+def test_eval_and_rate_zero_change_nothing() -> None:
+    x = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
+    assert SeededDropout(0.5, np.random.SFC64(0)).eval()(x) is x
+    assert SeededDropout(0.0, np.random.SFC64(0)).train()(x) is x
+
+
+def test_the_gradient_passes_where_the_activation_did() -> None:
+    x = torch.ones(50, requires_grad=True)
+    out = SeededDropout(0.3, np.random.SFC64(2)).train()(x)
+    out.sum().backward()
+    assert x.grad is not None and torch.equal(x.grad, out.detach())
+
+
+def test_the_stream_is_the_seeds_alone() -> None:
+    x = torch.ones(64)
+    masks = []
+    for _ in range(2):
+        torch.rand(5)  # noise on torch's global stream
+        layer = SeededDropout(0.5, np.random.SFC64(7)).train()
+        before = torch.get_rng_state()
+        masks.append(torch.stack([layer(x), layer(x)]))
+        assert torch.equal(before, torch.get_rng_state())
+    assert torch.equal(masks[0], masks[1])
+    assert not torch.equal(masks[0][0], masks[0][1])
+
+
+def test_bf16_stays_bf16() -> None:
+    assert SeededDropout(0.1, np.random.SFC64(0)).train()(torch.ones(8, dtype=torch.bfloat16)).dtype == torch.bfloat16
+
+
+def test_every_dropout_of_a_bert_is_replaced(encoder: Path) -> None:
+    model = build(encoder, 3, seed=0, device=CPU)
+    count = sum(isinstance(module, nn.Dropout) for module in model.modules())
+    seed_dropout(model, 1)
+    seeded = [module for module in model.modules() if isinstance(module, SeededDropout)]
+    assert not any(isinstance(module, nn.Dropout) for module in model.modules())
+    assert len(seeded) == count == 1 + 2 * 3 + 1  # embeddings, three in each layer, the head
+    assert len({id(module._stream) for module in seeded}) == 1
+    assert model.config._attn_implementation == ATTENTION
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_network_is_transformers_own(encoder: Path, batch: Batch, training: bool) -> None:
+    """At dropout 0 loss and gradients equal those of transformers' eager attention, with padding masked."""
+    assert batch.attention_mask is not None
+    results = []
+    for replaced in (False, True):
+        model = build(encoder, 2, seed=0, device=CPU, dropout=0.0).train(training)
+        if replaced:
+            seed_dropout(model, 0)
+        loss = nn.functional.cross_entropy(logits(model, batch), torch.arange(12) % 2)
+        loss.backward()
+        results.append([loss.detach(), *(p.grad for p in model.parameters())])
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
+def test_padding_is_masked(encoder: Path) -> None:
+    """A text's logits do not depend on the company that it keeps."""
+    pool = tiny.make_pool("pool", 12, 2)
+    batcher = Batcher(encode(pool, encoder, 48), CPU)
+    model = build(encoder, 2, seed=0, device=CPU)
+    seed_dropout(model, 0)
+    model.eval()
+    with torch.no_grad():
+        together = logits(model, batcher.batch(np.arange(12)))
+        alone = torch.cat([logits(model, batcher.batch(np.array([i]))) for i in range(12)])
+    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
+
+
+def test_dropout_reaches_attention_and_head(encoder: Path, batch: Batch) -> None:
+    """With dropout on two passes differ, and a model that was seeded alike repeats them."""
+
+    def two_passes() -> Tensor:
+        model = build(encoder, 2, seed=0, device=CPU).train()
+        seed_dropout(model, 4)
+        with torch.no_grad():
+            return torch.stack([logits(model, batch), logits(model, batch)])
+
+    first, again = two_passes(), two_passes()
+    assert torch.equal(first, again)
+    assert not torch.equal(first[0], first[1])

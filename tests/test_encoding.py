@@ -1,0 +1,222 @@
+"""Tokenising once, caching by content, and cutting batches: nothing lost, nothing twice, padding where it belongs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from transformers import AutoTokenizer
+
+from paper_repro import encoding
+from paper_repro.encoding import BUCKET, Batcher, Encoded, encode, kept_tokens
+from paper_repro.errors import UserError
+from paper_repro.pools import Pool
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.make_encoder(tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture(scope="module")
+def pools() -> dict[str, Pool]:
+    odd = ("Gains THE Share-price; café, of the bank!", "profit", "unheard of", "shares rising 3.5 % in may", "x" * 300)
+    return {
+        "single": tiny.make_pool("single", 37, 3),
+        "pair": tiny.make_pool("pair", 37, 2, pairs=True),
+        "odd": Pool("odd", odd, np.zeros(len(odd), dtype=np.int64)),
+    }
+
+
+def assert_equal(one: Encoded, other: Encoded) -> None:
+    for name in ("ids", "lengths", "first"):
+        found, expected = getattr(one, name), getattr(other, name)
+        assert found.dtype == expected.dtype == np.int64
+        np.testing.assert_array_equal(found, expected)
+
+
+# -- tokens -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("max_length", [32, 12, 6])
+@pytest.mark.parametrize("name", ["single", "pair", "odd"])
+def test_the_same_tokens_as_transformers(encoder: Path, pools: dict[str, Pool], name: str, max_length: int) -> None:
+    """Ids, token types and masks of whole batches equal those of the encoder's own tokenizer, truncation included."""
+    pool = pools[name]
+    encoded = encode(pool, encoder, max_length)
+    texts = [list(pool.texts)] if pool.pairs is None else [list(pool.texts), list(pool.pairs)]
+    expected = AutoTokenizer.from_pretrained(str(encoder))(
+        *texts, truncation=True, max_length=max_length, padding=True, return_tensors="pt"
+    )
+    batch = Batcher(encoded, CPU).batch(np.arange(len(pool)))
+    assert torch.equal(batch.input_ids, expected["input_ids"])
+    assert torch.equal(batch.token_type_ids, expected["token_type_ids"])
+    mask = torch.ones_like(batch.input_ids) if batch.attention_mask is None else batch.attention_mask
+    assert torch.equal(mask, expected["attention_mask"])
+    assert int(encoded.lengths.max()) <= max_length
+    if name != "odd":
+        assert (encoded.lengths == max_length).any() == (max_length < 32 or name == "pair")
+
+
+def test_special_tokens_by_hand(encoder: Path) -> None:
+    index = {word: i for i, word in enumerate(tiny.WORDS)}
+    pool = Pool("hand", ("Gains", "the unheard"), np.zeros(2, dtype=np.int64), ("of", "bank firm"))
+    encoded = encode(pool, encoder, 16)
+    rows = [
+        ["[CLS]", "gain", "##s", "[SEP]", "of", "[SEP]"],
+        ["[CLS]", "the", "[UNK]", "[SEP]", "bank", "firm", "[SEP]"],
+    ]
+    expected = np.array([[index[w] for w in row] + [0] * (7 - len(row)) for row in rows])
+    np.testing.assert_array_equal(encoded.ids, expected)
+    assert encoded.lengths.tolist() == [6, 7] and encoded.first.tolist() == [4, 4]
+
+
+def test_an_encoder_without_a_fast_tokenizer(tmp_path: Path, pools: dict[str, Pool]) -> None:
+    with pytest.raises(UserError, match=r"tokenizer.json: no such file\. .*save_pretrained"):
+        encode(pools["single"], tmp_path, 16)
+
+
+# -- the cache ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["single", "pair", "odd"])
+def test_a_cache_hit_equals_a_fresh_encoding(
+    encoder: Path, pools: dict[str, Pool], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = encode(pools[name], encoder, 12)
+    assert_equal(encode(pools[name], encoder, 12, tmp_path), fresh)  # a miss, written
+    assert len(list((tmp_path / "tokens").iterdir())) == 1
+    monkeypatch.setattr(encoding, "_tokenizer", lambda *_: pytest.fail("tokenised again"))
+    assert_equal(encode(pools[name], encoder, 12, tmp_path), fresh)  # a hit
+
+
+def test_the_cache_goes_by_content(encoder: Path, pools: dict[str, Pool], tmp_path: Path) -> None:
+    def files() -> int:
+        return len(list((tmp_path / "cache" / "tokens").glob("*.npz")))
+
+    pool, cache = pools["single"], tmp_path / "cache"
+    encode(pool, encoder, 12, cache)
+    encode(replace(pool, name="renamed"), encoder, 12, cache)
+    assert files() == 1  # a name is no content
+    encode(pool, encoder, 13, cache)
+    assert files() == 2
+    changed = encode(replace(pool, texts=("loss", *pool.texts[1:])), encoder, 12, cache)
+    assert files() == 3 and changed.lengths[0] == 3
+    other = tiny.make_encoder(tmp_path / "other")
+    (other / "tokenizer.json").write_text((other / "tokenizer.json").read_text("utf-8") + "\n", "utf-8")
+    encode(pool, other, 12, cache)
+    assert files() == 4
+
+
+@pytest.mark.xfail(reason="a damaged cache file fails the run instead of being made again", strict=True)
+def test_a_damaged_cache_file_is_made_again(encoder: Path, pools: dict[str, Pool], tmp_path: Path) -> None:
+    fresh = encode(pools["single"], encoder, 12, tmp_path)
+    (cached,) = (tmp_path / "tokens").glob("*.npz")
+    cached.write_bytes(cached.read_bytes()[:100])
+    assert_equal(encode(pools["single"], encoder, 12, tmp_path), fresh)
+    assert_equal(encode(pools["single"], encoder, 12, tmp_path), fresh)
+
+
+# -- batches ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pad_to", [0, 32])
+@pytest.mark.parametrize("batch_size", [1, 8, 37, 64])
+def test_an_epoch_holds_every_row_once(encoder: Path, pools: dict[str, Pool], batch_size: int, pad_to: int) -> None:
+    encoded = encode(pools["pair"], encoder, 32)
+    batcher = Batcher(encoded, CPU, pad_to=pad_to)
+    for batches in (
+        list(batcher.shuffled(batch_size, torch.Generator().manual_seed(3))),
+        list(batcher.by_length(batch_size)),
+    ):
+        rows = torch.cat([batch.rows for batch in batches])
+        assert sorted(rows.tolist()) == list(range(37))
+        assert len(batches) == -(-37 // batch_size)
+        assert sorted(len(batch.rows) for batch in batches)[1:] == [batch_size] * (len(batches) - 1)
+        for batch in batches:
+            check_padding(batch, encoded, pad_to)
+
+
+def check_padding(batch: encoding.Batch, encoded: Encoded, pad_to: int) -> None:
+    lengths = encoded.lengths[batch.rows.numpy()]
+    width = pad_to or lengths.max()
+    assert batch.input_ids.shape == batch.token_type_ids.shape == (len(lengths), width)
+    if batch.attention_mask is None:
+        assert (lengths == width).all()
+    else:
+        assert batch.attention_mask.sum(dim=1).tolist() == lengths.tolist()
+    for i, row in enumerate(batch.rows.tolist()):
+        n, first = encoded.lengths[row], encoded.first[row]
+        assert batch.input_ids[i, :n].tolist() == encoded.ids[row, :n].tolist()
+        assert not batch.input_ids[i, n:].any() and not batch.token_type_ids[i, n:].any()
+        assert not batch.token_type_ids[i, :first].any() and batch.token_type_ids[i, first:n].all()
+
+
+def test_a_batch_without_padding_needs_no_mask(encoder: Path) -> None:
+    pool = Pool("even", ("the bank", "of may", "in june"), np.zeros(3, dtype=np.int64))
+    encoded = encode(pool, encoder, 16)
+    assert Batcher(encoded, CPU).batch(np.arange(3)).attention_mask is None
+    padded = Batcher(encoded, CPU, pad_to=16).batch(np.arange(3))
+    assert padded.attention_mask is not None and padded.input_ids.shape == (3, 16)
+
+
+def test_order_depends_on_the_generator_alone(encoder: Path, pools: dict[str, Pool]) -> None:
+    batcher = Batcher(encode(pools["single"], encoder, 32), CPU)
+
+    def epoch(generator: torch.Generator) -> list[int]:
+        return [row for batch in batcher.shuffled(8, generator) for row in batch.rows.tolist()]
+
+    one, two = torch.Generator().manual_seed(5), torch.Generator().manual_seed(5)
+    first = epoch(one)
+    assert first == epoch(two)
+    assert epoch(one) != first  # the next epoch
+    assert epoch(torch.Generator().manual_seed(6)) != first
+
+
+def test_batches_of_similar_length(encoder: Path, pools: dict[str, Pool]) -> None:
+    """Sorted by runs of four tokens, no batch starts in a later run than the one before it ends in."""
+    encoded = encode(pools["single"], encoder, 32)
+    spans = []
+    for batch in Batcher(encoded, CPU).shuffled(8, torch.Generator().manual_seed(0)):
+        run = (encoded.lengths[batch.rows.numpy()] - 1) // BUCKET
+        spans.append((run.min(), run.max()))
+    assert all(before[1] <= after[0] for before, after in zip(sorted(spans), sorted(spans)[1:], strict=False))
+    by_length = [encoded.lengths[batch.rows.numpy()] for batch in Batcher(encoded, CPU).by_length(8)]
+    assert (np.diff(np.concatenate(by_length)) >= 0).all()
+
+
+def test_authors_batches_are_a_plain_permutation(encoder: Path, pools: dict[str, Pool]) -> None:
+    batcher = Batcher(encode(pools["single"], encoder, 32), CPU, pad_to=32)
+    rows = torch.cat([batch.rows for batch in batcher.shuffled(8, torch.Generator().manual_seed(0))])
+    assert torch.equal(rows, torch.randperm(37, generator=torch.Generator().manual_seed(0)))
+
+
+# -- the trimmed vocabulary -----------------------------------------------------------------------------------
+
+
+def test_kept_tokens_and_their_new_numbers(encoder: Path, pools: dict[str, Pool]) -> None:
+    single, pair = (encode(pools[name], encoder, 32) for name in ("single", "pair"))
+    kept = kept_tokens(single, pair)
+    used = {int(i) for pool in (single, pair) for i in np.unique(pool.ids)} | {0}
+    assert kept.tolist() == sorted(used)
+    assert len(kept) < len(tiny.WORDS) - len(tiny.UNUSED) + 1
+    for pad_to in (0, 32):
+        trimmed = Batcher(single, CPU, pad_to=pad_to, kept=kept).batch(np.arange(37))
+        whole = Batcher(single, CPU, pad_to=pad_to).batch(np.arange(37))
+        assert torch.equal(torch.from_numpy(kept)[trimmed.input_ids], whole.input_ids)
+        assert int(trimmed.input_ids.max()) < len(kept)
+
+
+def test_subset_keeps_each_row_whole(encoder: Path, pools: dict[str, Pool]) -> None:
+    encoded = encode(pools["pair"], encoder, 32)
+    rows = np.array([30, 2, 2, 17])
+    part = encoded.subset(rows)
+    assert len(part) == 4
+    np.testing.assert_array_equal(part.ids, encoded.ids[rows])
+    np.testing.assert_array_equal(part.first, encoded.first[rows])

@@ -1,0 +1,295 @@
+"""Keys: whatever can change a result changes the key, and nothing else does."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+import numpy as np
+import pytest
+import tiny
+
+from paper_repro import keys, versions
+from paper_repro.keys import run_key, score_key
+from paper_repro.losses import Switches
+from paper_repro.pools import Benchmark, Pool, Truth
+from paper_repro.runs import Checker, Recipe, RunSpec, Source, spec_from_dict
+from paper_repro.workspace import Workspace
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return tiny.workspace(tiny.make_inputs(tmp_path), tmp_path / "results")
+
+
+def other_value(kind: Any, value: Any) -> Any:
+    """Some other value of the field's type."""
+    if get_origin(kind) is not None and get_args(kind) and all(isinstance(a, str) for a in get_args(kind)):
+        return next(choice for choice in get_args(kind) if choice != value)
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, float):
+        return value * 0.999 + 1e-9
+    raise AssertionError(f"tell this test how to change {value!r}")
+
+
+def changes_of(section: Any) -> Iterator[tuple[str, Any]]:
+    """The dataclass with one field changed, for each of its fields, those that will be added some day included."""
+    hints = get_type_hints(type(section))
+    for field in dataclasses.fields(section):
+        yield field.name, replace(section, **{field.name: other_value(hints[field.name], getattr(section, field.name))})
+
+
+def with_checkers(folds: int = 0) -> RunSpec:
+    spec = tiny.spec("imp")
+    assert spec.diversity is not None
+    return replace(spec, diversity=replace(spec.diversity, folds=folds))
+
+
+def test_key_is_64_hex_digits_and_stable(workspace: Workspace) -> None:
+    key = workspace.key(tiny.spec("imp"))
+    assert len(key) == 64 and int(key, 16) >= 0
+    assert key == workspace.key(spec_from_dict(tiny.spec("imp").to_dict())) == run_key(workspace, tiny.spec("imp"))
+
+
+@pytest.mark.parametrize("section", ["recipe", "switches"])
+def test_every_field_of_recipe_and_switches_counts(workspace: Workspace, section: str) -> None:
+    spec = tiny.spec("imp")
+    found = {"as it was": workspace.key(spec)}
+    for name, changed in changes_of(getattr(spec, section)):
+        found[name] = workspace.key(replace(spec, **{section: changed}))
+    assert len(found) == 1 + len(dataclasses.fields(Recipe if section == "recipe" else Switches))
+    assert len(set(found.values())) == len(found), found
+
+
+def test_every_field_of_the_spec_counts(workspace: Workspace) -> None:
+    spec = tiny.spec("imp")
+    quality, diversity = spec.quality, spec.diversity
+    assert quality is not None and quality.run is not None and diversity is not None
+    variants = {
+        "benchmark": replace(spec, benchmark="tweet_irony"),
+        "source": replace(spec, source=Source("train")),
+        "method": replace(spec, method="dimp"),
+        "seed": replace(spec, seed=1),
+        "recipe": replace(spec, recipe=replace(spec.recipe, epochs=9)),
+        "switches": replace(spec, switches=Switches(clip="bounded")),
+        "quality": replace(spec, quality=None),
+        "diversity": replace(spec, diversity=None),
+    }
+    untested = {field.name for field in dataclasses.fields(RunSpec)} - set(variants)
+    assert untested == {"encoder"}  # its content counts, not its name: see below
+    found = {name: workspace.key(changed) for name, changed in variants.items()}
+    assert len({*found.values(), workspace.key(spec)}) == len(found) + 1, found
+
+
+def test_every_field_of_a_checker_counts(workspace: Workspace) -> None:
+    spec = tiny.spec("imp")
+    quality = spec.quality
+    assert quality is not None and quality.run is not None
+    variants = {
+        "run": replace(quality, run=replace(quality.run, seed=1)),
+        "the run's recipe": replace(quality, run=replace(quality.run, recipe=replace(tiny.RECIPE, epochs=1))),
+        "the run's source": replace(quality, run=replace(quality.run, source=Source("generated"))),
+        "the run's fold": replace(quality, run=replace(quality.run, source=Source("dev", 3, 0))),
+        "folds": replace(quality, folds=3),
+        "temperature": replace(quality, temperature="fitted"),
+    }
+    assert {field.name for field in dataclasses.fields(Checker)} == {"run", "folds", "temperature", "exact"}
+    runs = {name: workspace.key(replace(spec, quality=checker)) for name, checker in variants.items()}
+    assert len({*runs.values(), workspace.key(spec)}) == len(runs) + 1, runs
+    # Quality and diversity may not be exchanged unnoticed.
+    swapped = replace(spec, quality=spec.diversity, diversity=spec.quality)
+    assert workspace.key(swapped) != workspace.key(spec)
+    scores = {name: score_key(workspace, checker, "financial", "dev") for name, checker in variants.items()}
+    scores["pool"] = score_key(workspace, quality, "financial", "generated")
+    assert len({*scores.values(), score_key(workspace, quality, "financial", "dev")}) == len(scores) + 1, scores
+
+
+def test_every_part_of_the_source_counts(workspace: Workspace) -> None:
+    sources = [Source("dev"), Source("generated"), Source("dev", 3, 0), Source("dev", 3, 1), Source("dev", 4, 0)]
+    assert len({workspace.key(replace(tiny.spec(), source=source)) for source in sources}) == len(sources)
+
+
+# -- content --------------------------------------------------------------------------------------------------
+
+
+def edited(benchmark: Benchmark, pool: str, **fields: Any) -> Benchmark:
+    return replace(benchmark, pools={**benchmark.pools, pool: replace(benchmark.pools[pool], **fields)})
+
+
+def key_of(workspace: Workspace, benchmark: Benchmark, spec: RunSpec) -> str:
+    workspace._benchmarks["financial"] = benchmark
+    workspace._sources.clear()
+    return workspace.key(spec)
+
+
+@pytest.mark.parametrize("pool", ["generated", "dev", "test"])
+@pytest.mark.parametrize("method", ["ce", "imp"])
+def test_content_of_the_data_counts(workspace: Workspace, method: str, pool: str) -> None:
+    spec, before = tiny.spec(method), workspace.benchmark("financial")
+    texts, labels = before.pools[pool].texts, before.pools[pool].labels
+    relabelled = labels.copy()
+    relabelled[-1] = (relabelled[-1] + 1) % 3
+    keys_found = [
+        key_of(workspace, changed, spec)
+        for changed in (
+            before,
+            edited(before, pool, texts=(*texts[:-1], texts[-1] + " ")),
+            edited(before, pool, labels=relabelled),
+            edited(before, pool, texts=texts[::-1], labels=labels[::-1]),
+            edited(before, pool, pairs=texts),
+            replace(before, label_names=(*before.label_names, "none of them")),
+        )
+    ]
+    assert len(set(keys_found)) == len(keys_found)
+    assert key_of(workspace, before, spec) == keys_found[0]
+
+
+def test_data_that_a_run_never_reads_do_not_count(workspace: Workspace) -> None:
+    before = workspace.benchmark("financial")
+    first = workspace.key(tiny.spec("imp"))
+    assert (
+        key_of(workspace, edited(before, "train", texts=before.pools["train"].texts[::-1]), tiny.spec("imp")) == first
+    )
+
+
+def test_content_of_the_encoder_counts(tmp_path: Path) -> None:
+    """One byte of the weights, of the vocabulary or of the configuration."""
+    inputs = tiny.make_inputs(tmp_path)
+    found = [tiny.workspace(inputs, tmp_path / "results").key(tiny.spec())]
+    for name in ("model.safetensors", "tokenizer.json", "config.json"):
+        copy = tmp_path / name.split(".")[0]
+        shutil.copytree(inputs["encoder_dir"], copy)
+        content = bytearray((copy / name).read_bytes())
+        if name == "model.safetensors":
+            content[-3] ^= 1
+        else:
+            content += b"\n"
+        (copy / name).write_bytes(bytes(content))
+        found.append(tiny.workspace({**inputs, "encoder_dir": str(copy)}, tmp_path / "results").key(tiny.spec()))
+    assert len(set(found)) == 4
+
+
+def test_exact_probabilities_count(workspace: Workspace) -> None:
+    before = workspace.benchmark("financial")
+    p = np.full((tiny.SIZES["generated"], 3), 1 / 3)
+    q = np.tile([0.2, 0.3, 0.5], (tiny.SIZES["generated"], 1))
+    other = q.copy()
+    other[7] = [0.2, 0.5, 0.3]
+    spec = tiny.spec("imp", quality=Checker(exact="p"), diversity=Checker(exact="q"))
+    swapped = tiny.spec("imp", quality=Checker(exact="q"), diversity=Checker(exact="p"))
+    found = [
+        key_of(workspace, replace(before, truth={"generated": truth}), chosen)
+        for truth, chosen in ((Truth(p, q), spec), (Truth(p, other), spec), (Truth(p, q), swapped))
+    ]
+    assert len(set(found)) == 3
+
+
+@pytest.mark.xfail(reason="KeyError instead of a UserError", strict=True)
+def test_exact_checkers_of_real_data_are_refused(workspace: Workspace) -> None:
+    from paper_repro.errors import UserError
+
+    with pytest.raises(UserError, match="miniature world"):
+        workspace.key(tiny.spec("imp", quality=Checker(exact="p"), diversity=Checker(exact="q")))
+
+
+# -- names ----------------------------------------------------------------------------------------------------
+
+
+def test_names_do_not_count(workspace: Workspace) -> None:
+    """The same texts under another benchmark's, pool's or label's name are the same run."""
+    spec, before = tiny.spec("imp"), workspace.benchmark("financial")
+    first = workspace.key(spec)
+    pools = {name: replace(pool, name=f"other {name}") for name, pool in before.pools.items()}
+    renamed = Benchmark("other", "Another title", ("x", "y", "z"), pools)
+    assert key_of(workspace, renamed, spec) == first
+    workspace._benchmarks["tweet_irony"] = before
+    assert workspace.key(tiny.spec("imp", benchmark="tweet_irony")) == key_of(workspace, before, spec)
+    assert workspace.key(replace(spec, source=Source("generated", folds=5))) == first  # folds without a held-out one
+
+
+def test_fingerprints_part_texts_from_pairs() -> None:
+    labels = np.zeros(2, dtype=np.int64)
+    pools = [
+        Pool("p", ("a", "b"), labels),
+        Pool("p", ("a", "b"), labels, ("c", "d")),
+        Pool("p", ("a", "b"), labels, ("d", "c")),
+        Pool("p", ("c", "d"), labels, ("a", "b")),
+        Pool("p", ("ab", ""), labels),
+        Pool("p", ("a", "b"), labels + 1),
+    ]
+    assert len({pool.fingerprint for pool in pools}) == len(pools)
+
+
+# -- code -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copied_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    folder = tmp_path / "package"
+    folder.mkdir()
+    for name in versions.CORE:
+        shutil.copy(versions.PACKAGE / f"{name}.py", folder)
+    monkeypatch.setattr(versions, "PACKAGE", folder)
+    versions.code_version.cache_clear()
+    yield folder
+    versions.code_version.cache_clear()
+
+
+def version_now() -> str:
+    versions.code_version.cache_clear()
+    return versions.code_version()
+
+
+def test_code_counts(copied_package: Path) -> None:
+    found = [version_now()]
+    for name in versions.CORE:
+        file = copied_package / f"{name}.py"
+        file.write_text(file.read_text("utf-8") + "\nANOTHER_CONSTANT = 1\n", "utf-8")
+        found.append(version_now())
+    assert len(set(found)) == 1 + len(versions.CORE)
+
+
+def test_comments_docstrings_and_layout_do_not_count(copied_package: Path) -> None:
+    before = version_now()
+    file = copied_package / "losses.py"
+    source = file.read_text("utf-8")
+    assert '"""The scalar training loss of a batch' in source
+    edited_source = source.replace('"""The scalar training loss of a batch', '"""Another sentence about it')
+    edited_source = "# A comment.\n\n" + edited_source.replace("    if switches.clip ==", "\n\n    if switches.clip ==")
+    assert edited_source != source
+    file.write_text(edited_source, "utf-8")
+    assert version_now() == before
+
+
+def test_a_changed_constant_counts(copied_package: Path) -> None:
+    before = version_now()
+    file = copied_package / "losses.py"
+    source = file.read_text("utf-8")
+    file.write_text(source.replace("gamma: float = 1.0", "gamma: float = 1.5"), "utf-8")
+    assert file.read_text("utf-8") != source and version_now() != before
+
+
+def test_the_version_of_the_code_is_part_of_every_key(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = tiny.spec("imp")
+    assert spec.quality is not None
+    before = workspace.key(spec), score_key(workspace, spec.quality, "financial", "generated")
+    monkeypatch.setattr(keys, "code_version", lambda: "another")
+    after = workspace.key(spec), score_key(workspace, spec.quality, "financial", "generated")
+    assert before[0] != after[0] and before[1] != after[1]
+
+
+def test_spec_round_trip() -> None:
+    spec = tiny.spec("imp", switches=Switches(clip="sqrt-n", gamma=0.5))
+    spec = replace(spec, quality=replace(spec.quality, folds=3, temperature="fitted"))
+    assert spec_from_dict(spec.to_dict()) == spec
+    oracle = tiny.spec("imp", quality=Checker(exact="p"), diversity=Checker(exact="q"))
+    assert spec_from_dict(oracle.to_dict()) == oracle
+    with pytest.raises(TypeError):
+        spec_from_dict({**spec.to_dict(), "colour": "red"})

