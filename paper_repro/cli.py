@@ -143,7 +143,8 @@ def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], **common
     if not chosen:
         raise UserError(f"there are no notebooks in {_notebook_folder()}; run this in a checkout of the project")
     parameters = distribute(chosen, common, extra)
-    click.echo(f"Profile {paths.profile}: {len(parameters)} notebooks; tables and figures go to {paths.figures}")
+    count = "1 notebook" if len(parameters) == 1 else f"{len(parameters)} notebooks"
+    click.echo(f"Profile {paths.profile}: {count}; tables and figures go to {paths.figures}")
     ended = driver.run_all(parameters, paths=paths, echo=click.echo)
     problems = [outcome.error.splitlines()[0] for outcome in ended.values() if outcome.error]
     page = ""

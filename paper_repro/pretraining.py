@@ -5,8 +5,9 @@ seen: only so can a quality checker learn from 200 of them. Here this is learnt 
 :func:`paper_repro.world.corpus` in well under a minute on one thread, with transformers' own ``BertForMaskedLM``.
 
 Two things differ from BERT's pre-training. Next-sentence prediction, which makes ``[CLS]`` look at the whole text, is
-replaced by something simpler to the same end: at ``[CLS]`` the model predicts a word of the text drawn at random. And
-since no objective trains the pooler, it starts as an orthogonal map, which passes ``[CLS]`` on without loss.
+replaced by something simpler to the same end: at ``[CLS]`` the model predicts a word of the text drawn at random, the
+rarer the likelier, since rare words tell what a text is about. And since no objective trains the pooler, it starts as
+an orthogonal map, which passes ``[CLS]`` on without loss.
 """
 
 from __future__ import annotations
@@ -80,6 +81,8 @@ def ensure(
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         if not folder.is_dir():
+            for left in folder.parent.glob(f"{folder.name}.*.partial"):  # by a process that was killed
+                shutil.rmtree(left, ignore_errors=True)
             partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent))
             try:
                 _pretrain(partial, texts, words, settings)
@@ -93,8 +96,10 @@ def ensure(
 def _pretrain(folder: Path, texts: tuple[str, ...], words: tuple[str, ...], settings: PretrainingConfig) -> None:
     vocabulary = [*SPECIAL, *words]
     tokenizer = BertTokenizerFast(vocab={word: i for i, word in enumerate(vocabulary)}, do_lower_case=True)
-    rows: list[list[int]] = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-    longest = max(len(row) for row in rows)
+    sentences = tokenizer([s for text in texts for s in text.split("\n")], add_special_tokens=False)["input_ids"]
+    ends = np.cumsum([text.count("\n") + 1 for text in texts])
+    rows = [sentences[end - text.count("\n") - 1 : end] for end, text in zip(ends, texts, strict=True)]
+    longest = max(len(sentence) for sentence in sentences)
     with _one_thread_seeded(settings.seed):
         model = _model(len(vocabulary), 2 * longest + 3, settings)
         _train(model, rows, settings)
@@ -119,16 +124,16 @@ def _model(words: int, positions: int, settings: PretrainingConfig) -> BertForMa
     return BertForMaskedLM(shape)
 
 
-def _train(model: BertForMaskedLM, rows: list[list[int]], settings: PretrainingConfig) -> None:
+def _train(model: BertForMaskedLM, rows: list[list[list[int]]], settings: PretrainingConfig) -> None:
     rng = np.random.default_rng(settings.seed)
+    counts = np.bincount([t for row in rows for sentence in row for t in sentence], minlength=model.config.vocab_size)
+    rarity = 1.0 / np.maximum(counts, 1)
     model.eval()  # without dropout: one pass over a large corpus leaves nothing to overfit, and it is faster
     parameters = list(model.parameters())
-    optimiser = torch.optim.AdamW(
-        parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-    )
+    optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
     warm_up = max(1, settings.steps // 30)
     for step, (ids, types) in zip(range(settings.steps), _batches(rows, settings.batch_size, rng), strict=False):
-        masked, where, targets = mask(ids, model.config.vocab_size, settings.masked, rng)
+        masked, where, targets = mask(ids, rarity, settings.masked, rng)
         hidden = model.bert(
             input_ids=torch.from_numpy(masked),
             attention_mask=torch.from_numpy((ids > 0).astype(np.int64)),
@@ -147,14 +152,18 @@ def _train(model: BertForMaskedLM, rows: list[list[int]], settings: PretrainingC
         raise TrainingError(f"pre-training: loss is {loss.item()} after {settings.steps} steps; lower learning_rate")
 
 
-def _batches(rows: list[list[int]], size: int, rng: np.random.Generator) -> Iterator[tuple[Ints, Ints]]:
-    """Endless batches of ``[CLS] a [SEP] b [SEP]``, texts paired at random: token ids and types, (size, length).
+def _batches(rows: list[list[list[int]]], size: int, rng: np.random.Generator) -> Iterator[tuple[Ints, Ints]]:
+    """Endless batches of ``[CLS] a [SEP] b [SEP]``: token ids and types, (size, length).
 
-    Pairs of similar length share a batch, so that little is padding (id 0).
+    Texts of two sentences are such pairs; the others are paired at random. Pairs of similar length share a batch, so
+    that little is padding (id 0).
     """
+    single = [row[0] for row in rows if len(row) == 1]
+    double = [(row[0], row[1]) for row in rows if len(row) == 2]
     while True:
-        order = rng.permutation(len(rows))
-        pairs = [(rows[a], rows[b]) for a, b in zip(order[::2], order[1::2], strict=False)]
+        order = rng.permutation(len(single))
+        pairs = double + [(single[a], single[b]) for a, b in zip(order[::2], order[1::2], strict=False)]
+        pairs = [pairs[i] for i in rng.permutation(len(pairs))]
         pairs.sort(key=lambda pair: len(pair[0]) + len(pair[1]))
         groups = [pairs[i : i + size] for i in range(0, len(pairs), size)]
         for group in rng.permutation(len(groups)):
@@ -173,21 +182,24 @@ def _pack(pairs: list[tuple[list[int], list[int]]]) -> tuple[Ints, Ints]:
 
 
 def mask(
-    ids: Ints, words: int, share: float, rng: np.random.Generator
+    ids: Ints, rarity: NDArray[np.float64], share: float, rng: np.random.Generator
 ) -> tuple[Ints, tuple[NDArray[np.intp], NDArray[np.intp]], Ints]:
     """What the model sees, where it predicts, and what is right there.
 
-    Of the words in ``ids`` (rows, length) a ``share`` is to be predicted: eight tenths of it become [MASK], one tenth a
-    random word, one tenth stays (BERT). At [CLS] a word of the row, drawn at random, is to be predicted. Returns the ids
-    to show (rows, length), the (row, column) indices of the predictions, and their targets (predictions,).
+    Of the words in ``ids`` (rows, length) a ``share`` is to be predicted: eight tenths of it become [MASK], one tenth
+    a random word, one tenth stays (BERT). At [CLS] a word of the row is to be predicted, drawn in proportion to
+    ``rarity`` (vocabulary,). Returns the ids to show (rows, length), the (row, column) indices of the predictions,
+    and their targets (predictions,).
     """
     is_word = ids > MASK
     chosen = is_word & (rng.random(ids.shape) < share)
     fate = rng.random(ids.shape)
     shown = np.where(chosen & (fate < 0.8), MASK, ids)
-    shown = np.where(chosen & (fate >= 0.9), rng.integers(len(SPECIAL), words, ids.shape), shown)
+    shown = np.where(chosen & (fate >= 0.9), rng.integers(len(SPECIAL), len(rarity), ids.shape), shown)
     wanted = ids.copy()
-    wanted[:, 0] = ids[np.arange(len(ids)), (rng.random(ids.shape) * is_word).argmax(axis=1)]
+    # The first of independent exponential clocks, each with its word's rate, is a draw in proportion to the rates.
+    waits = np.where(is_word, rng.exponential(size=ids.shape) / rarity[ids], np.inf)
+    wanted[:, 0] = ids[np.arange(len(ids)), waits.argmin(axis=1)]
     chosen[:, 0] = True
     where = np.nonzero(chosen)
     return shown, (where[0], where[1]), wanted[where]

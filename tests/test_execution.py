@@ -475,10 +475,15 @@ def test_threads_and_environment_are_put_back(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
     before = torch.get_num_threads()
-    with pytest.raises(TrainingError), execution.one_thread_each():
-        assert torch.get_num_threads() == 1
-        assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "1"
-        raise TrainingError("x")
+
+    def inside() -> None:
+        with execution.one_thread_each():
+            assert torch.get_num_threads() == 1
+            assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "1"
+            raise TrainingError("x")
+
+    with pytest.raises(TrainingError):
+        inside()
     assert torch.get_num_threads() == before
     assert os.environ["OMP_NUM_THREADS"] == "3" and "MKL_NUM_THREADS" not in os.environ
 

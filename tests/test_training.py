@@ -303,11 +303,11 @@ def test_selection_takes_the_first_best_dev_epoch(
     encoder: Path, data: TrainingData, dev_accuracies: tuple[float, ...], selected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Dev accuracies are dictated; predictions and weights must be those of the epoch that they select."""
-    dictated, scored = iter(dev_accuracies), []
+    scored: list[np.ndarray[Any, Any]] = []
     real_score = training.score
 
     def accuracy(labels: np.ndarray[Any, Any], _: Any) -> float:
-        return next(dictated) if labels is data.dev_labels else 1 - len(scored) / 100
+        return dev_accuracies[(len(scored) - 1) // 2] if labels is data.dev_labels else 0.5  # two scores an epoch
 
     def score(*arguments: Any) -> np.ndarray[Any, Any]:
         scored.append(np.exp(real_score(*arguments)))
@@ -325,6 +325,24 @@ def test_selection_takes_the_first_best_dev_epoch(
     model.load_state_dict(trained.state)
     batcher = training.Batcher(data.dev, torch.device("cpu"), kept=trained.kept)
     np.testing.assert_allclose(np.exp(real_score(model, batcher, "fp32")), scored[2 * selected - 2], rtol=1e-6)
+
+
+def test_without_a_test_curve_only_the_curve_is_missing(encoder: Path, data: TrainingData) -> None:
+    recipe = replace(FAST, epochs=6, learning_rate=1e-2)
+    whole, part = (train(data, encoder, "ce", replace(recipe, test_curve=c), 0, keep_state=True) for c in (True, False))
+    assert part.selected_epoch == whole.selected_epoch
+    for name in ("train_log_p", "dev_probabilities", "test_probabilities"):
+        np.testing.assert_array_equal(getattr(part, name), getattr(whole, name))
+    assert whole.state is not None and part.state is not None
+    assert all(torch.equal(part.state[name], tensor) for name, tensor in whole.state.items())
+    best = -1.0
+    for row, full in zip(part.history, whole.history, strict=True):
+        scored = row.dev_accuracy > best
+        best = max(best, row.dev_accuracy)
+        assert row.dev_accuracy == full.dev_accuracy and row.train_loss == full.train_loss
+        assert np.isnan(row.test_accuracy) == np.isnan(row.test_macro_f1) == (not scored)
+        assert not scored or (row.test_accuracy, row.test_macro_f1) == (full.test_accuracy, full.test_macro_f1)
+    assert any(np.isnan(row.test_accuracy) for row in part.history)  # else this test shows nothing
 
 
 @pytest.mark.parametrize("recipe", [FAST, AUTHORS], ids=["trimmed", "whole"])
@@ -427,4 +445,5 @@ def test_recipe_defaults_are_those_of_the_released_configurations() -> None:
         "clip_norm": 1.0,
         "precision": "fp32",
         "fidelity": "fast",
+        "test_curve": True,
     }

@@ -180,7 +180,7 @@ def result_fingerprint(made: Workspace, run: RunSpec) -> str:
 
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
-    """Until the end of the block no file may grow beyond ``size`` bytes: writing more is an OSError, as on a full disk."""
+    """In this block no file may grow beyond ``size`` bytes: writing more is an OSError, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
