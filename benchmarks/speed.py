@@ -1,7 +1,7 @@
 """Measures the speed of training and scoring against Hugging Face's Trainer, on this machine.
 
-    python benchmarks/speed.py                 # everything; about half an hour on a free core
-    python benchmarks/speed.py --quick         # smaller, a few minutes
+    python benchmarks/speed.py                 # everything; about 45 minutes on a free core
+    python benchmarks/speed.py --quick         # smaller, about ten minutes
     python benchmarks/speed.py --only ce tiny  # some parts; --list names them
 
 Both sides do the same work in the same process on one thread, by turns; a row's ratio is the median over the
@@ -46,9 +46,11 @@ from paper_repro.versions import processor
 
 HERE = Path(__file__).resolve().parent
 TABLE3 = {"generated": 10_012, "dev": 242, "epochs": 5}  # the paper's timing set-up, on Financial
-OURS = "this package, bf16 autocast, length buckets, eager attention, fused AdamW, embedding rows in use"
+OURS = (
+    "this package, bf16 autocast, length buckets, eager attention, seeded dropout, fused AdamW, embedding rows in use"
+)
 OURS_SCORES = OURS + "; scores looked up"
-OURS_SCORING = "this package, bf16 autocast, shortest texts first, batches of 64, eager attention"
+OURS_SCORING = f"this package, bf16 autocast, shortest first, batches of {training.SCORING_BATCH}, eager attention"
 
 Side = Callable[[Workload], Clock]
 

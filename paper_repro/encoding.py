@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
+import io
+import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from paper_repro.atomic import write_whole
 from paper_repro.errors import UserError
 from paper_repro.pools import Pool
 
@@ -62,9 +64,8 @@ def encode(pool: Pool, encoder_dir: Path, max_length: int, cache: Path | None = 
 
 
 def _encode(pool: Pool, tokenizer_file: Path, max_length: int, cached: Path | None) -> Encoded:
-    if cached is not None and cached.is_file():
-        with np.load(cached, allow_pickle=False) as arrays:
-            return Encoded(**{name: arrays[name].astype(np.int64) for name in ("ids", "lengths", "first")})
+    if cached is not None and (found := _read(cached)) is not None:
+        return found
     tokenizer = _tokenizer(tokenizer_file, max_length)
     inputs = list(pool.texts) if pool.pairs is None else list(zip(pool.texts, pool.pairs, strict=True))
     rows = tokenizer.encode_batch(inputs)
@@ -74,11 +75,19 @@ def _encode(pool: Pool, tokenizer_file: Path, max_length: int, cached: Path | No
         ids[i, : lengths[i]] = row.ids
     first = np.array([len(row.ids) - sum(row.type_ids) for row in rows], dtype=np.int64)
     if cached is not None:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=cached.parent, suffix=".npz", delete=False) as file:
-            np.savez_compressed(file, ids=ids.astype(np.int32), lengths=lengths, first=first)
-        os.replace(file.name, cached)
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, ids=ids.astype(np.int32), lengths=lengths, first=first)
+        write_whole(cached, buffer.getvalue())
     return Encoded(ids, lengths, first)
+
+
+def _read(cached: Path) -> Encoded | None:
+    """The cached tokens, or None where there are none or they cannot be read and must be made again."""
+    try:
+        with np.load(cached, allow_pickle=False) as arrays:
+            return Encoded(**{name: arrays[name].astype(np.int64) for name in ("ids", "lengths", "first")})
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
 
 
 @lru_cache(maxsize=4)

@@ -11,6 +11,7 @@ import os
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -71,44 +72,55 @@ def _doom(workspace: Workspace, task: Task) -> dict[str, Any]:
 
 
 def _parallel(workspace: Workspace, tasks: Sequence[Task], progress: Progress) -> None:
-    """The same by worker processes. A worker that dies takes the pool with it: start another, repeat what was
-    in flight, and give a task up that has now brought down several."""
-    waiting, done, failed = list(tasks), set[str](), set[str]()
-    deaths: dict[str, int] = {}
-    while waiting:
-        pool = ProcessPoolExecutor(
-            min(workspace.workers, len(tasks)), mp_context=get_context("spawn"), initializer=_start_worker
-        )
-        running: dict[Future[dict[str, Any]], Task] = {}
+    """The same by worker processes. A worker that dies takes the pool with it: start another and repeat what was
+    in flight, each alone, so that only a task that kills its own worker again and again is given up."""
+    grid = _Grid(workspace, list(tasks), progress)
+    while grid.waiting:
+        suspects = [task for task in grid.waiting if grid.deaths[task.key]]
         try:
-            while waiting or running:
-                for task in _ready(waiting, done | failed, workspace.workers - len(running)):
-                    waiting.remove(task)
-                    if failed & set(task.needs):
-                        failed.add(task.key)
-                        progress.update(task.label, _doom(workspace, task))
-                    else:
-                        running[pool.submit(_in_worker, workspace.settings(), asdict(task))] = task
-                if not running:
-                    continue
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    task = running[future]
-                    outcome = future.result()
-                    del running[future]
-                    (failed if outcome["status"] == "failed" else done).add(task.key)
-                    progress.update(task.label, outcome)
+            grid.drain(suspects[:1] or grid.waiting)
         except BrokenProcessPool:
-            for task in running.values():
-                deaths[task.key] = deaths.get(task.key, 0) + 1
-                if deaths[task.key] > TRIES_AFTER_A_DEAD_WORKER:
-                    failed.add(task.key)
-                    outcome = _record_failure(
-                        workspace, task, f"{task.label}: its worker process died again and again", ""
-                    )
-                    progress.update(task.label, outcome)
-                else:
-                    waiting.insert(0, task)
+            for task in grid.in_flight:
+                grid.deaths[task.key] += 1
+                if grid.deaths[task.key] > TRIES_AFTER_A_DEAD_WORKER:
+                    reason = f"{task.label}: its worker process died again and again"
+                    grid.settle(task, _record_failure(workspace, task, reason, ""))
+
+
+class _Grid:
+    """Tasks on their way through a pool of workers: those still waiting, those in flight, how the others ended."""
+
+    def __init__(self, workspace: Workspace, waiting: list[Task], progress: Progress) -> None:
+        self.workspace, self.waiting, self.progress = workspace, waiting, progress
+        self.in_flight: list[Task] = []
+        self.deaths: Counter[str] = Counter()
+        self.settled, self.failed = set[str](), set[str]()
+
+    def settle(self, task: Task, outcome: dict[str, Any]) -> None:
+        self.waiting.remove(task)
+        self.settled.add(task.key)
+        if outcome["status"] == "failed":
+            self.failed.add(task.key)
+        self.progress.update(task.label, outcome)
+
+    def drain(self, tasks: Sequence[Task]) -> None:
+        """Work ``tasks`` off in one pool of processes. BrokenProcessPool, with ``in_flight``, when a worker dies."""
+        todo, running = list(tasks), dict[Future[dict[str, Any]], Task]()
+        places = min(self.workspace.workers, len(todo))
+        pool = ProcessPoolExecutor(places, mp_context=get_context("spawn"), initializer=_start_worker)
+        try:
+            while todo or running:
+                for task in _ready(todo, self.settled, places - len(running)):
+                    if self.failed & set(task.needs):
+                        self.settle(task, _doom(self.workspace, task))
+                    else:
+                        running[pool.submit(_in_worker, self.workspace.settings(), asdict(task))] = task
+                    todo.remove(task)
+                for future in wait(running, return_when=FIRST_COMPLETED).done if running else ():
+                    outcome = future.result()
+                    self.settle(running.pop(future), outcome)
         finally:
+            self.in_flight = list(running.values())
             _stop(pool, kill=bool(running))
 
 
@@ -157,6 +169,7 @@ def perform(workspace: Workspace, task: Task) -> dict[str, Any]:
     try:
         with workspace.store.lock(task.key):
             note = _run(workspace, task) if task.kind == "run" else _score(workspace, task)
+            workspace.store.clear_failure(task.key)
     except (UserError, MemoryError, OSError) as error:
         return _record_failure(workspace, task, str(error), traceback.format_exc())
     except Exception as error:  # a bug is recorded like any failure, with its traceback, and the rest goes on
@@ -176,8 +189,7 @@ def _record_failure(workspace: Workspace, task: Task, reason: str, trace: str) -
 def _run(workspace: Workspace, task: Task) -> str:
     """Train one specification and store the result (and the checkpoint, for a checker)."""
     store, spec = workspace.store, spec_from_dict(task.spec)
-    checkpoint = store.checkpoint(task.key)
-    if store.has(task.key) and not (task.keep_checkpoint and not checkpoint.is_file()):
+    if store.has(task.key) and not (task.keep_checkpoint and not store.has_checkpoint(task.key)):
         return "found"
     if workspace.key(spec) != task.key:
         raise TrainingError(f"{task.label}: data or code changed since this run was planned; start again")
@@ -192,7 +204,8 @@ def _run(workspace: Workspace, task: Task) -> str:
         keep_state=task.keep_checkpoint,
     )
     if trained.state is not None:
-        modeling.save_checkpoint(trained.state, checkpoint, trained.kept)
+        modeling.save_checkpoint(trained.state, store.checkpoint(task.key), trained.kept)
+        store.seal_checkpoint(task.key)
     test = workspace.benchmark(spec.benchmark).pools["test"]
     result = RunResult(
         key=task.key,

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from paper_repro.errors import UserError
 from paper_repro.pools import Benchmark, Pool
 from paper_repro.runs import Checker, RunSpec, Source
 from paper_repro.store import digest
@@ -69,7 +70,10 @@ def _checker(inputs: Inputs, checker: Checker | None, spec: RunSpec) -> dict[str
     if checker is None:
         return None
     if checker.run is None:
-        truth = inputs.benchmark(spec.benchmark).truth[spec.source.pool]
+        known = inputs.benchmark(spec.benchmark).truth
+        if spec.source.pool not in known:
+            raise UserError(f"exact scores exist only in the miniature world, not for {spec.benchmark}")
+        truth = known[spec.source.pool]
         exact = truth.p if checker.exact == "p" else truth.q
         return {"exact": hashlib.sha256(np.ascontiguousarray(exact).tobytes()).hexdigest()}
     run = run_key(inputs, checker.run)

@@ -28,6 +28,7 @@ from torch import Tensor
 METHODS = ("ce", "focal", "imp", "dimp", "quality_only")
 NEEDS_QUALITY = frozenset({"imp", "dimp", "quality_only"})
 NEEDS_DIVERSITY = frozenset({"imp"})
+LOWEST_LOG = -1e4  # log of a weight of 0 that gamma = 0 still turns into 1
 DYNAMIC = frozenset({"focal", "dimp"})  # the weight depends on the model and changes in every step
 
 
@@ -92,16 +93,17 @@ def weights(
     if method == "ce":
         weight = torch.ones_like(log_p)
     elif method == "focal":
-        weight = torch.pow(-torch.expm1(log_p), switches.gamma)
+        # Kept off zero: at p = 1 the gradient of (1 - p)^gamma is infinite for gamma < 1, times -log p = 0.
+        weight = torch.pow((-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).tiny), switches.gamma)
     else:
         assert log_quality is not None
         denominator = {"imp": log_diversity, "dimp": log_p, "quality_only": None}[method]
-        weight = torch.exp(switches.gamma * _log_ratio(log_quality, denominator, switches))
+        weight = torch.exp(switches.gamma * _log_ratio(log_quality, denominator, switches).clamp(min=LOWEST_LOG))
 
     if switches.clip == "sqrt-n":
         weight = torch.minimum(weight, weight.mean() * math.sqrt(len(weight)))
     if switches.normalise == "batch":
-        weight = weight / weight.mean()
+        weight = weight / weight.mean().clamp(min=torch.finfo(weight.dtype).tiny)
     return weight
 
 

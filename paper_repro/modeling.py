@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 from transformers import BertConfig, BertForSequenceClassification
 from transformers.utils import logging as transformers_logging
 
+from paper_repro.atomic import write_whole
 from paper_repro.errors import UserError
+from paper_repro.first_token import first_token_only
 
 EMBEDDING = "bert.embeddings.word_embeddings.weight"
 KEPT = "kept_token_ids"
@@ -54,7 +56,7 @@ def build(
             model = BertForSequenceClassification.from_pretrained(
                 str(encoder_dir), config=config, local_files_only=True, use_safetensors=True, dtype=torch.float32
             )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{encoder_dir}: the weights cannot be loaded ({str(error).splitlines()[0]})") from None
     finally:
         transformers_logging.set_verbosity(verbosity)
@@ -73,10 +75,7 @@ def save_checkpoint(state: dict[str, Tensor], path: Path, kept: NDArray[np.int64
     tensors = {name: tensor.detach().to("cpu", torch.float32).contiguous() for name, tensor in state.items()}
     if kept is not None:
         tensors[KEPT] = torch.from_numpy(kept)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{torch.randint(2**62, ()).item():x}.partial")
-    save_file(tensors, partial)
-    partial.replace(path)
+    write_whole(path, save(tensors))
 
 
 def load_checkpoint(path: Path, encoder_dir: Path, classes: int, device: torch.device) -> BertForSequenceClassification:
@@ -90,4 +89,5 @@ def load_checkpoint(path: Path, encoder_dir: Path, classes: int, device: torch.d
         table[kept] = state[EMBEDDING]
         state[EMBEDDING] = table
     model.load_state_dict(state)
+    first_token_only(model)
     return model.to(device).eval()  # type: ignore[arg-type]

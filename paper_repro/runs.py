@@ -32,6 +32,14 @@ class Recipe:
     fidelity: Literal["fast", "authors"] = "fast"
     test_curve: bool = True
 
+    def __post_init__(self) -> None:
+        if self.precision not in ("fp32", "bf16"):
+            raise ValueError(f"precision={self.precision!r}: expected 'fp32' or 'bf16'")
+        if self.fidelity not in ("fast", "authors"):
+            raise ValueError(f"fidelity={self.fidelity!r}: expected 'fast' or 'authors'")
+        if self.epochs < 1 or self.batch_size < 1:
+            raise ValueError(f"epochs={self.epochs}, batch_size={self.batch_size}: expected 1 or more")
+
 
 @dataclass(frozen=True)
 class Source:

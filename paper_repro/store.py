@@ -22,6 +22,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -32,6 +33,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from paper_repro.atomic import write_whole
 from paper_repro.runs import EpochRecord, RunResult, spec_from_dict
 
 
@@ -97,13 +99,21 @@ class Store:
             (partial / "result.json").write_text(json.dumps(meta, indent=1, allow_nan=False), "utf-8")
             os.chmod(partial, 0o755)
             if not self.has(result.key):
+                if self._run(result.key).exists():  # half deleted by hand
+                    self._set_aside(self._run(result.key))
                 os.replace(partial, self._run(result.key))
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         self._failure(result.key).unlink(missing_ok=True)
 
+    def intact(self, key: str) -> bool:
+        """Whether the run is there and matches its checksums; one that does not is moved to ``damaged/``."""
+        return self._load(key) is not None
+
     def _load(self, key: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
         folder = self._run(key)
+        if not folder.exists():  # asked before reading: another process may store the run in between
+            return None
         try:
             meta = json.loads((folder / "result.json").read_text("utf-8"))
             content = (folder / "arrays.npz").read_bytes()
@@ -112,11 +122,7 @@ class Store:
                 and hashlib.sha256(content).hexdigest() == meta["arrays_sha256"]
                 and meta["key"] == key
             )
-        except FileNotFoundError:
-            if not folder.exists():
-                return None
-            intact = False
-        except (ValueError, KeyError, TypeError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             intact = False
         if not intact:
             self._set_aside(folder)
@@ -135,6 +141,24 @@ class Store:
     def checkpoint(self, key: str) -> Path:
         return self.root / "checkpoints" / f"{key}.safetensors"
 
+    def seal_checkpoint(self, key: str) -> None:
+        """Note the SHA-256 of a checkpoint that was just written."""
+        content = hashlib.sha256(self.checkpoint(key).read_bytes()).hexdigest()
+        write_whole(self.checkpoint(key).with_suffix(".sha256"), content.encode())
+
+    def has_checkpoint(self, key: str) -> bool:
+        """Whether the checkpoint is there and whole; a damaged one is moved aside, to be trained again."""
+        path = self.checkpoint(key)
+        try:
+            sealed = path.with_suffix(".sha256").read_text("utf-8")
+            if hashlib.sha256(path.read_bytes()).hexdigest() == sealed:
+                return True
+        except (FileNotFoundError, UnicodeDecodeError):
+            pass
+        if path.exists():
+            self._set_aside(path)
+        return False
+
     def get_scores(self, key: str) -> NDArray[np.float32] | None:
         """Log-probabilities (examples, classes) float32, or None; a damaged file is moved aside."""
         path = self._scores(key)
@@ -143,16 +167,23 @@ class Store:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 scores: NDArray[np.float32] = arrays["log_probabilities"]
-            return scores
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            self._set_aside(path)
-            return None
+                if str(arrays["sha256"]) == hashlib.sha256(scores.tobytes()).hexdigest():
+                    return scores
+        except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error):
+            pass
+        self._set_aside(path)
+        return None
 
     def put_scores(self, key: str, log_probabilities: NDArray[np.float32], origin: Mapping[str, Any]) -> None:
         """Store scores with a JSON note of where they came from."""
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, log_probabilities=log_probabilities, origin=np.array(json.dumps(dict(origin))))
-        _write(self._scores(key), buffer.getvalue())
+        np.savez_compressed(
+            buffer,
+            log_probabilities=log_probabilities,
+            origin=np.array(json.dumps(dict(origin))),
+            sha256=np.array(hashlib.sha256(log_probabilities.tobytes()).hexdigest()),
+        )
+        write_whole(self._scores(key), buffer.getvalue())
 
     # -- failures and locks -------------------------------------------------------------------------------
 
@@ -165,7 +196,7 @@ class Store:
             return None
 
     def put_failure(self, key: str, entry: Mapping[str, Any]) -> None:
-        _write(self._failure(key), json.dumps(dict(entry), indent=1).encode())
+        write_whole(self._failure(key), json.dumps(dict(entry), indent=1).encode())
 
     def clear_failure(self, key: str) -> None:
         self._failure(key).unlink(missing_ok=True)
@@ -207,17 +238,6 @@ def digest(content: Any) -> str:
 
 def _checksum(meta: Mapping[str, Any]) -> str:
     return digest({name: value for name, value in meta.items() if name != "checksum"})
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(prefix=f".{path.name[:12]}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(partial, path)
-    finally:
-        Path(partial).unlink(missing_ok=True)
 
 
 def _finite_or_none(row: Mapping[str, float]) -> dict[str, float | None]:

@@ -51,7 +51,7 @@ def _add_run(workspace: Workspace, spec: RunSpec, tasks: dict[str, Task], keep: 
         if keep and not known.keep_checkpoint:
             tasks[key] = replace(known, keep_checkpoint=True)
         return key
-    if workspace.store.has(key) and (not keep or workspace.store.checkpoint(key).is_file()):
+    if workspace.store.intact(key) and (not keep or workspace.store.has_checkpoint(key)):
         return key
     needs = []
     for checker in (spec.quality, spec.diversity):
@@ -63,10 +63,14 @@ def _add_run(workspace: Workspace, spec: RunSpec, tasks: dict[str, Task], keep: 
 
 
 def _add_scores(workspace: Workspace, checker: Checker, benchmark: str, pool: str, tasks: dict[str, Task]) -> str:
+    assert checker.run is not None
+    if checker.run.benchmark != benchmark:
+        raise UserError(
+            f"a checker of {checker.run.benchmark} cannot score {benchmark}; give one fitted on {benchmark}"
+        )
     key = score_key(workspace, checker, benchmark, pool)
     if key in tasks or workspace.store.get_scores(key) is not None:
         return key
-    assert checker.run is not None
     needs = [_add_run(workspace, run, tasks, keep=True) for run in models_of(checker, pool)]
     label = f"{benchmark} scores of {pool} by the {checker.run.source.pool} checker, seed {checker.run.seed}"
     tasks[key] = Task(
@@ -82,10 +86,11 @@ def _add_scores(workspace: Workspace, checker: Checker, benchmark: str, pool: st
     return key
 
 
-def scores_plan(workspace: Workspace, checker: Checker, benchmark: str, pool: str) -> list[Task]:
-    """What is missing for one checker's scores of one pool."""
+def scores_plan(workspace: Workspace, wanted: Iterable[tuple[Checker, str, str]]) -> list[Task]:
+    """What is missing for the scores of each (checker, benchmark, pool); shared models appear once."""
     tasks: dict[str, Task] = {}
-    _add_scores(workspace, checker, benchmark, pool, tasks)
+    for checker, benchmark, pool in wanted:
+        _add_scores(workspace, checker, benchmark, pool, tasks)
     return list(tasks.values())
 
 

@@ -15,7 +15,18 @@ from typing import Any
 from paper_repro.paths import PACKAGE, project_root
 
 # Every module whose code can change the numbers of a run.
-CORE = ("losses", "diagnostics", "metrics", "encoding", "dropout", "modeling", "training", "checkers")
+CORE = (
+    "runs",
+    "losses",
+    "diagnostics",
+    "metrics",
+    "encoding",
+    "dropout",
+    "first_token",
+    "modeling",
+    "training",
+    "checkers",
+)
 
 
 @lru_cache(maxsize=1)

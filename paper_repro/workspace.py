@@ -164,6 +164,11 @@ class Workspace:
         tasks = plan(self, specs)
         execute(self, tasks, Progress(len(tasks), self.workers, quiet=not progress))
 
+    def collect(self, wanted: Iterable[tuple[Checker, str, str]], *, progress: bool = True) -> None:
+        """Compute the missing scores of each (checker, benchmark, pool) together, the checkers included."""
+        tasks = scores_plan(self, wanted)
+        execute(self, tasks, Progress(len(tasks), self.workers, quiet=not progress))
+
     def scores(self, checker: Checker, benchmark: str, pool: str, *, compute: bool = True) -> NDArray[np.float32]:
         """log p(y|x) of every class under a checker, (examples, classes) float32, computed where missing.
 
@@ -179,8 +184,7 @@ class Workspace:
         key = score_key(self, checker, benchmark, pool)
         found = self.store.get_scores(key)
         if found is None and compute:
-            tasks = scores_plan(self, checker, benchmark, pool)
-            execute(self, tasks, Progress(len(tasks), self.workers))
+            self.collect([(checker, benchmark, pool)])
             found = self.store.get_scores(key)
         if found is None:
             reason = (self.store.failure(key) or {}).get("reason", "they were never computed")

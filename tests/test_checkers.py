@@ -209,7 +209,6 @@ def test_a_score_that_was_never_computed_is_named(workspace: Workspace) -> None:
         workspace.scores(checker, "financial", "generated", compute=False)
 
 
-@pytest.mark.xfail(reason="a checker of another benchmark scores that one's pool instead", strict=True)
 def test_a_checker_of_another_benchmark(workspace: Workspace) -> None:
     """Refused, or else the scores are for the pool that was asked for."""
     other = Checker(tiny.spec("ce", "dev", benchmark="tweet_irony"))

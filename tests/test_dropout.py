@@ -13,6 +13,7 @@ from transformers import BertForSequenceClassification
 
 from paper_repro.dropout import ATTENTION, SeededDropout, seed_dropout
 from paper_repro.encoding import Batch, Batcher, encode
+from paper_repro.first_token import first_token_only
 from paper_repro.modeling import build
 
 CPU = torch.device("cpu")
@@ -84,6 +85,14 @@ def test_bf16_stays_bf16() -> None:
     assert SeededDropout(0.1, np.random.SFC64(0)).train()(torch.ones(8, dtype=torch.bfloat16)).dtype == torch.bfloat16
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_the_mask_of_other_dtypes_is_that_of_float32(dtype: torch.dtype) -> None:
+    masks = [SeededDropout(0.1, np.random.SFC64(3)).train()(torch.ones(999, dtype=d)) for d in (torch.float32, dtype)]
+    assert masks[1].dtype == dtype and torch.equal(masks[0] == 0, masks[1] == 0)
+    kept = masks[1][masks[1] != 0].unique().double()
+    np.testing.assert_allclose(kept.numpy(), [1 / 0.9], rtol=2**-8 if dtype == torch.bfloat16 else 2**-10)
+
+
 def test_every_dropout_of_a_bert_is_replaced(encoder: Path) -> None:
     model = build(encoder, 3, seed=0, device=CPU)
     count = sum(isinstance(module, nn.Dropout) for module in model.modules())
@@ -104,6 +113,28 @@ def test_the_network_is_transformers_own(encoder: Path, batch: Batch, training: 
         model = build(encoder, 2, seed=0, device=CPU, dropout=0.0).train(training)
         if replaced:
             seed_dropout(model, 0)
+        loss = nn.functional.cross_entropy(logits(model, batch), torch.arange(12) % 2)
+        loss.backward()
+        results.append([loss.detach(), *(p.grad for p in model.parameters())])
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa", ATTENTION])
+@pytest.mark.parametrize("padded", [True, False])
+def test_the_last_layer_needs_its_first_token_only(encoder: Path, batch: Batch, attention: str, padded: bool) -> None:
+    """Logits and gradients stay, by every way to attend; parameters keep their names."""
+    if not padded:
+        batch = Batch(batch.rows, batch.input_ids[:, :6], None, batch.token_type_ids[:, :6])
+    results = []
+    for first_only in (False, True):
+        model = build(encoder, 2, seed=0, device=CPU, dropout=0.0).train()
+        names = list(model.state_dict())
+        if first_only:
+            first_token_only(model)
+        seed_dropout(model, 0)
+        model.set_attn_implementation(attention)
+        assert list(model.state_dict()) == names
         loss = nn.functional.cross_entropy(logits(model, batch), torch.arange(12) % 2)
         loss.backward()
         results.append([loss.detach(), *(p.grad for p in model.parameters())])

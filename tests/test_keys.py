@@ -191,7 +191,6 @@ def test_exact_probabilities_count(workspace: Workspace) -> None:
     assert len(set(found)) == 3
 
 
-@pytest.mark.xfail(reason="KeyError instead of a UserError", strict=True)
 def test_exact_checkers_of_real_data_are_refused(workspace: Workspace) -> None:
     from paper_repro.errors import UserError
 
