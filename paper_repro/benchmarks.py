@@ -22,12 +22,15 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from paper_repro import hub, real_data
 from paper_repro.errors import UserError
 from paper_repro.pools import POOL_NAMES, Benchmark, Pool
 from paper_repro.real_data import LABEL_NAMES, Row
+
+if TYPE_CHECKING:
+    from paper_repro.world import WorldConfig
 
 NAMES = real_data.NAMES
 
@@ -46,27 +49,28 @@ def load(
     kind: Literal["real", "miniature"],
     data_dir: Path | None = None,
     offline: bool = False,
+    world: WorldConfig | None = None,
 ) -> Benchmark:
     """One benchmark with the pools "train", "dev", "test" and "generated" (Table 5).
 
     Real data are looked for in ``data_dir`` (or ``PAPER_REPRO_DATA``), and only there when it is given;
-    else in the Hugging Face cache; else, unless ``offline``, on the hub. Of the miniature world the truth
-    is known for each pool. Raises UserError for an unknown name or kind and for data that are missing,
-    broken or altered.
+    else in the Hugging Face cache; else, unless ``offline``, on the hub. Of the miniature world (``world``
+    turns its knobs) the truth is known for each pool. Raises UserError for an unknown name or kind and for data
+    that are missing, broken or altered.
     """
-    return load_with_origin(name, kind=kind, data_dir=data_dir, offline=offline)[0]
+    return load_with_origin(name, kind=kind, data_dir=data_dir, offline=offline, world=world)[0]
 
 
 def load_with_origin(
-    name: str, *, kind: str, data_dir: Path | None = None, offline: bool = False
+    name: str, *, kind: str, data_dir: Path | None = None, offline: bool = False, world: WorldConfig | None = None
 ) -> tuple[Benchmark, str]:
     """As :func:`load`, with the place that the data came from, in words."""
     if name not in NAMES:
         raise UserError(f"Unknown benchmark {name!r}, expected one of {', '.join(NAMES)}.")
     if kind == "miniature":
-        from paper_repro import world
+        from paper_repro.world import WorldConfig, make
 
-        return world.make(world.WorldConfig())[name], "made by this package"
+        return make(world or WorldConfig())[name], "made by this package"
     if kind != "real":
         raise UserError(f"Unknown kind of benchmark {kind!r}, expected 'real' or 'miniature'.")
     folder = data_directory(data_dir)

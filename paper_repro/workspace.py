@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,9 @@ from paper_repro.tasks import plan, scores_plan
 from paper_repro.training import TrainingData
 from paper_repro.versions import available_cores
 
+if TYPE_CHECKING:
+    from paper_repro.world import WorldConfig
+
 STATES = ("done", "running", "failed", "missing")
 MOST_WORKERS = 8  # by default; each holds a model and its optimiser
 
@@ -41,13 +44,15 @@ def open_workspace(
     workers: int = 0,
     results_dir: str = "",
     figures_dir: str = "",
+    world: Mapping[str, Any] | None = None,
 ) -> Workspace:
     """Open a profile by name.
 
     ``data_dir`` holds the original public files, ``encoder_dir`` a BERT in Hugging Face layout; left empty they
     are looked for in the environment, the caches and the hub. ``device`` is "auto", "cpu", "cuda" or "cuda:1".
     ``workers`` is the number of training processes; 0 takes one for each core (one on a GPU).
-    Raises UserError for an unknown profile or device.
+    ``world`` turns knobs of the miniature world, by the names of :class:`paper_repro.world.WorldConfig`.
+    Raises UserError for an unknown profile, device or knob.
     """
     return Workspace(
         profiles.load(profile),
@@ -56,6 +61,7 @@ def open_workspace(
         encoder_dir=Path(encoder_dir).resolve() if encoder_dir else None,
         device=_device(device),
         workers=_workers(workers, device),
+        world=dict(world or {}),
     )
 
 
@@ -71,9 +77,11 @@ class Workspace:
         encoder_dir: Path | None,
         device: str,
         workers: int,
+        world: Mapping[str, Any],
     ) -> None:
         self.profile, self.paths, self.device, self.workers = profile, paths, device, workers
         self.data_dir, self.encoder_dir = data_dir, encoder_dir
+        self.world = world
         self.store = Store(paths.store)
         self._benchmarks: dict[str, Benchmark] = {}
         self._sources: dict[tuple[str, Source], Pool] = {}
@@ -88,6 +96,7 @@ class Workspace:
             "workers": 1,
             "results_dir": str(self.paths.results_root),
             "figures_dir": str(self.paths.figures_root),
+            "world": self.world,
         }
 
     # -- inputs -------------------------------------------------------------------------------------------
@@ -95,7 +104,9 @@ class Workspace:
     def benchmark(self, name: str) -> Benchmark:
         """One of the three benchmarks with all its pools, loaded once."""
         if name not in self._benchmarks:
-            self._benchmarks[name] = benchmarks.load(name, kind=self.profile.kind, data_dir=self.data_dir)
+            self._benchmarks[name] = benchmarks.load(
+                name, kind=self.profile.kind, data_dir=self.data_dir, world=_world(self.world)
+            )
         return self._benchmarks[name]
 
     @cached_property
@@ -225,6 +236,18 @@ class Workspace:
         if self.store.running(key):
             return "running"
         return "failed" if self.store.failure(key) else "missing"
+
+
+def _world(knobs: Mapping[str, Any]) -> WorldConfig | None:
+    if not knobs:
+        return None
+    from paper_repro.world import WorldConfig
+
+    unknown = set(knobs) - set(WorldConfig.__dataclass_fields__)
+    if unknown:
+        known = ", ".join(WorldConfig.__dataclass_fields__)
+        raise UserError(f"the miniature world has no knob {', '.join(sorted(unknown))}; expected some of {known}")
+    return WorldConfig(**knobs)
 
 
 @lru_cache(maxsize=8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -126,9 +127,10 @@ def test_any_flipped_byte_of_the_cache_is_noticed(encoder: Path, pools: dict[str
     fresh = encode(pools["pair"], encoder, 12, tmp_path)
     (cached,) = (tmp_path / "tokens").glob("*.npz")
     content = cached.read_bytes()
-    for position in [*range(60), *range(60, len(content), 13)]:
+    ends = [*range(80), *range(80, len(content) - 300, 29), *range(len(content) - 300, len(content))]
+    for position, flipped in product(ends, (0x01, 0xFF)):  # 0x01 says "encrypted" in the right place
         broken = bytearray(content)
-        broken[position] ^= 0xFF
+        broken[position] ^= flipped
         cached.write_bytes(bytes(broken))
         assert_equal(encode(pools["pair"], encoder, 12, tmp_path), fresh)
 
