@@ -86,7 +86,7 @@ def _read(cached: Path) -> Encoded | None:
     try:
         with np.load(cached, allow_pickle=False) as arrays:
             return Encoded(**{name: arrays[name].astype(np.int64) for name in ("ids", "lengths", "first")})
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
         return None
 
 

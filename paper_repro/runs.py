@@ -19,7 +19,7 @@ class Recipe:
     ``learning_rate`` decays linearly to zero; ``max_length`` counts tokens, special ones included;
     ``precision`` is "fp32" or "bf16" (autocast, fp32 master weights); ``fidelity`` "authors" pads every
     batch to ``max_length`` as the authors did, "fast" batches texts of similar length. Without ``test_curve`` the
-    test set is scored only for epochs that raise the dev accuracy, which is all that selection needs.
+    test set is scored once, by the selected epoch's model.
     """
 
     learning_rate: float = 6e-5

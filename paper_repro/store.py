@@ -147,17 +147,13 @@ class Store:
         write_whole(self.checkpoint(key).with_suffix(".sha256"), content.encode())
 
     def has_checkpoint(self, key: str) -> bool:
-        """Whether the checkpoint is there and whole; a damaged one is moved aside, to be trained again."""
+        """Whether the checkpoint is there, sealed and whole; any other is trained again and written over."""
         path = self.checkpoint(key)
         try:
             sealed = path.with_suffix(".sha256").read_text("utf-8")
-            if hashlib.sha256(path.read_bytes()).hexdigest() == sealed:
-                return True
+            return hashlib.sha256(path.read_bytes()).hexdigest() == sealed
         except (FileNotFoundError, UnicodeDecodeError):
-            pass
-        if path.exists():
-            self._set_aside(path)
-        return False
+            return False
 
     def get_scores(self, key: str) -> NDArray[np.float32] | None:
         """Log-probabilities (examples, classes) float32, or None; a damaged file is moved aside."""
@@ -169,7 +165,7 @@ class Store:
                 scores: NDArray[np.float32] = arrays["log_probabilities"]
                 if str(arrays["sha256"]) == hashlib.sha256(scores.tobytes()).hexdigest():
                     return scores
-        except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error):
+        except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
             pass
         self._set_aside(path)
         return None
