@@ -29,7 +29,7 @@ from paper_repro import execution, training
 from paper_repro.errors import TrainingError, UserError
 from paper_repro.execution import execute
 from paper_repro.progress import Progress, duration
-from paper_repro.runs import Checker, RunSpec
+from paper_repro.runs import Checker, RunSpec, Source
 from paper_repro.tasks import Task, plan, scores_plan
 from paper_repro.workspace import Workspace
 
@@ -122,6 +122,26 @@ def test_a_spec_that_cannot_be_run_is_refused_at_once(
     with pytest.raises(UserError) as caught:
         made.run([tiny.spec("ce"), spec])
     assert message in str(caught.value)
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.xfail(reason="check() looks at the method and its checkers only", strict=True)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: replace(tiny.spec("ce"), source=Source("dev", 5, 5)),  # trains on all of D_P'
+        lambda: replace(tiny.spec("ce"), source=Source("dev", 0, 0)),
+        lambda: tiny.spec("imp", diversity=Checker(tiny.spec("ce"), folds=1)),
+        lambda: tiny.spec("imp", diversity=Checker(tiny.spec("ce"), folds=-2)),
+        lambda: tiny.spec("quality_only", quality=Checker(tiny.spec("ce", "dev"), temperature="fit")),  # is "none"
+        lambda: tiny.spec("ce", recipe=replace(tiny.RECIPE, max_length=0)),
+    ],
+)
+def test_a_slip_in_a_spec_is_refused_at_once(
+    inputs: dict[str, str], tmp_path: Path, make: Callable[[], RunSpec]
+) -> None:
+    with pytest.raises(UserError):
+        tiny.workspace(inputs, tmp_path / "results").run([make()], progress=False)
     assert not (tmp_path / "results").exists()
 
 
