@@ -134,7 +134,10 @@ class Store:
         damaged = self.root / "damaged"
         damaged.mkdir(parents=True, exist_ok=True)
         target = Path(tempfile.mkdtemp(prefix=f"{path.name[:16]}-", dir=damaged))
-        os.replace(path, target / path.name)
+        try:
+            os.replace(path, target / path.name)
+        except FileNotFoundError:  # another process noticed it, too, and was first
+            target.rmdir()
 
     # -- checkers -----------------------------------------------------------------------------------------
 

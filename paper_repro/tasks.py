@@ -120,7 +120,17 @@ def _still_missing(keys: list[str], tasks: dict[str, Task]) -> tuple[str, ...]:
 
 
 def check(spec: RunSpec) -> None:
-    """UserError for an unknown method, or one that lacks its checkers."""
+    """UserError for an unknown method, one that lacks its checkers, and settings that would be passed over."""
+    folds, held_out = spec.source.folds, spec.source.held_out
+    if held_out is not None and not 0 <= held_out < folds:
+        raise UserError(f"source held_out={held_out}: expected 0 to folds - 1, with folds={folds}")
+    if spec.recipe.max_length < 3:
+        raise UserError(f"max_length={spec.recipe.max_length}: expected 3 or more, two of them are special tokens")
+    for checker in (spec.quality, spec.diversity):
+        if checker is not None and (checker.folds < 0 or checker.folds == 1):
+            raise UserError(f"checker folds={checker.folds}: expected 0 (in-sample), 2 or more")
+        if checker is not None and checker.temperature not in ("none", "fitted"):
+            raise UserError(f"checker temperature={checker.temperature!r}: expected 'none' or 'fitted'")
     if spec.method not in METHODS:
         raise UserError(f"method {spec.method!r} is not known; expected one of {', '.join(METHODS)}")
     if spec.method in NEEDS_QUALITY and spec.quality is None:

@@ -125,7 +125,6 @@ def test_a_spec_that_cannot_be_run_is_refused_at_once(
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.xfail(reason="check() looks at the method and its checkers only", strict=True)
 @pytest.mark.parametrize(
     "make",
     [
