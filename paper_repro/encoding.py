@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from paper_repro.atomic import write_whole
 from paper_repro.errors import UserError
 from paper_repro.pools import Pool
 
+FORMAT = 1  # of the cached tokens: to be raised with any change to what :func:`encode` makes
 BUCKET = 4  # texts whose lengths fall into the same run of this many tokens are shuffled among each other
 
 
@@ -58,7 +60,8 @@ def encode(pool: Pool, encoder_dir: Path, max_length: int, cache: Path | None = 
             f"{tokenizer_file}: no such file. The encoder needs a fast tokenizer; save it with "
             "AutoTokenizer.from_pretrained(...).save_pretrained(...)."
         )
-    content = tokenizer_file.read_bytes() + pool.fingerprint.encode() + str(max_length).encode()
+    settings = f"{pool.fingerprint} {max_length} {FORMAT} {version('tokenizers')}"
+    content = tokenizer_file.read_bytes() + settings.encode()
     name = hashlib.sha256(content).hexdigest()
     return _encode(pool, tokenizer_file, max_length, None if cache is None else cache / "tokens" / f"{name}.npz")
 

@@ -51,7 +51,8 @@ def build(
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
-        with torch.random.fork_rng(devices=[]):
+        # manual_seed reaches the GPU's generator, too, so that one is kept and given back as well.
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(seed)
             model = BertForSequenceClassification.from_pretrained(
                 str(encoder_dir), config=config, local_files_only=True, use_safetensors=True, dtype=torch.float32
