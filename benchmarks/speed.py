@@ -50,7 +50,9 @@ OURS = (
     "this package, bf16 autocast, length buckets, eager attention, seeded dropout, fused AdamW, embedding rows in use"
 )
 OURS_SCORES = OURS + "; scores looked up"
-OURS_SCORING = f"this package, bf16 autocast, shortest first, batches of {training.SCORING_BATCH}, eager attention"
+OURS_SCORING = (
+    f"this package, bf16 autocast, shortest first, batches of {training.SCORING_WIDTH // 384}, eager attention"
+)
 
 Side = Callable[[Workload], Clock]
 

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 from filelock import FileLock
 
+from paper_repro.atomic import write_whole
 from paper_repro.errors import UserError
 from paper_repro.paths import Paths
 
@@ -73,17 +74,12 @@ def finish(paths: Paths, outcome: Outcome, status: str, error: str, since: float
 def _enter(paths: Paths, outcome: Outcome) -> None:
     """Other notebooks' entries, perhaps of another process, stay as they are."""
     paths.results.mkdir(parents=True, exist_ok=True)
-    target, partial = paths.results / NAME, paths.results / f".{NAME}.{os.getpid()}"
     with FileLock(paths.results / f".{NAME}.lock"):
         entries = {name: asdict(other) for name, other in read(paths).items()}
         entries[outcome.notebook] = asdict(outcome)
         for entry in entries.values():
             entry.pop("notebook")
-        try:
-            partial.write_text(json.dumps(dict(sorted(entries.items())), indent=1) + "\n", encoding="utf-8")
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(paths.results / NAME, (json.dumps(dict(sorted(entries.items())), indent=1) + "\n").encode())
 
 
 def gaps(

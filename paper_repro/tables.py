@@ -6,9 +6,7 @@ complete; the paper's rows that this project cannot fill yet stand in their plac
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from paper_repro import generation, published, statistics
+from paper_repro.atomic import write_whole
 from paper_repro.errors import UserError
 from paper_repro.runs import HISTORY_FIELDS, RunResult, RunSpec
 
@@ -398,13 +397,8 @@ def load(path: Path) -> pd.DataFrame:
 
 def write(path: Path, content: bytes) -> Path:
     """Put a file in place at once: readers see the old one or the new one. UserError where that fails."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
+        write_whole(path, content)
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise UserError(f"{path}: cannot be written ({error.strerror}); nothing was changed there") from None
     return path
