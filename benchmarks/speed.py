@@ -89,7 +89,7 @@ class Bench:
 def our_epoch(work: Workload, method: str = "ce", precision: Any = "bf16") -> Clock:
     """One epoch of :func:`paper_repro.training.train`; as for the Trainer, loading and evaluation do not count."""
     spent: list[Clock] = []
-    epoch = training._Loop.epoch
+    epoch = training.Loop.epoch
 
     def clocked(loop: Any) -> Any:
         with timed(spent):
@@ -102,7 +102,7 @@ def our_epoch(work: Workload, method: str = "ce", precision: Any = "bf16") -> Cl
     )
     if method != "ce":
         data = replace(data, log_quality=scores, log_diversity=scores[::-1].copy())
-    with mock.patch.object(training._Loop, "epoch", clocked):
+    with mock.patch.object(training.Loop, "epoch", clocked):
         training.train(data, work.encoder_dir, method, Recipe(epochs=1, precision=precision), seed=0)
     return spent[0]
 

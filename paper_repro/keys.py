@@ -40,7 +40,7 @@ def run_key(inputs: Inputs, spec: RunSpec) -> str:
             "encoder": inputs.encoder_fingerprint(spec.encoder),
             "classes": benchmark.classes,
             "train": inputs.source_pool(spec.benchmark, spec.source).fingerprint,
-            "dev": benchmark.pools["dev"].fingerprint,
+            "dev": benchmark.pools[spec.selection].fingerprint,
             "test": benchmark.pools["test"].fingerprint,
             "method": spec.method,
             "seed": spec.seed,

@@ -19,7 +19,8 @@ class Recipe:
     ``learning_rate`` decays linearly to zero; ``max_length`` counts tokens, special ones included;
     ``precision`` is "fp32" or "bf16" (autocast, fp32 master weights); ``fidelity`` "authors" pads every
     batch to ``max_length`` as the authors did, "fast" batches texts of similar length. Without ``test_curve`` the
-    test set is scored once, by the selected epoch's model.
+    test set is scored once, by the selected epoch's model. ``select`` is the epoch that counts: the one with the
+    best accuracy on the selection pool ("dev"), or the "last".
     """
 
     learning_rate: float = 6e-5
@@ -31,12 +32,15 @@ class Recipe:
     precision: Literal["fp32", "bf16"] = "fp32"
     fidelity: Literal["fast", "authors"] = "fast"
     test_curve: bool = True
+    select: Literal["dev", "last"] = "dev"
 
     def __post_init__(self) -> None:
         if self.precision not in ("fp32", "bf16"):
             raise ValueError(f"precision={self.precision!r}: expected 'fp32' or 'bf16'")
         if self.fidelity not in ("fast", "authors"):
             raise ValueError(f"fidelity={self.fidelity!r}: expected 'fast' or 'authors'")
+        if self.select not in ("dev", "last"):
+            raise ValueError(f"select={self.select!r}: expected 'dev' or 'last'")
         if self.epochs < 1 or self.batch_size < 1:
             raise ValueError(f"epochs={self.epochs}, batch_size={self.batch_size}: expected 1 or more")
 
@@ -72,7 +76,10 @@ class Checker:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """All that the user chose about one training run; with the content of data and encoder it makes the key."""
+    """All that the user chose about one training run; with the content of data and encoder it makes the key.
+
+    ``selection`` is the pool by whose accuracy the epoch is selected; the paper takes D_P' itself.
+    """
 
     benchmark: str
     source: Source
@@ -83,6 +90,7 @@ class RunSpec:
     switches: Switches = Switches()
     quality: Checker | None = None
     diversity: Checker | None = None
+    selection: str = "dev"
 
     def to_dict(self) -> dict[str, Any]:
         """A plain, JSON-ready dict; :func:`spec_from_dict` is its inverse."""

@@ -82,8 +82,10 @@ def train(
     device: torch.device | str = "cpu",
     keep_state: bool = False,
     dropout: float | None = None,
+    loop: type[Loop] | None = None,
 ) -> Trained:
-    """Fine-tune the encoder on ``data.train`` and select the epoch with the best dev accuracy (App. F).
+    """Fine-tune the encoder on ``data.train`` and select the epoch with the best dev accuracy (App. F), or the
+    last one where ``recipe.select`` says so. A method with a step of its own brings its :class:`Loop`.
 
     The same arguments on the same CPU, with the same number of threads, give the same bits; torch's global random
     state is left as it was. Raises TrainingError with the step where the loss is no longer finite.
@@ -102,7 +104,7 @@ def train(
         Batcher(pool, device, pad_to=recipe.max_length if plain else 0, kept=kept)
         for pool in (data.train, data.dev, data.test)
     ]
-    loop = _Loop(model, batchers[0], data, method, recipe, switches, seed, device)
+    steps = (loop or Loop)(model, batchers[0], data, method, recipe, switches, seed, device)
 
     history: list[EpochRecord] = []
     log_ps = []
@@ -111,16 +113,20 @@ def train(
     with _seeded(seed, device):
         for epoch in range(1, recipe.epochs + 1):
             clock = time.perf_counter()
-            losses, log_p, weight = loop.epoch()
+            losses, log_p, weight = steps.epoch()
             seconds["train"] += (middle := time.perf_counter()) - clock
             dev = np.exp(score(model, batchers[1], recipe.precision))
             if not np.isfinite(dev).all():  # the last step of the epoch broke the weights: no loss has shown it yet
-                raise loop.astray("the model's probabilities are not finite after", loop.step_count)
+                raise steps.astray("the model's probabilities are not finite after", steps.step_count)
             test = np.exp(score(model, batchers[2], recipe.precision)) if recipe.test_curve else None
             seconds["evaluate"] += (now := time.perf_counter()) - middle
             history.append(_record(epoch, losses, weight, dev, test, data, now - clock))
             log_ps.append(log_p)
-            if not selected or history[-1].dev_accuracy > history[selected - 1].dev_accuracy:  # the first of equals
+            if recipe.select == "last":
+                best = epoch == recipe.epochs
+            else:  # the first of equals
+                best = not selected or history[-1].dev_accuracy > history[selected - 1].dev_accuracy
+            if best:
                 selected, dev_kept, test_kept = epoch, dev, test
                 if keep_state or not recipe.test_curve:
                     state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
@@ -138,7 +144,7 @@ def train(
     return Trained(tuple(history), selected, dev_kept, test_kept, np.stack(log_ps), seconds, kept_state, kept)
 
 
-class _Loop:
+class Loop:
     """Optimiser, schedule and the training step."""
 
     def __init__(

@@ -14,9 +14,9 @@ from typing import Any
 
 from paper_repro.paths import PACKAGE, project_root
 
-# Every module whose code can change the numbers of a run.
+# Every module whose code can change the numbers of a run. What a run *is* (the module runs) is not among them:
+# each of its choices enters the key by its value.
 CORE = (
-    "runs",
     "losses",
     "diagnostics",
     "metrics",

@@ -159,8 +159,8 @@ class Workspace:
         return TrainingData(
             train=self.encoded(spec.benchmark, spec.source.pool, spec).subset(rows),
             train_labels=labels[rows],
-            dev=self.encoded(spec.benchmark, "dev", spec),
-            dev_labels=benchmark.pools["dev"].labels,
+            dev=self.encoded(spec.benchmark, spec.selection, spec),
+            dev_labels=benchmark.pools[spec.selection].labels,
             test=self.encoded(spec.benchmark, "test", spec),
             test_labels=benchmark.pools["test"].labels,
             classes=benchmark.classes,

@@ -81,6 +81,7 @@ def test_every_field_of_the_spec_counts(workspace: Workspace) -> None:
         "switches": replace(spec, switches=Switches(clip="bounded")),
         "quality": replace(spec, quality=None),
         "diversity": replace(spec, diversity=None),
+        "selection": replace(spec, selection="train"),
     }
     untested = {field.name for field in dataclasses.fields(RunSpec)} - set(variants)
     assert untested == {"encoder"}  # its content counts, not its name: see below

@@ -435,4 +435,5 @@ def test_recipe_defaults_are_those_of_the_released_configurations() -> None:
         "precision": "fp32",
         "fidelity": "fast",
         "test_curve": True,
+        "select": "dev",
     }
