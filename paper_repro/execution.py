@@ -234,7 +234,7 @@ def _score(workspace: Workspace, task: Task) -> str:
     )
     origin: dict[str, Any] = {"models": [workspace.key(model) for model in models_of(checker, task.pool)]}
     if checker.temperature == "fitted":
-        own = workspace.benchmark(run.benchmark).pools[run.source.pool]
+        own = workspace.benchmark(run.benchmark).pool(run.source.pool)
         origin["temperature"] = fitted_temperature(_held_out(workspace, run, CALIBRATION_FOLDS), own.labels)
         scores = with_temperature(scores, origin["temperature"])
     origin["seconds"] = time.perf_counter() - started
@@ -244,7 +244,7 @@ def _score(workspace: Workspace, task: Task) -> str:
 
 def _held_out(workspace: Workspace, run: RunSpec, folds: int) -> NDArray[np.float32]:
     """Scores of the run's own pool, each fold's by the model trained without it."""
-    pool = workspace.benchmark(run.benchmark).pools[run.source.pool]
+    pool = workspace.benchmark(run.benchmark).pool(run.source.pool)
     fold = fold_of(pool.labels, folds)
     parts = [_by_model(workspace, model, run.benchmark, run.source.pool) for model in fold_models(run, folds)]
     return np.stack(parts)[fold, np.arange(len(pool))]

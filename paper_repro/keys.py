@@ -40,7 +40,7 @@ def run_key(inputs: Inputs, spec: RunSpec) -> str:
             "encoder": inputs.encoder_fingerprint(spec.encoder),
             "classes": benchmark.classes,
             "train": inputs.source_pool(spec.benchmark, spec.source).fingerprint,
-            "dev": benchmark.pools[spec.selection].fingerprint,
+            "dev": benchmark.pool(spec.selection).fingerprint,
             "test": benchmark.pools["test"].fingerprint,
             "method": spec.method,
             "seed": spec.seed,
@@ -61,7 +61,7 @@ def score_key(inputs: Inputs, checker: Checker, benchmark: str, pool: str) -> st
             "run": run_key(inputs, checker.run),
             "folds": checker.folds,
             "temperature": checker.temperature,
-            "pool": inputs.benchmark(benchmark).pools[pool].fingerprint,
+            "pool": inputs.benchmark(benchmark).pool(pool).fingerprint,
         }
     )
 
@@ -70,10 +70,9 @@ def _checker(inputs: Inputs, checker: Checker | None, spec: RunSpec) -> dict[str
     if checker is None:
         return None
     if checker.run is None:
-        known = inputs.benchmark(spec.benchmark).truth
-        if spec.source.pool not in known:
+        truth = inputs.benchmark(spec.benchmark).truth_of(spec.source.pool)
+        if truth is None:
             raise UserError(f"exact scores exist only in the miniature world, not for {spec.benchmark}")
-        truth = known[spec.source.pool]
         exact = truth.p if checker.exact == "p" else truth.q
         return {"exact": hashlib.sha256(np.ascontiguousarray(exact).tobytes()).hexdigest()}
     run = run_key(inputs, checker.run)

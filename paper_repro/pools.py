@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from paper_repro.derived import Derivation, derive, is_derived
+from paper_repro.errors import UserError
 
 POOL_NAMES = ("train", "dev", "test", "generated")
 
@@ -64,7 +67,42 @@ class Benchmark:
     label_names: tuple[str, ...]
     pools: Mapping[str, Pool]
     truth: Mapping[str, Truth] = field(default_factory=dict)
+    _made: dict[str, tuple[Pool, Truth | None]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def classes(self) -> int:
         return len(self.label_names)
+
+    def pool(self, name: str) -> Pool:
+        """A pool by name, one of ``pools`` or made from them (:mod:`paper_repro.derived`).
+
+        Raises UserError for an unknown name.
+        """
+        return self._derived(name)[0] if is_derived(name) else self._own(name)
+
+    def truth_of(self, name: str) -> Truth | None:
+        """P(y|x) and Q(y|x) for each text of a pool, or None where they are not known."""
+        return self._derived(name)[1] if is_derived(name) else self.truth.get(name)
+
+    def _own(self, name: str) -> Pool:
+        if name not in self.pools:
+            raise UserError(f"source {name!r} is not known; expected one of {', '.join(self.pools)}")
+        return self.pools[name]
+
+    def _derived(self, name: str) -> tuple[Pool, Truth | None]:
+        if name not in self._made:
+            made = derive(name, lambda base: self._own(base).labels, self.classes)
+            bases = [self._own(base) for base in made.bases]
+            pairs = None if bases[0].pairs is None else sum((base.pairs or () for base in bases), ())
+            joined = Pool(
+                name, sum((b.texts for b in bases), ()), np.concatenate([b.labels for b in bases]), pairs
+            ).subset(made.rows)
+            self._made[name] = replace(joined, labels=made.labels), self._derived_truth(made)
+        return self._made[name]
+
+    def _derived_truth(self, made: Derivation) -> Truth | None:
+        known = [self.truth[base] for base in made.bases if base in self.truth]
+        if len(known) < len(made.bases):
+            return None
+        p, q = np.concatenate([t.p for t in known]), np.concatenate([t.q for t in known])
+        return Truth(p[made.rows], q[made.rows])

@@ -122,33 +122,31 @@ class Workspace:
 
     def source_rows(self, benchmark: str, source: Source) -> NDArray[np.int64]:
         """Rows of the source's pool that a run trains on, ascending."""
-        labels = self.benchmark(benchmark).pools[source.pool].labels
+        labels = self.benchmark(benchmark).pool(source.pool).labels
         if source.held_out is None:
             return np.arange(len(labels))
         return np.flatnonzero(fold_of(labels, source.folds) != source.held_out)
 
     def source_pool(self, benchmark: str, source: Source) -> Pool:
         """The examples that a run trains on. Raises UserError for an unknown pool."""
-        pools = self.benchmark(benchmark).pools
-        if source.pool not in pools:
-            raise UserError(f"source {source.pool!r} is not known; expected one of {', '.join(pools)}")
+        pool = self.benchmark(benchmark).pool(source.pool)
         if source.held_out is None:
-            return pools[source.pool]
+            return pool
         if (benchmark, source) not in self._sources:
             rows = self.source_rows(benchmark, source)
-            self._sources[benchmark, source] = pools[source.pool].subset(rows)
+            self._sources[benchmark, source] = pool.subset(rows)
         return self._sources[benchmark, source]
 
     def encoded(self, benchmark: str, pool: str, spec: RunSpec) -> Encoded:
         """A tokenised pool, as the run's encoder and recipe want it."""
         directory = self.encoder_named(spec.encoder).directory
-        return encode(self.benchmark(benchmark).pools[pool], directory, spec.recipe.max_length, self.paths.cache)
+        return encode(self.benchmark(benchmark).pool(pool), directory, spec.recipe.max_length, self.paths.cache)
 
     def training_data(self, spec: RunSpec) -> TrainingData:
         """Everything that :func:`paper_repro.training.train` needs for one specification."""
         benchmark = self.benchmark(spec.benchmark)
         rows = self.source_rows(spec.benchmark, spec.source)
-        labels = benchmark.pools[spec.source.pool].labels
+        labels = benchmark.pool(spec.source.pool).labels
 
         def observed(checker: Checker | None) -> NDArray[np.float32] | None:
             if checker is None:
@@ -160,7 +158,7 @@ class Workspace:
             train=self.encoded(spec.benchmark, spec.source.pool, spec).subset(rows),
             train_labels=labels[rows],
             dev=self.encoded(spec.benchmark, spec.selection, spec),
-            dev_labels=benchmark.pools[spec.selection].labels,
+            dev_labels=benchmark.pool(spec.selection).labels,
             test=self.encoded(spec.benchmark, "test", spec),
             test_labels=benchmark.pools["test"].labels,
             classes=benchmark.classes,
@@ -186,11 +184,11 @@ class Workspace:
         Raises UserError where they cannot be had.
         """
         if checker.run is None:
-            truth = self.benchmark(benchmark).truth
-            if pool not in truth:
+            truth = self.benchmark(benchmark).truth_of(pool)
+            if truth is None:
                 raise UserError(f"exact scores exist only in the miniature world, not for {benchmark} {pool}")
             with np.errstate(divide="ignore"):
-                exact: NDArray[np.float32] = np.log(truth[pool].p if checker.exact == "p" else truth[pool].q)
+                exact: NDArray[np.float32] = np.log(truth.p if checker.exact == "p" else truth.q)
             return exact.astype(np.float32)
         key = score_key(self, checker, benchmark, pool)
         found = self.store.get_scores(key)

@@ -31,7 +31,7 @@ def runs() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def table1() -> pd.DataFrame:
     space = workspace("miniature", missing=frozenset({(*IMP, 3)}))
-    return tables.table1(space, space.cells)
+    return tables.beside_paper(space, space.cells)
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 def fill(folder: Path, space: fake_runs.FakeWorkspace) -> None:
     specs, notebook = [cell.spec for cell in space.cells], "04_train_losses"
-    table1, runs = tables.table1(space, space.cells), tables.runs(space, space.cells)
+    table1, runs = tables.beside_paper(space, space.cells), tables.runs(space, space.cells)
     first = [
         tables.save(table1, folder / "table1.csv"),
         tables.save(tables.claims(space, space.cells), folder / "table1_claims.csv"),

@@ -32,7 +32,7 @@ def row(frame: pd.DataFrame, source: str, method: str, benchmark: str) -> dict[s
 
 def test_every_printed_row_stands_in_its_place_with_its_number() -> None:
     space = workspace()
-    frame = tables.table1(space, space.cells)
+    frame = tables.beside_paper(space, space.cells)
     printed = published.table("table1")
     ours = frame[frame["method"] != "SunGen"].reset_index(drop=True)
     assert ours[["train_source", "method", "benchmark"]].equals(printed[["train_source", "method", "benchmark"]])
@@ -45,7 +45,7 @@ def test_best_mean_and_interval_come_from_the_predictions() -> None:
     results = [r for c in space.cells if (c.train_source, c.method, c.benchmark) == IMP and (r := space.result(c.spec))]
     accuracies = [100 * statistics.accuracy(r.test_labels, r.test_probabilities) for r in results]
     f1 = [100 * statistics.macro_f1(r.test_labels, r.test_probabilities, 2) for r in results]
-    ours = row(tables.table1(space, space.cells), *IMP)
+    ours = row(tables.beside_paper(space, space.cells), *IMP)
     assert ours["best_accuracy"] == pytest.approx(max(accuracies))
     assert ours["best_macro_f1"] == pytest.approx(f1[int(np.argmax(accuracies))])
     assert ours["mean_accuracy"] == pytest.approx(np.mean(accuracies))
@@ -56,7 +56,7 @@ def test_best_mean_and_interval_come_from_the_predictions() -> None:
 
 def test_rows_without_a_run_say_why_and_stay_empty() -> None:
     space = workspace()
-    frame = tables.table1(space, space.cells)
+    frame = tables.beside_paper(space, space.cells)
     for method, status in (("Hu et al.'s", "not built yet"), ("SunGen", "number not known")):
         rows = frame[frame["method"] == method]
         assert set(rows["status"]) == {status}
@@ -71,7 +71,7 @@ def test_missing_and_failed_runs_are_never_complete() -> None:
             {(GENERATED, "CE-Loss", "mrpc", 0), *(("Large real world", "CE-Loss", "mrpc", s) for s in range(4))}
         ),
     )
-    frame = tables.table1(space, space.cells)
+    frame = tables.beside_paper(space, space.cells)
     assert row(frame, *IMP)["status"] == "3 of 4 seeds"
     assert row(frame, *IMP)["n_seeds"] == 3
     assert row(frame, GENERATED, "CE-Loss", "mrpc")["status"] == "failed: non-finite loss at step 12 (3 of 4 seeds)"
@@ -82,23 +82,23 @@ def test_missing_and_failed_runs_are_never_complete() -> None:
 
 def test_the_few_shot_row_is_the_generators(monkeypatch: pytest.MonkeyPatch) -> None:
     space = workspace("miniature")
-    ours = row(tables.table1(space, space.cells), *tables.FEW_SHOT, "mrpc")
+    ours = row(tables.beside_paper(space, space.cells), *tables.FEW_SHOT, "mrpc")
     assert ours["best_accuracy"] == ours["mean_accuracy"] == 75.0  # Q errs on every fourth text
     assert ours["reproduction"] == "the generator's own answer, argmax Q(y|x)"
     assert ours["n_seeds"] == 1
 
     space = workspace("real")
-    no_predictions = row(tables.table1(space, space.cells), *tables.FEW_SHOT, "mrpc")
+    no_predictions = row(tables.beside_paper(space, space.cells), *tables.FEW_SHOT, "mrpc")
     assert no_predictions["status"] == "no predictions for this test set"
     monkeypatch.setattr(generation, "own_labels", lambda benchmark: benchmark.pools["test"].labels)
-    known = row(tables.table1(space, space.cells), *tables.FEW_SHOT, "mrpc")
+    known = row(tables.beside_paper(space, space.cells), *tables.FEW_SHOT, "mrpc")
     assert known["best_accuracy"] == 100.0 and known["reproduction"] == generation.FEW_SHOT_GENERATOR
 
 
 def test_only_the_miniature_world_has_an_oracle() -> None:
     for kind, present in (("miniature", True), ("real", False)):
         space = workspace(kind)
-        assert tables.table1(space, space.cells)["method"].str.startswith("Oracle").any() == present
+        assert tables.beside_paper(space, space.cells)["method"].str.startswith("Oracle").any() == present
         assert tables.claims(space, space.cells)["claim"].str.contains("true weights").any() == present
 
 
@@ -110,7 +110,7 @@ def test_differences_are_paired_with_ce_of_the_same_source() -> None:
     frame = tables.differences(space, space.cells)
     assert len(frame) == 3 * (2 + 4 + 3)  # three benchmarks; small, generated, large without CE
     assert set(frame["baseline"]) == {"CE-Loss", "CE-Loss (quality checker)"}
-    table = tables.table1(space, space.cells)
+    table = tables.beside_paper(space, space.cells)
     ours = row(frame, *IMP)
     gap = row(table, *IMP)["mean_accuracy"] - row(table, GENERATED, "CE-Loss", "mrpc")["mean_accuracy"]  # type: ignore[operator]
     assert ours["mean"] == pytest.approx(gap)
@@ -181,7 +181,7 @@ def test_the_demo_says_that_the_papers_numbers_are_of_other_data() -> None:
 
 def test_side_by_side_shows_what_is_incomplete() -> None:
     space = workspace(missing=frozenset({(*IMP, 3)}))
-    shown = tables.side_by_side(tables.table1(space, space.cells))
+    shown = tables.side_by_side(tables.beside_paper(space, space.cells))
     assert shown.loc[(GENERATED, "CE-Loss"), ("MRPC", "paper")] == "72.00 / 65.47"
     assert str(shown.loc[IMP[:2], ("MRPC", "mean [95 %]")]).endswith("(3 of 4 seeds)")
     assert shown.loc[(GENERATED, "Hu et al.'s"), ("MRPC", "mean [95 %]")] == "not built yet"
@@ -192,7 +192,7 @@ def test_the_same_runs_give_the_same_bytes(tmp_path: Path) -> None:
     contents = []
     for name in ("first", "second"):
         space = workspace("miniature")
-        for make in (tables.table1, tables.differences, tables.claims, tables.runs):
+        for make in (tables.beside_paper, tables.differences, tables.claims, tables.runs):
             contents.append(
                 tables.save(make(space, space.cells), tmp_path / name / f"{make.__name__}.csv").read_bytes()
             )
@@ -202,7 +202,7 @@ def test_the_same_runs_give_the_same_bytes(tmp_path: Path) -> None:
 
 def test_saved_tables_come_back(tmp_path: Path) -> None:
     space = workspace(missing=frozenset({(*IMP, 3)}))
-    for make in (tables.table1, tables.differences, tables.runs):
+    for make in (tables.beside_paper, tables.differences, tables.runs):
         frame = make(space, space.cells)
         back = tables.load(tables.save(frame, tmp_path / "table.csv"))
         assert list(back) == list(frame)

@@ -1,0 +1,42 @@
+"""Pictures of the tables: data frames in (from CSV), drawn on given axes, saved so that equal data give equal bytes."""
+
+from paper_repro.figures.checkers import estimated_against_true, reliability, weights_histogram
+from paper_repro.figures.dynamics import CURVES, curves, figure1
+from paper_repro.figures.style import (
+    BLACK,
+    BLUE,
+    CLASS_COLOURS,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    STYLE,
+    VERMILION,
+    Picture,
+    save,
+)
+from paper_repro.figures.table1 import dots, table1_dots
+
+__all__ = [
+    "BLACK",
+    "BLUE",
+    "CLASS_COLOURS",
+    "CURVES",
+    "GREEN",
+    "GREY",
+    "ORANGE",
+    "PURPLE",
+    "SKY",
+    "STYLE",
+    "VERMILION",
+    "Picture",
+    "curves",
+    "dots",
+    "estimated_against_true",
+    "figure1",
+    "reliability",
+    "save",
+    "table1_dots",
+    "weights_histogram",
+]

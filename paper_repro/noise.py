@@ -1,0 +1,34 @@
+"""The noisy training sets of App. G: a third original, a third with swapped labels, a third twice.
+
+The paper gives neither the proportions nor how labels are swapped; we take thirds (sizes differ by one at most),
+a swapped label is drawn uniformly from the other labels, and each duplicate is an exact copy.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+PARTS = ("original", "swapped", "duplicated")
+
+
+def noisy(
+    labels: NDArray[np.int64], classes: int, seed: int = 0
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Rows, labels and parts of the noisy set made from ``labels`` (examples,); the same seed gives the same set.
+
+    Returns three int64 arrays (noisy examples,): the row that each example copies, its label after swapping, and
+    its part as an index into :data:`PARTS`. Both copies of a duplicated example are in the set, one after all
+    others. Raises ValueError for fewer than 3 examples or 2 classes.
+    """
+    if len(labels) < 3 or classes < 2:
+        raise ValueError(f"{len(labels)} examples of {classes} classes: expected at least 3 of 2")
+    rng = np.random.default_rng(seed)
+    original, swapped, duplicated = (np.sort(part) for part in np.array_split(rng.permutation(len(labels)), 3))
+    shift = rng.integers(1, classes, size=len(swapped))
+    rows = np.concatenate([original, swapped, duplicated, duplicated])
+    changed = labels[rows].copy()
+    here = slice(len(original), len(original) + len(swapped))
+    changed[here] = (labels[swapped] + shift) % classes
+    sizes = [len(original), len(swapped), 2 * len(duplicated)]
+    return rows, changed, np.repeat(np.arange(3), sizes)

@@ -1,0 +1,49 @@
+"""Tables of the paper beside ours, as long data frames that become CSV files; figures are drawn from these.
+
+Numbers are per cent. A cell whose runs are missing or failed says so in ``status`` and is never passed off as
+complete; the paper's rows that this project cannot fill yet stand in their place, empty.
+"""
+
+from paper_repro.tables.accuracy import beside_paper, differences, printed, side_by_side, title
+from paper_repro.tables.claims import claims
+from paper_repro.tables.files import load, records, save, write
+from paper_repro.tables.outcomes import (
+    BENCHMARK_TITLES,
+    FEW_SHOT,
+    OTHER_DATA,
+    RULE,
+    Key,
+    Outcome,
+    Runs,
+    comparison,
+    measures,
+    outcomes_of,
+    verdict,
+)
+from paper_repro.tables.runs import runs, timings
+
+__all__ = [
+    "BENCHMARK_TITLES",
+    "FEW_SHOT",
+    "OTHER_DATA",
+    "RULE",
+    "Key",
+    "Outcome",
+    "Runs",
+    "beside_paper",
+    "claims",
+    "comparison",
+    "differences",
+    "load",
+    "measures",
+    "outcomes_of",
+    "printed",
+    "records",
+    "runs",
+    "save",
+    "side_by_side",
+    "timings",
+    "title",
+    "verdict",
+    "write",
+]
