@@ -27,6 +27,7 @@ import torch
 from paper_repro import modeling, training
 from paper_repro.checkers import CALIBRATION_FOLDS, fitted_temperature, fold_of, score_pool, with_temperature
 from paper_repro.errors import TrainingError, UserError
+from paper_repro.methods import CLASSICAL
 from paper_repro.progress import Progress
 from paper_repro.runs import Checker, RunResult, RunSpec, spec_from_dict
 from paper_repro.tasks import Task, fold_models, models_of
@@ -193,16 +194,7 @@ def _run(workspace: Workspace, task: Task) -> str:
         return "found"
     if workspace.key(spec) != task.key:
         raise TrainingError(f"{task.label}: data or code changed since this run was planned; start again")
-    trained = training.train(
-        workspace.training_data(spec),
-        workspace.encoder_named(spec.encoder).directory,
-        spec.method,
-        spec.recipe,
-        spec.seed,
-        switches=spec.switches,
-        device=workspace.device,
-        keep_state=task.keep_checkpoint,
-    )
+    trained = _train(workspace, spec, task.keep_checkpoint)
     if trained.state is not None:
         modeling.save_checkpoint(trained.state, store.checkpoint(task.key), trained.kept)
         store.seal_checkpoint(task.key)
@@ -220,6 +212,26 @@ def _run(workspace: Workspace, task: Task) -> str:
     )
     store.put(result, trained.train_log_p)
     return f"test accuracy {100 * result.test_accuracy:.1f} %"
+
+
+def _train(workspace: Workspace, spec: RunSpec, keep_state: bool) -> training.Trained:
+    if spec.method in CLASSICAL:
+        from paper_repro import classical
+
+        benchmark = workspace.benchmark(spec.benchmark)
+        data = workspace.source_pool(spec.benchmark, spec.source)
+        dev, test, embed = benchmark.pool(spec.selection), benchmark.pool("test"), workspace.embedder(spec)
+        return classical.train(spec.method, data, dev, test, benchmark.classes, embed)
+    return training.train(
+        workspace.training_data(spec),
+        workspace.encoder_named(spec.encoder).directory,
+        spec.method,
+        spec.recipe,
+        spec.seed,
+        switches=spec.switches,
+        device=workspace.device,
+        keep_state=keep_state,
+    )
 
 
 def _score(workspace: Workspace, task: Task) -> str:
@@ -251,6 +263,12 @@ def _held_out(workspace: Workspace, run: RunSpec, folds: int) -> NDArray[np.floa
 
 
 def _by_model(workspace: Workspace, run: RunSpec, benchmark: str, pool: str) -> NDArray[np.float32]:
+    if run.method in CLASSICAL:
+        from paper_repro import classical
+
+        data, target = workspace.source_pool(benchmark, run.source), workspace.benchmark(benchmark).pool(pool)
+        classes, embed = workspace.benchmark(benchmark).classes, workspace.embedder(run)
+        return classical.fit_and_score(run.method, data, [target], classes, embed)[0]
     return score_pool(
         workspace.store.checkpoint(workspace.key(run)),
         workspace.encoder_named(run.encoder).directory,

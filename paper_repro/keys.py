@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from paper_repro.errors import UserError
+from paper_repro.methods import OWN_MODULE
 from paper_repro.pools import Benchmark, Pool
 from paper_repro.runs import Checker, RunSpec, Source
 from paper_repro.store import digest
@@ -36,7 +37,7 @@ def run_key(inputs: Inputs, spec: RunSpec) -> str:
     return digest(
         {
             "kind": "run",
-            "code": code_version(),
+            "code": code_version(*own_module(spec.method)),
             "encoder": inputs.encoder_fingerprint(spec.encoder),
             "classes": benchmark.classes,
             "train": inputs.source_pool(spec.benchmark, spec.source).fingerprint,
@@ -50,6 +51,11 @@ def run_key(inputs: Inputs, spec: RunSpec) -> str:
             "diversity": _checker(inputs, spec.diversity, spec),
         }
     )
+
+
+def own_module(method: str) -> tuple[str, ...]:
+    """The module of a method that the engine does not train, if it has one."""
+    return (OWN_MODULE[method],) if method in OWN_MODULE else ()
 
 
 def score_key(inputs: Inputs, checker: Checker, benchmark: str, pool: str) -> str:

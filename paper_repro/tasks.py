@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from paper_repro.checkers import CALIBRATION_FOLDS
 from paper_repro.errors import UserError
 from paper_repro.keys import run_key, score_key
-from paper_repro.losses import METHODS, NEEDS_DIVERSITY, NEEDS_QUALITY
+from paper_repro.losses import NEEDS_DIVERSITY, NEEDS_QUALITY
+from paper_repro.methods import METHODS, OWN_MODULE
 from paper_repro.runs import Checker, RunSpec, Source
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def plan(workspace: Workspace, specs: Iterable[RunSpec]) -> list[Task]:
 def _add_run(workspace: Workspace, spec: RunSpec, tasks: dict[str, Task], keep: bool = False) -> str:
     check(spec)
     key = run_key(workspace, spec)
+    keep = keep and spec.method not in OWN_MODULE  # those are fitted again, in less time than a file is worth
     known = tasks.get(key)
     if known is not None:
         if keep and not known.keep_checkpoint:

@@ -29,12 +29,12 @@ CORE = (
 )
 
 
-@lru_cache(maxsize=1)
-def code_version() -> str:
-    """SHA-256 of the modules that train and score, without their comments, docstrings and layout, so that a word
-    changed in a comment does not discard an evening's runs, and a changed constant always does."""
+@lru_cache(maxsize=8)
+def code_version(*others: str) -> str:
+    """SHA-256 of the modules that train and score, and of ``others``, without their comments, docstrings and
+    layout, so that a word changed in a comment does not discard an evening's runs, and a changed constant does."""
     digest = hashlib.sha256()
-    for name in CORE:
+    for name in (*CORE, *others):
         digest.update(_code_only((PACKAGE / f"{name}.py").read_text("utf-8")).encode())
     return digest.hexdigest()
 

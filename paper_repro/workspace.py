@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,6 +141,15 @@ class Workspace:
         """A tokenised pool, as the run's encoder and recipe want it."""
         directory = self.encoder_named(spec.encoder).directory
         return encode(self.benchmark(benchmark).pool(pool), directory, spec.recipe.max_length, self.paths.cache)
+
+    def embedder(self, spec: RunSpec) -> Callable[[Pool], NDArray[np.float32]]:
+        """Turns single texts into vectors by the run's encoder, as it was pre-trained."""
+        from paper_repro.classical import mean_embeddings
+
+        directory = self.encoder_named(spec.encoder).directory
+        return lambda pool: mean_embeddings(
+            encode(pool, directory, spec.recipe.max_length, self.paths.cache), directory, self.device
+        )
 
     def training_data(self, spec: RunSpec) -> TrainingData:
         """Everything that :func:`paper_repro.training.train` needs for one specification."""
