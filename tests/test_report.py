@@ -18,6 +18,7 @@ import pytest
 from paper_repro import figures, generation, report, tables
 from paper_repro.errors import UserError
 from paper_repro.paths import Paths
+from paper_repro.report import content
 
 IMP = ("GPT-3.5 generated", "IMP-Loss (Ours)", "mrpc")
 
@@ -260,7 +261,7 @@ def test_figure_1_verdict_by_hand() -> None:
         return data.assign(train_source=IMP[0], benchmark="mrpc", epoch=5, status=status)
 
     def verdict(*arguments: object) -> str:
-        (row,) = report._figure1_verdicts(frame(*arguments))  # type: ignore[arg-type]
+        (row,) = content.figure1_verdicts(frame(*arguments))  # type: ignore[arg-type]
         return str(row["verdict"])
 
     assert verdict([0.8, 0.9], [0.6, 0.7]) == "holds"

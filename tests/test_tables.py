@@ -12,6 +12,7 @@ import pytest
 
 from paper_repro import generation, published, statistics, tables
 from paper_repro.errors import UserError
+from paper_repro.tables.claims import jointly
 
 GENERATED = "GPT-3.5 generated"
 IMP = (GENERATED, "IMP-Loss (Ours)", "mrpc")
@@ -151,6 +152,62 @@ def test_claims_against_the_generators_own_labels_use_every_seed() -> None:
     assert len(versus) == 6 and set(versus["n_seeds"]) == {4} and set(versus["status"]) == {"complete"}
     irony_only = frame[frame["claim"] == "CE on generated data beats the quality checker"]
     assert irony_only["benchmark"].tolist() == ["tweet_irony"]
+
+
+def test_a_gain_is_the_difference_of_two_differences() -> None:
+    space = workspace()
+    frame = tables.claims(space, space.cells)
+    (ours,) = tables.records(
+        frame[
+            (frame["claim"] == "IMP gains less over CE on real than on generated data") & (frame["benchmark"] == "mrpc")
+        ]
+    )
+    apart = tables.differences(space, space.cells)
+    gains = [row(apart, source, IMP[1], "mrpc")["mean"] for source in (GENERATED, "Large real world")]
+    assert ours["mean"] == pytest.approx(gains[0] - gains[1])  # type: ignore[operator]
+    assert ours["paper_difference"] == pytest.approx((75.83 - 72) - (81.33 - 80.92))
+    lacking = workspace(missing=frozenset(("Large real world", "CE-Loss", "mrpc", seed) for seed in range(4)))
+    rest = tables.claims(lacking, lacking.cells)
+    rest = rest[(rest["claim"] == ours["claim"]) & (rest["benchmark"] == "mrpc")]
+    assert rest["verdict"].tolist() == ["not complete"]
+
+
+def test_seeds_that_agree_vary_less() -> None:
+    equal = statistics.log_spread_ratio([1.0, 2.0, 3.0, 4.0], [11.0, 12.0, 13.0, 14.0])
+    assert equal.mean == pytest.approx(0)
+    assert (
+        equal.low == pytest.approx(-equal.high) == pytest.approx(-0.5 * math.log(15.4392), rel=1e-4)
+    )  # F(3,3), 97.5 %
+    wide = statistics.log_spread_ratio([0.0, 100.0, 200.0, 300.0], [1.0, 2.0, 3.0, 4.0])
+    assert wide.mean == pytest.approx(math.log(100)) and wide.low > 0
+    assert math.isnan(statistics.log_spread_ratio([1.0, 1.0], [1.0, 2.0]).mean)
+
+
+def test_a_sentence_on_all_rows_is_no_more_than_its_rows() -> None:
+    space = workspace(shift={"IMP-Loss (Ours)": 0.3, "DIMP-Loss (Ours)": 0.3})
+    frame = tables.claims(space, space.cells)
+    claim = "IMP and DIMP outperform every baseline on generated data"
+    (together,) = tables.records(frame[frame["claim"] == claim])
+    assert (together["benchmark"], together["verdict"]) == ("all", "holds")
+    assert together["statistic"] == "its 12 rows: 12 holds"
+    worse = workspace(shift={"IMP-Loss (Ours)": -0.3, "DIMP-Loss (Ours)": 0.3})
+    frame = tables.claims(worse, worse.cells)
+    (together,) = tables.records(frame[frame["claim"] == claim])
+    assert together["verdict"] == "fails"
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [
+        ({"holds": 3}, "holds"),
+        ({"holds": 3, "cannot be told": 1}, "cannot be told"),
+        ({"holds": 3, "not complete": 1}, "not complete"),
+        ({"holds": 3, "not complete": 1, "fails": 1}, "fails"),
+        ({}, "not complete"),
+    ],
+)
+def test_all_of_them(verdicts: dict[str, int], expected: str) -> None:
+    assert jointly(verdicts) == expected
 
 
 # ---------------------------------------------------------------- runs
