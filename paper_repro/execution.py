@@ -17,7 +17,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import lru_cache
+from functools import lru_cache, partial
 from multiprocessing import connection, get_context, parent_process
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ import torch
 from paper_repro import modeling, training
 from paper_repro.checkers import CALIBRATION_FOLDS, fitted_temperature, fold_of, score_pool, with_temperature
 from paper_repro.errors import TrainingError, UserError
-from paper_repro.methods import CLASSICAL
+from paper_repro.methods import CLASSICAL, module_of, options_of
 from paper_repro.progress import Progress
 from paper_repro.runs import Checker, RunResult, RunSpec, spec_from_dict
 from paper_repro.tasks import Task, fold_models, models_of
@@ -216,22 +216,32 @@ def _run(workspace: Workspace, task: Task) -> str:
 
 def _train(workspace: Workspace, spec: RunSpec, keep_state: bool) -> training.Trained:
     if spec.method in CLASSICAL:
-        from paper_repro import classical
-
-        benchmark = workspace.benchmark(spec.benchmark)
-        data = workspace.source_pool(spec.benchmark, spec.source)
-        dev, test, embed = benchmark.pool(spec.selection), benchmark.pool("test"), workspace.embedder(spec)
-        return classical.train(spec.method, data, dev, test, benchmark.classes, embed)
+        return _fit(workspace, spec)
+    options, module = options_of(spec.method, dict(spec.options)), module_of(spec.method)
+    data, step = workspace.training_data(spec), getattr(module, "Step", None)
+    if hasattr(module, "prepare"):
+        data = module.prepare(data, **options)
     return training.train(
-        workspace.training_data(spec),
+        data,
         workspace.encoder_named(spec.encoder).directory,
-        spec.method,
+        spec.method if step or module is None else "ce",
         spec.recipe,
         spec.seed,
         switches=spec.switches,
         device=workspace.device,
         keep_state=keep_state,
+        loop=None if step is None else partial(step, **options),
+        start=None if spec.start is None else workspace.store.checkpoint(workspace.key(spec.start)),
     )
+
+
+def _fit(workspace: Workspace, spec: RunSpec) -> training.Trained:
+    from paper_repro import classical
+
+    benchmark = workspace.benchmark(spec.benchmark)
+    data = workspace.source_pool(spec.benchmark, spec.source)
+    dev, test, embed = benchmark.pool(spec.selection), benchmark.pool("test"), workspace.embedder(spec)
+    return classical.train(spec.method, data, dev, test, benchmark.classes, embed)
 
 
 def _score(workspace: Workspace, task: Task) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from paper_repro.errors import UserError
-from paper_repro.methods import OWN_MODULE
+from paper_repro.methods import BASELINES, options_of, own_module
 from paper_repro.pools import Benchmark, Pool
 from paper_repro.runs import Checker, RunSpec, Source
 from paper_repro.store import digest
@@ -49,13 +49,10 @@ def run_key(inputs: Inputs, spec: RunSpec) -> str:
             "switches": asdict(spec.switches),
             "quality": _checker(inputs, spec.quality, spec),
             "diversity": _checker(inputs, spec.diversity, spec),
+            **({"start": run_key(inputs, spec.start)} if spec.start else {}),
+            **({"options": options_of(spec.method, dict(spec.options))} if spec.method in BASELINES else {}),
         }
     )
-
-
-def own_module(method: str) -> tuple[str, ...]:
-    """The module of a method that the engine does not train, if it has one."""
-    return (OWN_MODULE[method],) if method in OWN_MODULE else ()
 
 
 def score_key(inputs: Inputs, checker: Checker, benchmark: str, pool: str) -> str:

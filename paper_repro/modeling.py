@@ -82,13 +82,21 @@ def save_checkpoint(state: dict[str, Tensor], path: Path, kept: NDArray[np.int64
 def load_checkpoint(path: Path, encoder_dir: Path, classes: int, device: torch.device) -> BertForSequenceClassification:
     """The trained classifier with its whole vocabulary: untouched embedding rows come from the encoder."""
     model = build(encoder_dir, classes, seed=0, device=torch.device("cpu"))
-    with safe_open(path, framework="pt") as file:
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    kept = state.pop(KEPT, None)
-    if kept is not None:
-        table = model.bert.embeddings.word_embeddings.weight.data.clone()
-        table[kept] = state[EMBEDDING]
-        state[EMBEDDING] = table
-    model.load_state_dict(state)
+    start_from(model, path)
     first_token_only(model)
     return model.to(device).eval()  # type: ignore[arg-type]
+
+
+def start_from(model: BertForSequenceClassification, path: Path, kept: NDArray[np.int64] | None = None) -> None:
+    """Give ``model``, whose embedding table holds the tokens ``kept`` (None: all), the weights of a checkpoint.
+
+    Rows that the checkpoint left out stay as they are, which is the encoder's.
+    """
+    with safe_open(path, framework="pt") as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    table = model.bert.embeddings.word_embeddings.weight.data.cpu().clone()
+    trained = state.pop(KEPT, torch.arange(len(state[EMBEDDING]))).numpy()
+    held = np.arange(len(table)) if kept is None else kept
+    _, ours, theirs = np.intersect1d(held, trained, return_indices=True)
+    table[torch.from_numpy(ours)] = state[EMBEDDING][torch.from_numpy(theirs)]
+    model.load_state_dict({**state, EMBEDDING: table})

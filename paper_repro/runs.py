@@ -78,7 +78,9 @@ class Checker:
 class RunSpec:
     """All that the user chose about one training run; with the content of data and encoder it makes the key.
 
-    ``selection`` is the pool by whose accuracy the epoch is selected; the paper takes D_P' itself.
+    ``selection`` is the pool by whose accuracy the epoch is selected; the paper takes D_P' itself. ``start`` is a run
+    whose selected weights training starts from, in place of the encoder's; ``options`` are those of a baseline
+    (:data:`paper_repro.methods.BASELINES`) that differ from its defaults, by name.
     """
 
     benchmark: str
@@ -91,6 +93,8 @@ class RunSpec:
     quality: Checker | None = None
     diversity: Checker | None = None
     selection: str = "dev"
+    start: RunSpec | None = None
+    options: tuple[tuple[str, float | str], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """A plain, JSON-ready dict; :func:`spec_from_dict` is its inverse."""
@@ -114,6 +118,8 @@ def spec_from_dict(data: Mapping[str, Any]) -> RunSpec:
             "switches": Switches(**data["switches"]),
             "quality": checker(data["quality"]),
             "diversity": checker(data["diversity"]),
+            "start": None if data["start"] is None else spec_from_dict(data["start"]),
+            "options": tuple((name, value) for name, value in data["options"]),
         }
     )
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from paper_repro.checkers import CALIBRATION_FOLDS
 from paper_repro.errors import UserError
 from paper_repro.keys import run_key, score_key
-from paper_repro.losses import NEEDS_DIVERSITY, NEEDS_QUALITY
-from paper_repro.methods import METHODS, OWN_MODULE
+from paper_repro.methods import CLASSICAL, METHODS, needs_diversity, needs_quality, options_of
 from paper_repro.runs import Checker, RunSpec, Source
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def plan(workspace: Workspace, specs: Iterable[RunSpec]) -> list[Task]:
 def _add_run(workspace: Workspace, spec: RunSpec, tasks: dict[str, Task], keep: bool = False) -> str:
     check(spec)
     key = run_key(workspace, spec)
-    keep = keep and spec.method not in OWN_MODULE  # those are fitted again, in less time than a file is worth
+    keep = keep and spec.method not in CLASSICAL  # those are fitted again, in less time than a file is worth
     known = tasks.get(key)
     if known is not None:
         if keep and not known.keep_checkpoint:
@@ -59,6 +58,8 @@ def _add_run(workspace: Workspace, spec: RunSpec, tasks: dict[str, Task], keep: 
     for checker in (spec.quality, spec.diversity):
         if checker is not None and checker.run is not None:
             needs.append(_add_scores(workspace, checker, spec.benchmark, spec.source.pool, tasks))
+    if spec.start is not None:
+        needs.append(_add_run(workspace, spec.start, tasks, keep=True))
     label = f"{spec.benchmark} {spec.source.pool} {spec.method} seed {spec.seed}"
     tasks[key] = Task(key, "run", label, spec.to_dict(), _still_missing(needs, tasks), keep)
     return key
@@ -135,7 +136,10 @@ def check(spec: RunSpec) -> None:
             raise UserError(f"checker temperature={checker.temperature!r}: expected 'none' or 'fitted'")
     if spec.method not in METHODS:
         raise UserError(f"method {spec.method!r} is not known; expected one of {', '.join(METHODS)}")
-    if spec.method in NEEDS_QUALITY and spec.quality is None:
+    if needs_quality(spec.method) and spec.quality is None:
         raise UserError(f"method {spec.method!r} needs a quality checker: give RunSpec(quality=Checker(run=...))")
-    if spec.method in NEEDS_DIVERSITY and spec.diversity is None:
+    if needs_diversity(spec.method) and spec.diversity is None:
         raise UserError(f"method {spec.method!r} needs a diversity checker: give RunSpec(diversity=Checker(run=...))")
+    options_of(spec.method, dict(spec.options))
+    if spec.start is not None and (spec.start.encoder, spec.start.benchmark) != (spec.encoder, spec.benchmark):
+        raise UserError("start: a run can only go on from one of the same benchmark and encoder")

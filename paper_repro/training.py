@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,7 +40,8 @@ SCORING_WIDTH = 12288  # on a CPU: texts a batch x width of the model, more outg
 @dataclass(frozen=True)
 class TrainingData:
     """Tokenised pools with int64 labels (examples,), and the checkers' log-scores of the observed labels of
-    the training examples, float32 (examples,), where the method needs them."""
+    the training examples, float32 (examples,), where the method needs them. ``log_quality_all`` (examples, classes)
+    are the quality checker's log-scores of every class."""
 
     train: Encoded
     train_labels: NDArray[np.int64]
@@ -51,6 +52,7 @@ class TrainingData:
     classes: int
     log_quality: NDArray[np.float32] | None = None
     log_diversity: NDArray[np.float32] | None = None
+    log_quality_all: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,12 @@ def train(
     device: torch.device | str = "cpu",
     keep_state: bool = False,
     dropout: float | None = None,
-    loop: type[Loop] | None = None,
+    loop: Callable[..., Loop] | None = None,
+    start: Path | None = None,
 ) -> Trained:
     """Fine-tune the encoder on ``data.train`` and select the epoch with the best dev accuracy (App. F), or the
-    last one where ``recipe.select`` says so. A method with a step of its own brings its :class:`Loop`.
+    last one where ``recipe.select`` says so. A method with a step of its own brings its :class:`Loop`. ``start`` is a
+    checkpoint to go on from.
 
     The same arguments on the same CPU, with the same number of threads, give the same bits; torch's global random
     state is left as it was. Raises TrainingError with the step where the loss is no longer finite.
@@ -96,6 +100,8 @@ def train(
     # Rows without a gradient never move in Adam unless weight decay pulls them, so they can be left out.
     kept = None if plain or recipe.weight_decay else kept_tokens(data.train, data.dev, data.test)
     model = modeling.build(encoder_dir, data.classes, seed=seed, device=device, kept=kept, dropout=dropout)
+    if start is not None:
+        modeling.start_from(model, start, kept)
     if not plain:
         first_token_only(model)
         if device.type == "cpu":
@@ -145,7 +151,10 @@ def train(
 
 
 class Loop:
-    """Optimiser, schedule and the training step."""
+    """Optimiser, schedule and the training step.
+
+    Methods whose weights are no formula of (p, P', Q) subclass it and say what :meth:`weight` is, or :meth:`step`.
+    """
 
     def __init__(
         self,
@@ -167,19 +176,25 @@ class Loop:
             weight_decay=recipe.weight_decay,
             fused=recipe.fidelity == "fast",
         )
+        self.data = data
         self.labels = torch.from_numpy(data.train_labels).to(device)
-        self.log_quality = _on(data.log_quality, device)
-        self.log_diversity = _on(data.log_diversity, device)
+        self.log_quality = None if data.log_quality is None else on_device(data.log_quality, device)
+        self.log_diversity = None if data.log_diversity is None else on_device(data.log_diversity, device)
         self.order = torch.Generator().manual_seed(seed)
-        self.steps = recipe.epochs * -(-len(data.train) // recipe.batch_size)
+        self.portion = self.portions() * recipe.batch_size
+        self.steps = recipe.epochs * -(-len(data.train) // self.portion)
         self.step_count = 0
         self.second_forward = switches.weight_forward == "eval" and method in DYNAMIC
+
+    def portions(self) -> int:
+        """Batches that are cut from the pool at once, for a method that chooses among their examples."""
+        return 1
 
     def epoch(self) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]:
         """One pass over the data: the loss of each step, and by example log p and weight."""
         self.model.train()
         losses, rows, log_ps, used = [], [], [], []
-        for batch in self.batches.shuffled(self.recipe.batch_size, self.order):
+        for batch in self.batches.shuffled(self.portion, self.order):
             loss, log_p, weight = self.step(batch)
             losses.append(loss)
             rows.append(batch.rows)
@@ -201,18 +216,27 @@ class Loop:
         )
 
     def step(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """One update: loss = mean(weight * -log p), clipped gradient, AdamW, linear decay to zero."""
+        """One update by the loss mean(weight * -log p): (loss, log p, weight), the last two by example."""
         labels = self.labels[batch.rows]
         log_p = observed_log_probability(forward(self.model, batch, self.recipe.precision), labels)
-        weight_log_p = self._without_dropout(batch, labels) if self.second_forward else log_p
-        weight = weights(
+        weight = self.weight(batch, labels, log_p)
+        loss = (weight * -log_p).mean()
+        self.update(loss)
+        return loss.detach(), log_p.detach(), weight.detach()
+
+    def weight(self, batch: Batch, labels: Tensor, log_p: Tensor) -> Tensor:
+        """The weight of each example of the batch, (batch,), given log p of its label in this forward pass."""
+        weight_log_p = self.without_dropout(batch, labels) if self.second_forward else log_p
+        return weights(
             self.method,
             weight_log_p,
             None if self.log_quality is None else self.log_quality[batch.rows],
             None if self.log_diversity is None else self.log_diversity[batch.rows],
             self.switches,
         )
-        loss = (weight * -log_p).mean()
+
+    def update(self, loss: Tensor) -> None:
+        """Gradient of a scalar loss, clipped, one step of AdamW, linear decay to zero."""
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip_norm, foreach=True)
         for group in self.optimiser.param_groups:
@@ -220,9 +244,9 @@ class Loop:
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.step_count += 1
-        return loss.detach(), log_p.detach(), weight.detach()
 
-    def _without_dropout(self, batch: Batch, labels: Tensor) -> Tensor:
+    def without_dropout(self, batch: Batch, labels: Tensor) -> Tensor:
+        """log p of the labels in a forward pass of its own, without dropout and gradient, (batch,)."""
         self.model.eval()
         with torch.no_grad():
             log_p = observed_log_probability(forward(self.model, batch, self.recipe.precision), labels)
@@ -296,8 +320,8 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _on(array: NDArray[np.float32] | None, device: torch.device) -> Tensor | None:
-    return None if array is None else torch.from_numpy(array).to(device)
+def on_device(array: NDArray[np.float32], device: torch.device) -> Tensor:
+    return torch.from_numpy(array).to(device)
 
 
 def _numpy(tensor: Tensor) -> NDArray[np.float32]:

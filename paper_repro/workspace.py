@@ -157,11 +157,15 @@ class Workspace:
         rows = self.source_rows(spec.benchmark, spec.source)
         labels = benchmark.pool(spec.source.pool).labels
 
-        def observed(checker: Checker | None) -> NDArray[np.float32] | None:
+        def scores(checker: Checker | None) -> NDArray[np.float32] | None:
             if checker is None:
                 return None
-            scores = self.scores(checker, spec.benchmark, spec.source.pool, compute=False)
-            return scores[np.arange(len(labels)), labels][rows]
+            return self.scores(checker, spec.benchmark, spec.source.pool, compute=False)[rows]
+
+        def observed(of_all: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
+            return None if of_all is None else of_all[np.arange(len(rows)), labels[rows]]
+
+        quality = scores(spec.quality)
 
         return TrainingData(
             train=self.encoded(spec.benchmark, spec.source.pool, spec).subset(rows),
@@ -171,8 +175,9 @@ class Workspace:
             test=self.encoded(spec.benchmark, "test", spec),
             test_labels=benchmark.pools["test"].labels,
             classes=benchmark.classes,
-            log_quality=observed(spec.quality),
-            log_diversity=observed(spec.diversity),
+            log_quality=observed(quality),
+            log_diversity=observed(scores(spec.diversity)),
+            log_quality_all=quality,
         )
 
     # -- runs ---------------------------------------------------------------------------------------------

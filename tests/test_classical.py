@@ -13,8 +13,7 @@ from transformers import BertModel
 
 from paper_repro import classical
 from paper_repro.encoding import encode
-from paper_repro.keys import own_module
-from paper_repro.methods import CLASSICAL
+from paper_repro.methods import CLASSICAL, own_module
 from paper_repro.pools import Pool
 from paper_repro.runs import Checker
 from paper_repro.versions import code_version

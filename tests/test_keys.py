@@ -82,6 +82,8 @@ def test_every_field_of_the_spec_counts(workspace: Workspace) -> None:
         "quality": replace(spec, quality=None),
         "diversity": replace(spec, diversity=None),
         "selection": replace(spec, selection="train"),
+        "start": replace(spec, start=quality.run),
+        "options": replace(spec, method="rho", options=(("share", 0.2),)),
     }
     untested = {field.name for field in dataclasses.fields(RunSpec)} - set(variants)
     assert untested == {"encoder"}  # its content counts, not its name: see below
