@@ -9,7 +9,6 @@ checker's probabilities count and not its hits.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,10 +26,8 @@ from transformers import BertModel
 
 from paper_repro.encoding import Batcher, Encoded
 from paper_repro.methods import CLASSICAL
-from paper_repro.metrics import accuracy, macro_f1
 from paper_repro.pools import Pool
-from paper_repro.runs import EpochRecord
-from paper_repro.training import Trained
+from paper_repro.training import Trained, scored
 
 PENALTIES = tuple(10.0**power for power in range(-3, 4))
 """Inverse strengths of the penalty (scikit-learn's C) to choose from."""
@@ -48,24 +45,7 @@ def train(method: str, data: Pool, dev: Pool, test: Pool, classes: int, embed: E
     """
     started = time.perf_counter()
     scores = fit_and_score(method, data, (data, dev, test), classes, embed)
-    fitted, dev_guess, test_guess = scores[0], scores[1].argmax(axis=1), scores[2].argmax(axis=1)
-    log_p = fitted[np.arange(len(data)), data.labels]
-    seconds = time.perf_counter() - started
-    record = EpochRecord(
-        epoch=1,
-        train_loss=-float(log_p.mean()),
-        dev_accuracy=accuracy(dev.labels, dev_guess),
-        dev_macro_f1=macro_f1(dev.labels, dev_guess, classes),
-        test_accuracy=accuracy(test.labels, test_guess),
-        test_macro_f1=macro_f1(test.labels, test_guess, classes),
-        weight_mean=1.0,
-        weight_ess=1.0,
-        weight_max=1.0,
-        weight_khat=math.nan,
-        seconds=seconds,
-    )
-    phases = {"load": 0.0, "train": seconds, "evaluate": 0.0, "total": seconds}
-    return Trained((record,), 1, np.exp(scores[1]), np.exp(scores[2]), log_p[None], phases, None, None)
+    return scored(scores, (data, dev, test), classes, time.perf_counter() - started)
 
 
 def fit_and_score(

@@ -217,6 +217,8 @@ def _run(workspace: Workspace, task: Task) -> str:
 def _train(workspace: Workspace, spec: RunSpec, keep_state: bool) -> training.Trained:
     if spec.method in CLASSICAL:
         return _fit(workspace, spec)
+    if spec.method == "ensemble":
+        return _combine(workspace, spec)
     options, module = options_of(spec.method, dict(spec.options)), module_of(spec.method)
     data, step = workspace.training_data(spec), getattr(module, "Step", None)
     if hasattr(module, "prepare"):
@@ -242,6 +244,24 @@ def _fit(workspace: Workspace, spec: RunSpec) -> training.Trained:
     data = workspace.source_pool(spec.benchmark, spec.source)
     dev, test, embed = benchmark.pool(spec.selection), benchmark.pool("test"), workspace.embedder(spec)
     return classical.train(spec.method, data, dev, test, benchmark.classes, embed)
+
+
+def _combine(workspace: Workspace, spec: RunSpec) -> training.Trained:
+    """The checkers' own answers, put together; nothing is trained."""
+    assert spec.quality is not None and spec.diversity is not None
+    started, benchmark = time.perf_counter(), workspace.benchmark(spec.benchmark)
+    options = options_of(spec.method, dict(spec.options))
+    names = (spec.source.pool, spec.selection, "test")
+    scores = [
+        module_of(spec.method).combined(
+            workspace.scores(spec.quality, spec.benchmark, name, compute=False),
+            workspace.scores(spec.diversity, spec.benchmark, name, compute=False),
+            **options,
+        )
+        for name in names
+    ]
+    pools = [benchmark.pool(name) for name in names]
+    return training.scored(scores, pools, benchmark.classes, time.perf_counter() - started)
 
 
 def _score(workspace: Workspace, task: Task) -> str:

@@ -32,6 +32,7 @@ class Baseline:
 
 BASELINES: Mapping[str, Baseline] = {
     **dict.fromkeys(CLASSICAL, Baseline("classical")),
+    "ensemble": Baseline("baselines/ensemble", quality=True, diversity=True, options={"gamma": 1.0}),
     "distil": Baseline("baselines/distillation", quality=True),
     "filter": Baseline("baselines/filtering", quality=True, options={"tau": 0.5}),
     "rho": Baseline("baselines/rho", quality=True, options={"share": 0.1}),

@@ -57,12 +57,18 @@ def _add_run(workspace: Workspace, spec: RunSpec, tasks: dict[str, Task], keep: 
     needs = []
     for checker in (spec.quality, spec.diversity):
         if checker is not None and checker.run is not None:
-            needs.append(_add_scores(workspace, checker, spec.benchmark, spec.source.pool, tasks))
+            needs += [_add_scores(workspace, checker, spec.benchmark, pool, tasks) for pool in scored_pools(spec)]
     if spec.start is not None:
         needs.append(_add_run(workspace, spec.start, tasks, keep=True))
     label = f"{spec.benchmark} {spec.source.pool} {spec.method} seed {spec.seed}"
     tasks[key] = Task(key, "run", label, spec.to_dict(), _still_missing(needs, tasks), keep)
     return key
+
+
+def scored_pools(spec: RunSpec) -> tuple[str, ...]:
+    """The pools that a run's checkers have to score: its own, and all that an ensemble of them answers for."""
+    pools = (spec.source.pool, spec.selection, "test") if spec.method == "ensemble" else (spec.source.pool,)
+    return tuple(dict.fromkeys(pools))
 
 
 def _add_scores(workspace: Workspace, checker: Checker, benchmark: str, pool: str, tasks: dict[str, Task]) -> str:

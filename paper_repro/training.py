@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +31,7 @@ from paper_repro.errors import TrainingError
 from paper_repro.first_token import first_token_only
 from paper_repro.losses import DYNAMIC, Switches, observed_log_probability, weights
 from paper_repro.metrics import accuracy, macro_f1
+from paper_repro.pools import Pool
 from paper_repro.runs import EpochRecord, Recipe
 
 SCORING_BATCH = 64  # App. E; on a GPU
@@ -274,6 +275,29 @@ def score(model: BertForSequenceClassification, batches: Batcher, precision: str
             outputs.append(F.log_softmax(forward(model, batch, precision).float(), dim=-1))
             rows.append(batch.rows)
         return _numpy(torch.cat(outputs)[torch.cat(rows).argsort()])
+
+
+def scored(scores: Sequence[NDArray[np.float32]], pools: Sequence[Pool], classes: int, seconds: float) -> Trained:
+    """The result of a model that has no epochs, from its log p(y|x) of every class, (examples, classes), on the
+    training examples, dev and test: one "epoch" of weight 1."""
+    data, dev, test = pools
+    dev_guess, test_guess = scores[1].argmax(axis=1), scores[2].argmax(axis=1)
+    log_p = scores[0][np.arange(len(data)), data.labels]
+    record = EpochRecord(
+        epoch=1,
+        train_loss=-float(log_p.mean()),
+        dev_accuracy=accuracy(dev.labels, dev_guess),
+        dev_macro_f1=macro_f1(dev.labels, dev_guess, classes),
+        test_accuracy=accuracy(test.labels, test_guess),
+        test_macro_f1=macro_f1(test.labels, test_guess, classes),
+        weight_mean=1.0,
+        weight_ess=1.0,
+        weight_max=1.0,
+        weight_khat=math.nan,
+        seconds=seconds,
+    )
+    phases = {"load": 0.0, "train": seconds, "evaluate": 0.0, "total": seconds}
+    return Trained((record,), 1, np.exp(scores[1]), np.exp(scores[2]), log_p[None], phases, None, None)
 
 
 def _record(
