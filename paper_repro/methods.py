@@ -15,18 +15,22 @@ from paper_repro import losses
 from paper_repro.errors import UserError
 
 CLASSICAL = ("tfidf", "frozen")
+LOOK_AHEAD = ("baselines/look_ahead",)
 
 
 @dataclass(frozen=True)
 class Baseline:
     """A method that the engine does not know: its module, the scores that it needs, and its options' defaults.
 
-    Options are numbers or words by name; a specification names only those that differ.
+    ``parts`` are further modules whose code it runs. ``cross_fitted`` asks for diversity scores of models that did
+    not see the example. Options are numbers or words by name; a specification names only those that differ.
     """
 
     module: str
+    parts: tuple[str, ...] = ()
     quality: bool = False
     diversity: bool = False
+    cross_fitted: bool = False
     options: Mapping[str, float | str] = field(default_factory=dict)
 
 
@@ -36,17 +40,26 @@ BASELINES: Mapping[str, Baseline] = {
     "distil": Baseline("baselines/distillation", quality=True),
     "filter": Baseline("baselines/filtering", quality=True, options={"tau": 0.5}),
     "rho": Baseline("baselines/rho", quality=True, options={"share": 0.1}),
-    "ren": Baseline("baselines/ren"),
-    "meta_weight_net": Baseline("baselines/meta_weight_net"),
-    "hu": Baseline("baselines/hu"),
-    "sungen": Baseline("baselines/sungen"),
+    "confident": Baseline("baselines/confident", diversity=True, cross_fitted=True),
+    "ren": Baseline("baselines/ren", LOOK_AHEAD),
+    "meta_weight_net": Baseline("baselines/meta_weight_net", LOOK_AHEAD),
+    "hu": Baseline(
+        "baselines/hu",
+        LOOK_AHEAD,
+        options={"w_init": 1.0, "w_decay": 5.0, "norm": "softmax", "group": 8, "dev_batch": 0, "chunk": 8, "l2": 0.01},
+    ),
+    "sungen": Baseline(
+        "baselines/sungen",
+        LOOK_AHEAD,
+        options={"iterations": 10, "outer": "held_out", "outer_share": 0.2, "rate": 0.25, "clip": 3.0},
+    ),
 }
 METHODS = (*losses.METHODS, *BASELINES)
 
 
 def own_module(method: str) -> tuple[str, ...]:
-    """The module of a method that the engine does not train, if it has one."""
-    return (BASELINES[method].module,) if method in BASELINES else ()
+    """The modules of a method that the engine does not train, if it has any."""
+    return (BASELINES[method].module, *BASELINES[method].parts) if method in BASELINES else ()
 
 
 def needs_quality(method: str) -> bool:
@@ -55,6 +68,10 @@ def needs_quality(method: str) -> bool:
 
 def needs_diversity(method: str) -> bool:
     return method in losses.NEEDS_DIVERSITY or (method in BASELINES and BASELINES[method].diversity)
+
+
+def needs_cross_fitting(method: str) -> bool:
+    return method in BASELINES and BASELINES[method].cross_fitted
 
 
 def options_of(method: str, given: Mapping[str, float | str]) -> dict[str, float | str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from paper_repro.checkers import CALIBRATION_FOLDS
 from paper_repro.errors import UserError
 from paper_repro.keys import run_key, score_key
-from paper_repro.methods import CLASSICAL, METHODS, needs_diversity, needs_quality, options_of
+from paper_repro.methods import CLASSICAL, METHODS, needs_cross_fitting, needs_diversity, needs_quality, options_of
 from paper_repro.runs import Checker, RunSpec, Source
 
 if TYPE_CHECKING:
@@ -146,6 +146,8 @@ def check(spec: RunSpec) -> None:
         raise UserError(f"method {spec.method!r} needs a quality checker: give RunSpec(quality=Checker(run=...))")
     if needs_diversity(spec.method) and spec.diversity is None:
         raise UserError(f"method {spec.method!r} needs a diversity checker: give RunSpec(diversity=Checker(run=...))")
+    if needs_cross_fitting(spec.method) and spec.diversity and spec.diversity.run and not spec.diversity.folds:
+        raise UserError(f"method {spec.method!r} needs out-of-sample scores: give Checker(run=..., folds=5)")
     options_of(spec.method, dict(spec.options))
     if spec.start is not None and (spec.start.encoder, spec.start.benchmark) != (spec.encoder, spec.benchmark):
         raise UserError("start: a run can only go on from one of the same benchmark and encoder")

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,8 +42,8 @@ SCORING_WIDTH = 12288  # on a CPU: texts a batch x width of the model, more outg
 @dataclass(frozen=True)
 class TrainingData:
     """Tokenised pools with int64 labels (examples,), and the checkers' log-scores of the observed labels of
-    the training examples, float32 (examples,), where the method needs them. ``log_quality_all`` (examples, classes)
-    are the quality checker's log-scores of every class."""
+    the training examples, float32 (examples,), where the method needs them. ``log_quality_all`` and
+    ``log_diversity_all`` (examples, classes) are their log-scores of every class."""
 
     train: Encoded
     train_labels: NDArray[np.int64]
@@ -54,6 +55,13 @@ class TrainingData:
     log_quality: NDArray[np.float32] | None = None
     log_diversity: NDArray[np.float32] | None = None
     log_quality_all: NDArray[np.float32] | None = None
+    log_diversity_all: NDArray[np.float32] | None = None
+
+    def subset(self, rows: NDArray[np.int64]) -> TrainingData:
+        """The same with those training examples only; dev and test stay."""
+        names = ("log_quality", "log_diversity", "log_quality_all", "log_diversity_all")
+        scores: dict[str, Any] = {name: found[rows] for name in names if (found := getattr(self, name)) is not None}
+        return replace(self, train=self.train.subset(rows), train_labels=self.train_labels[rows], **scores)
 
 
 @dataclass(frozen=True)
@@ -111,7 +119,7 @@ def train(
         Batcher(pool, device, pad_to=recipe.max_length if plain else 0, kept=kept)
         for pool in (data.train, data.dev, data.test)
     ]
-    steps = (loop or Loop)(model, batchers[0], data, method, recipe, switches, seed, device)
+    steps = (loop or Loop)(model, batchers[0], batchers[1], data, method, recipe, switches, seed, device)
 
     history: list[EpochRecord] = []
     log_ps = []
@@ -161,6 +169,7 @@ class Loop:
         self,
         model: BertForSequenceClassification,
         batches: Batcher,
+        dev_batches: Batcher,
         data: TrainingData,
         method: str,
         recipe: Recipe,
@@ -168,10 +177,10 @@ class Loop:
         seed: int,
         device: torch.device,
     ) -> None:
-        self.model, self.batches, self.method, self.recipe, self.switches = model, batches, method, recipe, switches
-        self.device = device
+        self.model, self.batches, self.dev_batches = model, batches, dev_batches
+        self.method, self.recipe, self.switches, self.device = method, recipe, switches, device
         self.parameters = list(model.parameters())
-        self.optimiser = torch.optim.AdamW(
+        self.optimiser: torch.optim.Optimizer = torch.optim.AdamW(
             self.parameters,
             lr=recipe.learning_rate,
             weight_decay=recipe.weight_decay,
@@ -241,10 +250,14 @@ class Loop:
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip_norm, foreach=True)
         for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.learning_rate * (1 - self.step_count / self.steps)
+            group["lr"] = self.learning_rate()
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.step_count += 1
+
+    def learning_rate(self) -> float:
+        """That of the coming step."""
+        return self.recipe.learning_rate * (1 - self.step_count / self.steps)
 
     def without_dropout(self, batch: Batch, labels: Tensor) -> Tensor:
         """log p of the labels in a forward pass of its own, without dropout and gradient, (batch,)."""
@@ -255,8 +268,8 @@ class Loop:
         return log_p
 
 
-def forward(model: nn.Module, batch: Batch, precision: str) -> Tensor:
-    """Logits (batch, classes), float32 or, under bf16 autocast, bf16."""
+def forward(model: Callable[..., Any], batch: Batch, precision: str) -> Tensor:
+    """Logits (batch, classes), float32 or, under bf16 autocast, bf16, of a module or of a call to one."""
     with _autocast(batch.input_ids.device, precision):
         logits: Tensor = model(
             input_ids=batch.input_ids, attention_mask=batch.attention_mask, token_type_ids=batch.token_type_ids

@@ -165,8 +165,7 @@ class Workspace:
         def observed(of_all: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
             return None if of_all is None else of_all[np.arange(len(rows)), labels[rows]]
 
-        quality = scores(spec.quality)
-
+        quality, diversity = scores(spec.quality), scores(spec.diversity)
         return TrainingData(
             train=self.encoded(spec.benchmark, spec.source.pool, spec).subset(rows),
             train_labels=labels[rows],
@@ -176,8 +175,9 @@ class Workspace:
             test_labels=benchmark.pools["test"].labels,
             classes=benchmark.classes,
             log_quality=observed(quality),
-            log_diversity=observed(scores(spec.diversity)),
+            log_diversity=observed(diversity),
             log_quality_all=quality,
+            log_diversity_all=diversity,
         )
 
     # -- runs ---------------------------------------------------------------------------------------------

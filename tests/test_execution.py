@@ -105,7 +105,7 @@ def test_plan_holds_what_is_missing(inputs: dict[str, str], tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (tiny.spec("sungen"), "method 'sungen' is not known; expected one of ce, focal, imp, dimp, quality_only"),
+        (tiny.spec("sun"), "method 'sun' is not known; expected one of ce, focal, imp, dimp, quality_only"),
         (tiny.spec("dimp", quality=None), "method 'dimp' needs a quality checker"),
         (tiny.spec("imp", diversity=None), "method 'imp' needs a diversity checker"),
         (

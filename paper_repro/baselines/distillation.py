@@ -17,8 +17,8 @@ from paper_repro.encoding import Batch
 class Step(training.Loop):
     """loss = mean over the batch of -sum_y P'(y|x) log p(y|x)."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         assert self.data.log_quality_all is not None
         self.soft = training.on_device(self.data.log_quality_all, self.device).exp()
 

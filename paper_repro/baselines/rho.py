@@ -13,15 +13,27 @@ from torch import Tensor
 
 from paper_repro import training
 from paper_repro.encoding import Batch
+from paper_repro.errors import UserError
 from paper_repro.losses import observed_log_probability
 
 
-class Step(training.Loop):
-    """One update by CE on the top ``share`` of each large batch; the scores come from a pass without dropout."""
+def selected(reducible: Tensor, share: float) -> Tensor:
+    """Places of the largest ``share`` of the losses (examples,), one at least, ascending."""
+    return reducible.topk(max(round(share * len(reducible)), 1)).indices.sort().values
 
-    def __init__(self, *arguments: Any, share: float, **options: Any) -> None:
+
+class Step(training.Loop):
+    """One update by CE on the top ``share`` of each large batch, which is batch_size / share examples.
+
+    The scores come from a pass without dropout. Weights are n/k for the k chosen of n, 0 for the others. Raises
+    UserError for a share out of range.
+    """
+
+    def __init__(self, *arguments: Any, share: float) -> None:
+        if not 0 < share <= 1:
+            raise UserError(f"rho: share={share:g}: expected more than 0 and 1 at most")
         self.share = share
-        super().__init__(*arguments, **options)
+        super().__init__(*arguments)
 
     def portions(self) -> int:
         return round(1 / self.share)
@@ -31,7 +43,7 @@ class Step(training.Loop):
         labels = self.labels[batch.rows]
         log_p = self.without_dropout(batch, labels)
         reducible = self.log_quality[batch.rows] - log_p
-        chosen = reducible.topk(max(round(self.share * len(labels)), 1)).indices.sort().values
+        chosen = selected(reducible, self.share)
         part = self.batches.batch(batch.rows[chosen].cpu().numpy())
         trained = observed_log_probability(training.forward(self.model, part, self.recipe.precision), labels[chosen])
         loss = -trained.mean()
