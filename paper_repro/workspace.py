@@ -115,7 +115,9 @@ class Workspace:
         return self.encoder_named(self.profile.encoder)
 
     def encoder_named(self, name: str) -> Encoder:
-        return _encoder(name, self.encoder_dir if name == self.profile.encoder else None, self.paths.cache)
+        """An encoder by name; ``encoder_dir`` stands for the profile's, and for what is made of its first layers."""
+        own = encoders.parts_of(name)[0] == encoders.parts_of(self.profile.encoder)[0]
+        return _encoder(name, self.encoder_dir if own else None, self.paths.cache)
 
     def encoder_fingerprint(self, name: str) -> str:
         return self.encoder_named(name).fingerprint
@@ -208,6 +210,11 @@ class Workspace:
             reason = (self.store.failure(key) or {}).get("reason", "they were never computed")
             raise UserError(f"no scores of {benchmark} {pool} by its checker: {reason}")
         return found
+
+    def scoring_seconds(self, checker: Checker, benchmark: str, pool: str) -> float | None:
+        """Wall-clock seconds that a trained checker's scores took, loading it included, or None without them."""
+        origin = self.store.scores_origin(score_key(self, checker, benchmark, pool))
+        return None if origin is None else float(origin["seconds"])
 
     def key(self, spec: RunSpec) -> str:
         """The store's key of a specification: everything that can change its result, hashed."""

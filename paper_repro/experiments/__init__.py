@@ -3,24 +3,60 @@
 from collections.abc import Callable, Mapping
 
 from paper_repro.experiments.grid import GENERATED, LARGE, SMALL, SOURCES, TITLES, Cell, recipe_of, spec
+from paper_repro.experiments.sizes import (
+    BASE,
+    BASE_DC,
+    LARGE_DC,
+    LARGER,
+    QUALITY_CHECKER,
+    figure2,
+    first_seeds,
+    generated_sizes,
+    real_sizes,
+    table2,
+)
+from paper_repro.experiments.switches import DEFAULT, Variant, switches, variants
 from paper_repro.experiments.table1 import ORACLE, TABLE1_METHODS, oracle, table1
+from paper_repro.experiments.timing import TIMED, table3, timed
 from paper_repro.profiles import Profile
 
 # Each grid by the name of its table; `paper-repro status` counts them.
-TABLES: Mapping[str, Callable[[Profile], list[Cell]]] = {"Table 1": table1}
+TABLES: Mapping[str, Callable[[Profile], list[Cell]]] = {
+    "Table 1": table1,
+    "Table 2": table2,
+    "Table 3": table3,
+    "Figure 2": figure2,
+}
 
 __all__ = [
+    "BASE",
+    "BASE_DC",
+    "DEFAULT",
     "GENERATED",
     "LARGE",
+    "LARGER",
+    "LARGE_DC",
     "ORACLE",
+    "QUALITY_CHECKER",
     "SMALL",
     "SOURCES",
     "TABLE1_METHODS",
     "TABLES",
+    "TIMED",
     "TITLES",
     "Cell",
+    "Variant",
+    "figure2",
+    "first_seeds",
+    "generated_sizes",
     "oracle",
+    "real_sizes",
     "recipe_of",
     "spec",
+    "switches",
     "table1",
+    "table2",
+    "table3",
+    "timed",
+    "variants",
 ]

@@ -1,5 +1,6 @@
 """Pictures of the tables: data frames in (from CSV), drawn on given axes, saved so that equal data give equal bytes."""
 
+from paper_repro.figures.ablations import figure2, figure3, sizes, switches
 from paper_repro.figures.checkers import estimated_against_true, reliability, weights_histogram
 from paper_repro.figures.dynamics import CURVES, curves, figure1
 from paper_repro.figures.style import (
@@ -35,8 +36,12 @@ __all__ = [
     "dots",
     "estimated_against_true",
     "figure1",
+    "figure2",
+    "figure3",
     "reliability",
     "save",
+    "sizes",
+    "switches",
     "table1_dots",
     "weights_histogram",
 ]

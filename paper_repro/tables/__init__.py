@@ -4,6 +4,7 @@ Numbers are per cent. A cell whose runs are missing or failed says so in ``statu
 complete; the paper's rows that this project cannot fill yet stand in their place, empty.
 """
 
+from paper_repro.tables.ablations import ablation_claims, by_variant
 from paper_repro.tables.accuracy import beside_paper, differences, printed, side_by_side, title
 from paper_repro.tables.claims import claims
 from paper_repro.tables.files import load, records, save, write
@@ -21,27 +22,36 @@ from paper_repro.tables.outcomes import (
     verdict,
 )
 from paper_repro.tables.runs import runs, timings
+from paper_repro.tables.timing import ABOUT_RULE, PHASE_TITLES, phases, ratio_interval, table3, timing_claims
 
 __all__ = [
+    "ABOUT_RULE",
     "BENCHMARK_TITLES",
     "FEW_SHOT",
     "OTHER_DATA",
+    "PHASE_TITLES",
     "RULE",
     "Key",
     "Outcome",
     "Runs",
+    "ablation_claims",
     "beside_paper",
+    "by_variant",
     "claims",
     "comparison",
     "differences",
     "load",
     "measures",
     "outcomes_of",
+    "phases",
     "printed",
+    "ratio_interval",
     "records",
     "runs",
     "save",
     "side_by_side",
+    "table3",
+    "timing_claims",
     "timings",
     "title",
     "verdict",
