@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from paper_repro.experiments.grid import GENERATED, LARGE, SMALL, SOURCES, TITLES, Cell, recipe_of, spec
+from paper_repro.experiments.noisy import NOISY, NOISY_METHODS, NOISY_POOL, cross_fitted, table4
 from paper_repro.experiments.sizes import (
     BASE,
     BASE_DC,
@@ -25,6 +26,7 @@ TABLES: Mapping[str, Callable[[Profile], list[Cell]]] = {
     "Table 1": table1,
     "Table 2": table2,
     "Table 3": table3,
+    "Table 4": table4,
     "Figure 2": figure2,
 }
 
@@ -36,6 +38,9 @@ __all__ = [
     "LARGE",
     "LARGER",
     "LARGE_DC",
+    "NOISY",
+    "NOISY_METHODS",
+    "NOISY_POOL",
     "ORACLE",
     "QUALITY_CHECKER",
     "SMALL",
@@ -46,6 +51,7 @@ __all__ = [
     "TITLES",
     "Cell",
     "Variant",
+    "cross_fitted",
     "figure2",
     "first_seeds",
     "generated_sizes",
@@ -57,6 +63,7 @@ __all__ = [
     "table1",
     "table2",
     "table3",
+    "table4",
     "timed",
     "variants",
 ]

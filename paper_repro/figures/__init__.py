@@ -3,6 +3,7 @@
 from paper_repro.figures.ablations import figure2, figure3, sizes, switches
 from paper_repro.figures.checkers import estimated_against_true, reliability, weights_histogram
 from paper_repro.figures.dynamics import CURVES, curves, figure1
+from paper_repro.figures.noisy import bars, detection, epoch_lines, noisy_bars, noisy_detection, noisy_epochs
 from paper_repro.figures.style import (
     BLACK,
     BLUE,
@@ -17,7 +18,7 @@ from paper_repro.figures.style import (
     Picture,
     save,
 )
-from paper_repro.figures.table1 import dots, table1_dots
+from paper_repro.figures.table1 import dots, table1_dots, table_dots
 
 __all__ = [
     "BLACK",
@@ -32,16 +33,23 @@ __all__ = [
     "STYLE",
     "VERMILION",
     "Picture",
+    "bars",
     "curves",
+    "detection",
     "dots",
+    "epoch_lines",
     "estimated_against_true",
     "figure1",
     "figure2",
     "figure3",
+    "noisy_bars",
+    "noisy_detection",
+    "noisy_epochs",
     "reliability",
     "save",
     "sizes",
     "switches",
     "table1_dots",
+    "table_dots",
     "weights_histogram",
 ]

@@ -8,6 +8,15 @@ from paper_repro.tables.ablations import ablation_claims, by_variant
 from paper_repro.tables.accuracy import beside_paper, differences, printed, side_by_side, title
 from paper_repro.tables.claims import claims
 from paper_repro.tables.files import load, records, save, write
+from paper_repro.tables.noisy import (
+    Scores,
+    noisy_claims,
+    noisy_detection,
+    noisy_log_weights,
+    noisy_measured,
+    noisy_memory,
+    noisy_scores,
+)
 from paper_repro.tables.outcomes import (
     BENCHMARK_TITLES,
     FEW_SHOT,
@@ -34,6 +43,7 @@ __all__ = [
     "Key",
     "Outcome",
     "Runs",
+    "Scores",
     "ablation_claims",
     "beside_paper",
     "by_variant",
@@ -42,6 +52,12 @@ __all__ = [
     "differences",
     "load",
     "measures",
+    "noisy_claims",
+    "noisy_detection",
+    "noisy_log_weights",
+    "noisy_measured",
+    "noisy_memory",
+    "noisy_scores",
     "outcomes_of",
     "phases",
     "printed",
