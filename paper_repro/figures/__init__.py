@@ -19,6 +19,14 @@ from paper_repro.figures.style import (
     save,
 )
 from paper_repro.figures.table1 import dots, table1_dots, table_dots
+from paper_repro.figures.teaching import (
+    one_knob,
+    primer_clipping,
+    primer_knob,
+    primer_knobs,
+    primer_losses,
+    primer_sampling,
+)
 
 __all__ = [
     "BLACK",
@@ -45,6 +53,12 @@ __all__ = [
     "noisy_bars",
     "noisy_detection",
     "noisy_epochs",
+    "one_knob",
+    "primer_clipping",
+    "primer_knob",
+    "primer_knobs",
+    "primer_losses",
+    "primer_sampling",
     "reliability",
     "save",
     "sizes",
