@@ -18,6 +18,7 @@ from paper_repro.experiments.sizes import (
 )
 from paper_repro.experiments.switches import DEFAULT, Variant, switches, variants
 from paper_repro.experiments.table1 import ORACLE, TABLE1_METHODS, oracle, table1
+from paper_repro.experiments.theory import LIMIT_TEXTS, limits, usual_runs
 from paper_repro.experiments.timing import TIMED, table3, timed
 from paper_repro.profiles import Profile
 
@@ -38,6 +39,7 @@ __all__ = [
     "LARGE",
     "LARGER",
     "LARGE_DC",
+    "LIMIT_TEXTS",
     "NOISY",
     "NOISY_METHODS",
     "NOISY_POOL",
@@ -55,6 +57,7 @@ __all__ = [
     "figure2",
     "first_seeds",
     "generated_sizes",
+    "limits",
     "oracle",
     "real_sizes",
     "recipe_of",
@@ -65,5 +68,6 @@ __all__ = [
     "table3",
     "table4",
     "timed",
+    "usual_runs",
     "variants",
 ]

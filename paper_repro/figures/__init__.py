@@ -27,6 +27,7 @@ from paper_repro.figures.teaching import (
     primer_losses,
     primer_sampling,
 )
+from paper_repro.figures.theory import theory_bound, theory_convergence, theory_fixed_points, theory_one_step
 
 __all__ = [
     "BLACK",
@@ -65,5 +66,9 @@ __all__ = [
     "switches",
     "table1_dots",
     "table_dots",
+    "theory_bound",
+    "theory_convergence",
+    "theory_fixed_points",
+    "theory_one_step",
     "weights_histogram",
 ]

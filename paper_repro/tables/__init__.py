@@ -31,6 +31,7 @@ from paper_repro.tables.outcomes import (
     verdict,
 )
 from paper_repro.tables.runs import runs, timings
+from paper_repro.tables.theory import theory_claims
 from paper_repro.tables.timing import ABOUT_RULE, PHASE_TITLES, phases, ratio_interval, table3, timing_claims
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "save",
     "side_by_side",
     "table3",
+    "theory_claims",
     "timing_claims",
     "timings",
     "title",
