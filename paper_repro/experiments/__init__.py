@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from paper_repro.experiments.grid import GENERATED, LARGE, SMALL, SOURCES, TITLES, Cell, recipe_of, spec
+from paper_repro.experiments.information import Fits, section3_2, section3_2_scores
 from paper_repro.experiments.noisy import NOISY, NOISY_METHODS, NOISY_POOL, cross_fitted, table4
 from paper_repro.experiments.sizes import (
     BASE,
@@ -29,6 +30,7 @@ TABLES: Mapping[str, Callable[[Profile], list[Cell]]] = {
     "Table 3": table3,
     "Table 4": table4,
     "Figure 2": figure2,
+    "Sec. 3.2": section3_2,
 }
 
 __all__ = [
@@ -52,6 +54,7 @@ __all__ = [
     "TIMED",
     "TITLES",
     "Cell",
+    "Fits",
     "Variant",
     "cross_fitted",
     "figure2",
@@ -61,6 +64,8 @@ __all__ = [
     "oracle",
     "real_sizes",
     "recipe_of",
+    "section3_2",
+    "section3_2_scores",
     "spec",
     "switches",
     "table1",

@@ -3,6 +3,7 @@
 from paper_repro.figures.ablations import figure2, figure3, sizes, switches
 from paper_repro.figures.checkers import estimated_against_true, reliability, weights_histogram
 from paper_repro.figures.dynamics import CURVES, curves, figure1
+from paper_repro.figures.information import entropy_bound, estimate_dots, input_shift
 from paper_repro.figures.noisy import bars, detection, epoch_lines, noisy_bars, noisy_detection, noisy_epochs
 from paper_repro.figures.style import (
     BLACK,
@@ -46,11 +47,14 @@ __all__ = [
     "curves",
     "detection",
     "dots",
+    "entropy_bound",
     "epoch_lines",
+    "estimate_dots",
     "estimated_against_true",
     "figure1",
     "figure2",
     "figure3",
+    "input_shift",
     "noisy_bars",
     "noisy_detection",
     "noisy_epochs",
