@@ -234,14 +234,32 @@ class Workspace:
         return None if entry is None else str(entry["reason"])
 
     def status(self) -> pd.DataFrame:
-        """How far each table is: one row a training source with the counts done, running, failed and missing."""
+        """How far each table is: one row a training source with the counts done, running, failed and missing.
+
+        Runs on another encoder than the profile's count as missing where that one cannot be had.
+        """
+        cells = [(table, cell) for table, grid in experiments.TABLES.items() for cell in grid(self.profile)]
+        absent = self._absent(set().union(*(_encoders_of(cell.spec) for _, cell in cells)) - {self.profile.encoder})
         rows = [
-            {"table": table, "train_source": cell.train_source, "state": self._state(cell.spec)}
-            for table, grid in experiments.TABLES.items()
-            for cell in grid(self.profile)
+            {
+                "table": table,
+                "train_source": cell.train_source,
+                "state": "missing" if absent & _encoders_of(cell.spec) else self._state(cell.spec),
+            }
+            for table, cell in cells
         ]
         counts = pd.DataFrame(rows).groupby(["table", "train_source"], sort=False)["state"].value_counts()
         return counts.unstack(fill_value=0).reindex(columns=list(STATES), fill_value=0).reset_index()
+
+    def _absent(self, names: set[str]) -> set[str]:
+        """Those of the encoders that cannot be had here; each is looked for once."""
+        absent = set()
+        for name in names:
+            try:
+                self.encoder_named(name)
+            except UserError:
+                absent.add(name)
+        return absent
 
     def _state(self, spec: RunSpec) -> str:
         key = self.key(spec)
@@ -250,6 +268,12 @@ class Workspace:
         if self.store.running(key):
             return "running"
         return "failed" if self.store.failure(key) else "missing"
+
+
+def _encoders_of(spec: RunSpec) -> set[str]:
+    """The encoder of a run and those of its checkers."""
+    runs = [checker.run for checker in (spec.quality, spec.diversity) if checker is not None]
+    return {spec.encoder}.union(*(_encoders_of(run) for run in runs if run is not None))
 
 
 def _world(knobs: Mapping[str, Any]) -> WorldConfig | None:

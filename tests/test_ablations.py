@@ -167,6 +167,19 @@ def test_table_3_is_measured_on_the_papers_set_up_by_runs_of_its_own(profile: Pr
     assert not others & {cell.spec for cell in cells}, "a run of another table may have shared the machine"
 
 
+def test_status_counts_runs_on_an_encoder_that_cannot_be_had_as_missing(tmp_path: Path) -> None:
+    """The encoder given has one layer, so that Table 2's first three of six are not to be had."""
+    made = tiny.workspace(tiny.make_inputs(tmp_path), tmp_path / "results")
+    recipes = dict.fromkeys(("dev", "generated", "train"), tiny.RECIPE)
+    made.profile = replace(made.profile, recipes=recipes, benchmarks=("mrpc",), seeds=(0,))
+    ce = next(cell.spec for cell in experiments.table2(made.profile) if cell.method == "CE-Loss")
+    made.run([ce], progress=False)
+    state = made.status().set_index(["table", "train_source"])
+    assert state.loc[("Table 2", "large"), ["done", "missing"]].tolist() == [1, 3]
+    assert state.loc[("Table 2", "base"), ["done", "missing"]].tolist() == [0, 1]
+    assert state.loc[("Table 1", experiments.GENERATED), "done"] == 1
+
+
 # ---------------------------------------------------------------- by variant
 
 
@@ -397,7 +410,7 @@ def test_figure_2_draws_three_lines_and_ce_as_a_level() -> None:
     figure = figures.figure2(variant_frame([10, 100]), profile="mini")
     text = words(figure).replace("\n", " ")
     assert "n = 2 seeds, 100 test texts" in text and "figure2.csv, profile mini" in text and "INCOMPLETE" not in text
-    assert all(name in text for name in (CHECKER, IMP, DIMP, "CE-Loss, no checker", "Financial"))
+    assert all(name in text for name in (CHECKER, "IMP-Loss", "DIMP-Loss", "CE-Loss, no checker", "Financial"))
     heights = [list(map(float, np.asarray(c.lines[0].get_ydata()))) for c in figure.axes[0].containers]
     assert heights == [[62, 65], [63, 66], [60, 63]]
     lost = variant_frame([10, 100])
@@ -440,3 +453,12 @@ def test_equal_tables_give_equal_bytes(tmp_path: Path) -> None:
     frame = variant_frame(["default", "gradient"])
     first, second = (figures.save(figures.switches(frame), tmp_path / name) for name in ("a", "b"))
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+def test_table_2_side_by_side_prints_no_f1_where_the_paper_has_none() -> None:
+    profile = fake_runs.profile(seeds=1)
+    cells = experiments.table2(profile)
+    frame = tables.beside_paper(Answers(cells, {}, profile), cells, "table2")
+    shown = tables.side_by_side(frame)
+    assert shown.loc[("large", "DIMP-Loss"), ("MRPC", "paper")] == "77.04"
+    assert set(shown["MRPC", "mean [95 %]"]) == {"0 of 1 seeds"}

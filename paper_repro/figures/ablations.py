@@ -51,14 +51,15 @@ def figure2(frame: pd.DataFrame, *, profile: str = "") -> Figure:
     for index, (method, style) in enumerate(LINES.items()):
         here = known[known["method"] == method].sort_values("variant")
         if method == "CE-Loss" and len(here):
-            ax.axhline(here["mean_accuracy"].iloc[0], color=GREY, linestyle=":", label="CE-Loss, no checker")
+            ax.axhline(here["mean_accuracy"].iloc[0], color=BLACK, linestyle=":", label="CE-Loss, no checker")
         elif len(here):
-            with_interval(ax, here, here["variant"] + 0.6 * (index - 2), style, label=method)
+            with_interval(ax, here, here["variant"] + 0.6 * (index - 2), style, label=method.removesuffix(" (Ours)"))
     ax.set_xlabel("share of the training set that the quality checker learns from (%)")
     ax.set_ylabel("test accuracy (%)")
     ax.set_title(", ".join(BENCHMARK_TITLES.get(name, name) for name in frame["benchmark"].unique()))
     ax.set_xlim(0, 104)
-    ax.legend(loc="best")
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=4, handlelength=2.6, columnspacing=1.2)
     caption(figure, f"{_counts(known)} Source: figure2.csv{_of(profile)}.{_lost(frame)}")
     return figure
 
@@ -176,7 +177,7 @@ def switches(frame: pd.DataFrame, *, profile: str = "") -> Figure:
         variant_rows(ax, frame, against)
     axes[0].set_yticks(range(len(variants)), [_short(name) for name in variants])
     axes[0].set_ylim(len(variants) - 0.5, -0.5)
-    axes[0].set_xlabel("points above the default of the same method")
+    axes[0].set_xlabel("points above its default")
     axes[1].set_xlabel("points above CE-Loss")
     handles = [Line2D([], [], label=name.removesuffix(" (Ours)"), **_dot(name)) for name in _DOTS]
     figure.legend(handles=handles, loc="outside upper center", ncols=3)

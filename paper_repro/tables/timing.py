@@ -50,7 +50,9 @@ def phases(workspace: Timed, cells: Iterable[Cell]) -> pd.DataFrame:
     of the training steps alone (nan where the method has no such phase), but scoring counts whole; loading of the
     encoder and scoring of dev and test set, of all models of the method together, stand in the last of the times.
     """
-    return pd.DataFrame([_phases(workspace, cell) for cell in cells if cell.spec.source.pool == "generated"])
+    columns = ["method", "benchmark", "seed", *TIMES, "status", "n_train", "device", "threads", "precision"]
+    rows = [_phases(workspace, cell) for cell in cells if cell.spec.source.pool == "generated"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _phases(workspace: Timed, cell: Cell) -> dict[str, Any]:
