@@ -1,10 +1,15 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
+
+from filelock import FileLock
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -17,3 +22,24 @@ def write_whole(path: Path, content: bytes) -> None:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def make_whole(folder: Path, fill: Callable[[Path], None]) -> Path:
+    """``folder`` as ``fill`` writes it, made once: of several processes that ask for it one does the work.
+
+    An error in ``fill`` leaves nothing behind, and neither does a killed process for longer than to the next try.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
+        if not folder.is_dir():
+            for left in folder.parent.glob(f"{folder.name}.*.partial"):  # by a process that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent))
+            try:
+                fill(partial)
+                os.chmod(partial, 0o755)  # a temporary folder is its owner's alone; a cache may be shared
+                os.replace(partial, folder)
+            except BaseException:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
+    return folder

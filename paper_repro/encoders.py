@@ -4,7 +4,8 @@ An encoder is a directory in Hugging Face layout: ``config.json``, ``model.safet
 (``tokenizer.json``, ``vocab.txt``). Weights in pickle (``pytorch_model.bin``) are never read.
 
 The paper uses BERT-base, and BERT-large for the larger checkers of Table 2; MiniLM-L6 is the small stand-in
-of the profile ``mini``, and ``tiny-world`` is pre-trained in the run on the miniature world's text.
+of the profile ``mini``, and ``tiny-world`` is pre-trained in the run on the miniature world's text. A number after
+a colon keeps so many of an encoder's first layers: ``minilm-l6:3`` is the lower half of MiniLM-L6.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from paper_repro import hub
+from paper_repro.atomic import make_whole
 from paper_repro.errors import UserError
 from paper_repro.hub import Repository
 
@@ -79,6 +83,8 @@ RELEASES: Mapping[str, Release] = {
 }
 
 NAMES = ("tiny-world", *RELEASES)
+LAYER = re.compile(r"(?:^|\.)encoder\.layer\.(\d+)\.")
+"""The number of the layer in a tensor's name."""
 
 
 def resolve(name: str, *, directory: Path | None = None, cache: Path, offline: bool = False) -> Encoder:
@@ -86,8 +92,9 @@ def resolve(name: str, *, directory: Path | None = None, cache: Path, offline: b
 
     Looked for in ``directory`` (only there when it is given), the Hugging Face cache, the installed package
     that carries it, and on the hub unless ``offline``; "tiny-world" is pre-trained into ``cache`` when it
-    is not there yet. Raises UserError for an unknown name and for files that are missing, broken or not the
-    published ones.
+    is not there yet. Of "name:3" all this holds for the whole encoder, whose first three layers are then put into
+    ``cache``. Raises UserError for an unknown name, for more layers than there are, and for files that are
+    missing, broken or not the published ones.
     """
     return resolve_with_origin(name, directory=directory, cache=cache, offline=offline)[0]
 
@@ -96,8 +103,10 @@ def resolve_with_origin(
     name: str, *, directory: Path | None = None, cache: Path, offline: bool = False
 ) -> tuple[Encoder, str]:
     """As :func:`resolve`, with the place that the files came from, in words."""
-    if name not in NAMES:
-        raise UserError(f"Unknown encoder {name!r}, expected one of {', '.join(NAMES)}.")
+    whole, layers = parts_of(name)
+    if layers is not None:
+        encoder, origin = resolve_with_origin(whole, directory=directory, cache=cache, offline=offline)
+        return first_layers(encoder, layers, cache), f"the first {layers} layers of {whole} ({origin})"
     if directory is not None:
         # The user's choice: its form is checked here, and its fingerprint enters the key of every run.
         return from_directory(name, directory.expanduser()), f"directory {directory}"
@@ -106,6 +115,53 @@ def resolve_with_origin(
     release = RELEASES[name]
     found, origin = _locate(name, release, offline=offline)
     return from_directory(name, found, sha256=release.sha256), origin
+
+
+def parts_of(name: str) -> tuple[str, int | None]:
+    """``("minilm-l6", 3)`` of "minilm-l6:3"; None for all layers. UserError for a name that is not known."""
+    whole, colon, layers = name.partition(":")
+    if whole not in NAMES:
+        raise UserError(f"Unknown encoder {name!r}, expected one of {', '.join(NAMES)}.")
+    if colon and not re.fullmatch("[1-9][0-9]*", layers):
+        raise UserError(f"Encoder {name!r}: expected a number of layers after the colon, as in {whole}:1.")
+    return whole, int(layers) if colon else None
+
+
+def first_layers(encoder: Encoder, layers: int, cache: Path) -> Encoder:
+    """The encoder without its upper layers; embeddings, pooler and vocabulary are those of the whole.
+
+    Its folder is ``cache/encoders/<name>-<layers>-layers-<key>``, made once. Raises UserError unless the encoder has
+    more layers than that.
+    """
+    available = int(json.loads((encoder.directory / "config.json").read_text("utf-8")).get("num_hidden_layers", 0))
+    if layers >= available:
+        raise UserError(
+            f"Encoder {encoder.name}:{layers}: {encoder.name} has {available} layers, expected a number below that."
+        )
+    folder = cache / "encoders" / f"{encoder.name}-{layers}-layers-{encoder.fingerprint[:16]}"
+    make_whole(folder, lambda partial: _write_first_layers(encoder.directory, layers, partial))
+    return from_directory(f"{encoder.name}:{layers}", folder)
+
+
+def _write_first_layers(whole: Path, layers: int, folder: Path) -> None:
+    from safetensors import safe_open  # late: they bring torch
+    from safetensors.torch import save_file
+
+    for file in FILES:
+        if (whole / file).exists() and file not in ("config.json", WEIGHTS):
+            shutil.copyfile(whole / file, folder / file)
+    config = json.loads((whole / "config.json").read_text("utf-8"))
+    text = json.dumps({**config, "num_hidden_layers": layers}, indent=2) + "\n"
+    (folder / "config.json").write_text(text, "utf-8")
+    with safe_open(whole / WEIGHTS, framework="pt") as file:
+        kept = {name: file.get_tensor(name) for name in file.keys() if _layer(name) < layers}  # noqa: SIM118 - no dict
+    save_file(kept, folder / WEIGHTS, metadata={"format": "pt"})
+
+
+def _layer(tensor: str) -> int:
+    """Which layer a tensor belongs to, from 0; -1 for those of the embeddings and what stands above the layers."""
+    found = LAYER.search(tensor)
+    return int(found[1]) if found else -1
 
 
 def from_directory(name: str, directory: Path, *, sha256: str | None = None) -> Encoder:

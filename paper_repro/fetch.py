@@ -29,7 +29,7 @@ def fetch(
     cache: Path,
     echo: Callable[[str], None],
 ) -> list[Fetched]:
-    """Get every benchmark and the encoder of a profile, check them, and say by ``echo`` what came from where.
+    """Get every benchmark and the encoders of a profile, check them, and say by ``echo`` what came from where.
 
     Each item is downloaded at most once: what is in the cache is checked and kept. Raises UserError at the
     first item that cannot be had or is not what was published; what was complete by then stays.
@@ -39,8 +39,11 @@ def fetch(
     for name in profile.benchmarks:
         benchmark, origin = benchmarks.load_with_origin(name, kind=profile.kind, data_dir=data_dir)
         items.append(_tell(Fetched(name, origin, _sizes(benchmark), _content(benchmark)), echo))
-    encoder, origin = encoders.resolve_with_origin(profile.encoder, directory=encoder_dir, cache=cache)
-    items.append(_tell(Fetched(encoder.name, origin, str(encoder.directory), encoder.fingerprint), echo))
+    named = (profile.encoder, profile.ablations.small, profile.ablations.large)
+    for name in dict.fromkeys(encoders.parts_of(name)[0] for name in named):
+        directory = encoder_dir if name == profile.encoder else None
+        encoder, origin = encoders.resolve_with_origin(name, directory=directory, cache=cache)
+        items.append(_tell(Fetched(encoder.name, origin, str(encoder.directory), encoder.fingerprint), echo))
     echo(f"Profile {profile.name}: all {len(items)} items verified. {_offline_note(items)}")
     return items
 

@@ -7,6 +7,7 @@ a swapped label is drawn uniformly from the other labels, and each duplicate is 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 PARTS = ("original", "swapped", "duplicated")
@@ -32,3 +33,27 @@ def noisy(
     changed[here] = (labels[swapped] + shift) % classes
     sizes = [len(original), len(swapped), 2 * len(duplicated)]
     return rows, changed, np.repeat(np.arange(3), sizes)
+
+
+def composition(labels: NDArray[np.int64], classes: int) -> pd.DataFrame:
+    """Where each example of the pool ``train:noisy`` comes from, one row each, in the pool's order.
+
+    ``labels`` (examples,) are those of ``train``. Columns: part (one of :data:`PARTS`), row (of ``train``), copy
+    (0, or 1 for the second of a duplicated example), before and after (the label, as a class index).
+    """
+    rows, changed, parts = noisy(labels, classes)
+    frame = pd.DataFrame({"part": np.array(PARTS)[parts], "row": rows, "before": labels[rows], "after": changed})
+    frame.insert(2, "copy", frame.groupby("row").cumcount())
+    return frame
+
+
+def label_law(p: NDArray[np.float64], swapped: float) -> NDArray[np.float64]:
+    """The law of the labels after the swaps, Q(y|x) of the noisy set, (examples, classes).
+
+    ``p`` (examples, classes) is P(y|x), ``swapped`` the share of examples whose label was replaced by one of the
+    others, each equally likely. A duplicate changes nothing in the law of the label given the text (only, through
+    the share, how rare the swaps are). ValueError for a share outside [0, 1].
+    """
+    if not 0 <= swapped <= 1:
+        raise ValueError(f"swapped={swapped}: expected a share")
+    return (1 - swapped) * p + swapped * (1 - p) / (p.shape[1] - 1)

@@ -73,6 +73,10 @@ class _Renderer(IPythonRenderer):
     def block_math(self, body: str) -> str:
         return math(body, display=True)
 
+    def block_html(self, html: str) -> str:
+        # The parser that embeds pictures would close a <details> that goes on in the blocks below.
+        return str(super().block_html(html)) if "<img" in html else html
+
     def latex_environment(self, name: str, body: str) -> str:
         return math(rf"\begin{{{name}}}{body}\end{{{name}}}", display=True)
 

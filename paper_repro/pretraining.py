@@ -14,9 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -25,13 +22,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from filelock import FileLock
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
 
 from paper_repro import world
+from paper_repro.atomic import make_whole
 from paper_repro.encoders import Encoder, fingerprint
 from paper_repro.errors import TrainingError
 
@@ -78,18 +75,7 @@ def ensure(
     content = json.dumps([REVISION, torch.__version__, asdict(settings), texts, words])
     key = hashlib.sha256(content.encode()).hexdigest()
     folder = cache / "encoders" / f"{NAME}-{key[:16]}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
-        if not folder.is_dir():
-            for left in folder.parent.glob(f"{folder.name}.*.partial"):  # by a process that was killed
-                shutil.rmtree(left, ignore_errors=True)
-            partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent))
-            try:
-                _pretrain(partial, texts, words, settings)
-                os.replace(partial, folder)
-            except BaseException:
-                shutil.rmtree(partial, ignore_errors=True)
-                raise
+    make_whole(folder, lambda partial: _pretrain(partial, texts, words, settings))
     return Encoder(NAME, folder, fingerprint(folder))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -23,6 +24,23 @@ RECIPES = ("dev", "generated", "train")
 
 
 @dataclass(frozen=True)
+class Ablations:
+    """What the profile's ablations vary (notebook 06).
+
+    ``small`` and ``large`` are the encoders of Table 2, "name:3" for the first three layers of one. ``shares`` are
+    the per cent of the training set that quality checkers learn from in Figure 2, ``real`` and ``generated`` the
+    pools that stand for D_P' and D_Q of other sizes. ``seeds`` counts the first seeds that all but Table 2 have.
+    """
+
+    small: str
+    large: str
+    seeds: int
+    shares: tuple[int, ...]
+    real: tuple[str, ...]
+    generated: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Profile:
     """One size of the experiments.
 
@@ -37,6 +55,7 @@ class Profile:
     seeds: tuple[int, ...]
     benchmarks: tuple[str, ...]
     recipes: Mapping[str, Recipe]
+    ablations: Ablations
     expected: Mapping[str, str]
 
 
@@ -81,6 +100,7 @@ def read(path: Path) -> Profile:
         seeds=_seeds(content["seeds"], f"{path}: seeds"),
         benchmarks=_benchmarks(content["benchmarks"], f"{path}: benchmarks"),
         recipes={pool: _recipe(recipes[pool], f"{path}: recipes.{pool}") for pool in RECIPES},
+        ablations=_ablations(content["ablations"], f"{path}: ablations"),
         expected=dict(expected),
     )
 
@@ -118,6 +138,38 @@ def _benchmarks(value: Any, where: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or len({str(name) for name in value}) != len(value):
         raise UserError(f"{where} must be a list of different benchmarks, found {value!r}")
     return tuple(_choice(name, BENCHMARKS, where) for name in value)
+
+
+def _ablations(table: Any, where: str) -> Ablations:
+    if not isinstance(table, dict):
+        raise UserError(f"{where} must be a table, found {table!r}")
+    names = [field.name for field in fields(Ablations)]
+    _check_keys(table, names, required=names, where=where)
+    return Ablations(
+        small=_encoder(table["small"], f"{where}.small"),
+        large=_encoder(table["large"], f"{where}.large"),
+        seeds=_setting(table["seeds"], int, f"{where}.seeds"),
+        shares=_several(table["shares"], int, f"{where}.shares"),
+        real=_several(table["real"], str, f"{where}.real"),
+        generated=_several(table["generated"], str, f"{where}.generated"),
+    )
+
+
+def _encoder(value: Any, where: str) -> str:
+    """An encoder, or the first layers of one."""
+    name, colon, layers = str(value).partition(":")
+    _choice(name, ENCODERS, where)
+    if colon and not re.fullmatch("[1-9][0-9]*", layers):
+        raise UserError(f"{where} must name a number of layers after the colon, found {value!r}")
+    return str(value)
+
+
+def _several(value: Any, kind: type[Any], where: str) -> tuple[Any, ...]:
+    words = {int: "whole numbers above 0", str: "texts"}[kind]
+    good = isinstance(value, list) and all(type(one) is kind and (one > 0 if kind is int else one) for one in value)
+    if not good or not value or len(set(value)) != len(value):
+        raise UserError(f"{where} must be a list of different {words}, found {value!r}")
+    return tuple(value)
 
 
 def _recipe(table: Any, where: str) -> Recipe:

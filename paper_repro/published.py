@@ -36,13 +36,14 @@ def items() -> pd.DataFrame:
     return _texts("items")
 
 
-def claims() -> pd.DataFrame:
-    """The paper's claims on Table 1 as comparisons: ``method`` is said to be more accurate than ``versus``.
+def claims(table: str = "table1") -> pd.DataFrame:
+    """The paper's claims on Table 1 or 4 as comparisons: ``method`` is said to be more accurate than ``versus``.
 
-    Columns: claim, section, train_source, method, versus_source, versus_method, benchmarks (empty for all
-    three, else names parted by ";").
+    ``table`` is "table1" or "table4". Columns: claim, section, train_source, method, versus_source, versus_method,
+    benchmarks (empty for all three, else names parted by ";").
     """
-    return _texts("claims")
+    frame = _texts("claims")
+    return frame[frame["table"] == table].drop(columns="table").reset_index(drop=True)
 
 
 def _texts(name: str) -> pd.DataFrame:

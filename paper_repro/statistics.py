@@ -18,10 +18,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
+from scipy.special import fdtri, stdtrit
 
 from paper_repro import metrics
 
@@ -104,6 +105,21 @@ def paired_interval(
     return _bootstrap_interval(a - b, level, draws, seed)
 
 
+def unpaired_interval(a: ArrayLike, b: ArrayLike, *, level: float = 0.95, draws: int = 2000, seed: int = 0) -> Interval:
+    """mean(a) - mean(b) for (S, N) and (S, M): the same seeds, other examples, with its interval.
+
+    Seeds are drawn once for both sides, the examples of each side on their own. ValueError where the seeds differ.
+    """
+    sides = _as_runs(a), _as_runs(b)
+    if len(sides[0]) != len(sides[1]):
+        raise ValueError(f"both sides must have the same seeds, not {len(sides[0])} and {len(sides[1])}")
+    generator = np.random.default_rng(seed)
+    seed_weights = _drawn_seeds(len(sides[0]), draws, generator)
+    means_a, means_b = (_means_of_drawn_examples(side, seed_weights, generator) for side in sides)
+    centre = float(sides[0].mean() - sides[1].mean())
+    return _percentiles(centre, means_a - means_b, _small_sample_factor(sides[0], level, sides[1]), level)
+
+
 def wilson(successes: int, trials: int, *, level: float = 0.95) -> Interval:
     """Wilson's (1927) score interval of a proportion; ValueError unless 0 <= successes <= trials > 0."""
     if not 0 <= successes <= trials or trials == 0:
@@ -112,6 +128,19 @@ def wilson(successes: int, trials: int, *, level: float = 0.95) -> Interval:
     centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
     half = math.sqrt(z2 * (share * (1 - share) / trials + z2 / (4 * trials**2))) / (1 + z2 / trials)
     return Interval(share, max(0.0, centre - half), min(1.0, centre + half))
+
+
+def log_spread_ratio(wide: ArrayLike, narrow: ArrayLike, *, level: float = 0.95) -> Interval:
+    """ln(sd of ``wide`` / sd of ``narrow``), both (S,) and normal, with the interval of the F distribution.
+
+    nan with fewer than two values on a side or where one side does not vary.
+    """
+    a, b = np.asarray(wide, dtype=np.float64), np.asarray(narrow, dtype=np.float64)
+    if min(len(a), len(b)) < 2 or not min(a.var(), b.var()) > 0:
+        return Interval(math.nan, math.nan, math.nan)
+    ratio = 0.5 * math.log(a.var(ddof=1) / b.var(ddof=1))
+    low, high = (0.5 * math.log(fdtri(len(a) - 1, len(b) - 1, p)) for p in ((1 - level) / 2, (1 + level) / 2))
+    return Interval(ratio, ratio - high, ratio - low)
 
 
 def _as_runs(values: ArrayLike) -> Floats:
@@ -124,53 +153,90 @@ def _as_runs(values: ArrayLike) -> Floats:
 
 def _bootstrap_interval(values: Floats, level: float, draws: int, seed: int) -> Interval:
     """Symmetric order statistics of the resampled means, moved outwards for the small number of seeds."""
-    means = np.sort(_resampled_means(values, draws, seed))
+    means = _resampled_means(values, draws, seed)
+    return _percentiles(float(values.mean()), means, _small_sample_factor(values, level), level)
+
+
+def _percentiles(centre: float, resampled: Floats, widen: float, level: float) -> Interval:
+    """Symmetric order statistics of the (draws,) resampled means, moved away from the centre by a factor."""
+    means, draws = np.sort(resampled), len(resampled)
     cut = max(math.floor((1 - level) / 2 * (draws + 1)), 1)
-    centre, widen = float(values.mean()), _small_sample_factor(values, level)
     low, high = float(means[cut - 1]), float(means[draws - cut])
     return Interval(centre, centre - (centre - low) * widen, centre + (high - centre) * widen)
 
 
 def _resampled_means(values: Floats, draws: int, seed: int) -> Floats:
-    """(draws,) means over resampled seeds and examples.
+    """(draws,) means over resampled seeds and examples."""
+    generator = np.random.default_rng(seed)
+    return _means_of_drawn_examples(values, _drawn_seeds(len(values), draws, generator), generator)
+
+
+def _drawn_seeds(seeds: int, draws: int, generator: np.random.Generator) -> Floats:
+    """(draws, seeds) the share of each seed in a resample of one fewer."""
+    picked = generator.integers(0, seeds, size=(draws, max(seeds - 1, 1)))
+    return np.asarray((picked[:, :, None] == np.arange(seeds)).mean(axis=1))
+
+
+def _means_of_drawn_examples(values: Floats, seed_weights: Floats, generator: np.random.Generator) -> Floats:
+    """(draws,) means of (S, N) over resampled examples and the seeds drawn, (draws, S).
 
     Examples with the same column are exchangeable, so only the count of each distinct column is drawn: four
     runs of right and wrong have at most 16 columns, however long the test set is. Columns keep the order of
-    their first appearance, so that ``-values`` gives exactly the negated means.
+    their first appearance, so that ``-values`` gives exactly the negated means. Where most columns are distinct
+    (losses, entropies), drawing example by example is faster.
     """
-    seeds, examples = values.shape
+    examples, draws = values.shape[1], len(seed_weights)
     columns, first, counts = np.unique(values, axis=1, return_index=True, return_counts=True)
-    order = np.argsort(first)
-    columns, shares = columns[:, order], counts[order] / examples
-    generator = np.random.default_rng(seed)
-    picked = generator.integers(0, seeds, size=(draws, max(seeds - 1, 1)))
-    seed_weights = (picked[:, :, None] == np.arange(seeds)).mean(axis=1)
+    one_by_one = 2 * len(counts) > examples > 1000
+    if one_by_one:
+        columns, shares = values, np.full(examples, 1 / examples)
+    else:
+        order = np.argsort(first)
+        columns, shares = columns[:, order], counts[order] / examples
     rows = max(CHUNK // len(shares), 1)
     parts = []
     for start in range(0, draws, rows):
         weights = seed_weights[start : start + rows]
-        drawn = generator.multinomial(examples, shares, size=len(weights))
+        drawn: Any = (
+            _drawn_examples(examples, len(weights), generator)
+            if one_by_one
+            else generator.multinomial(examples, shares, size=len(weights))
+        )
         parts.append(((drawn @ columns.T) / examples * weights).sum(axis=1))
     return np.concatenate(parts)
 
 
-def _small_sample_factor(values: Floats, level: float) -> float:
+def _drawn_examples(examples: int, draws: int, generator: np.random.Generator) -> Floats:
+    """(draws, examples) how often each example is drawn, in ``examples`` draws with replacement."""
+    picked = generator.integers(0, examples, size=(draws, examples)) + examples * np.arange(draws)[:, None]
+    return np.bincount(picked.ravel(), minlength=draws * examples).reshape(draws, examples).astype(np.float64)
+
+
+def _small_sample_factor(values: Floats, level: float, less: Floats | None = None) -> float:
     """Student's t over the normal quantile, at the degrees of freedom of the variance (Satterthwaite).
 
     The variance of the mean is that of the seeds (their spread beyond what the examples explain, known with
-    S - 1 degrees of freedom) plus that of the examples (known well). 1 for a single seed.
+    S - 1 degrees of freedom) plus that of the examples (known well). With ``less`` (S, M), on examples of its own,
+    the mean is the difference. 1 for a single seed.
     """
-    seeds, examples = values.shape
-    if seeds < 2 or examples < 2:
+    seeds, sides = len(values), [values] if less is None else [values, less]
+    if seeds < 2 or min(side.shape[1] for side in sides) < 2:
         return 1.0
-    rows, columns = values.mean(axis=1, keepdims=True), values.mean(axis=0, keepdims=True)
-    residual = ((values - rows - columns + values.mean()) ** 2).sum() / ((seeds - 1) * (examples - 1))
-    of_seeds = max(0.0, float(rows.var(ddof=1) - residual / examples)) / seeds
-    of_examples = float(columns.var(ddof=1)) / examples
+    difference = sum(sign * side.mean(axis=1) for sign, side in zip((1, -1), sides, strict=False))
+    explained = sum(_residual_variance(side) / side.shape[1] for side in sides)
+    of_seeds = max(0.0, float(np.var(difference, ddof=1) - explained)) / seeds
+    of_examples = sum(float(side.mean(axis=0).var(ddof=1)) / side.shape[1] for side in sides)
     if of_seeds <= 1e-15:  # rounding; no spread between the seeds that the examples do not explain
         return 1.0
     freedom = (of_seeds + of_examples) ** 2 / (of_seeds**2 / (seeds - 1))
     return student_quantile((1 + level) / 2, freedom) / NormalDist().inv_cdf((1 + level) / 2)
+
+
+def _residual_variance(values: Floats) -> float:
+    """What neither the seed nor the example explains of (S, N), both at least 2."""
+    rows, columns = values.mean(axis=1, keepdims=True), values.mean(axis=0, keepdims=True)
+    freedom = (values.shape[0] - 1) * (values.shape[1] - 1)
+    return float(((values - rows - columns + values.mean()) ** 2).sum()) / freedom
 
 
 def student_quantile(probability: float, freedom: float) -> float:

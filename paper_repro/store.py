@@ -160,6 +160,15 @@ class Store:
 
     def get_scores(self, key: str) -> NDArray[np.float32] | None:
         """Log-probabilities (examples, classes) float32, or None; a damaged file is moved aside."""
+        found = self._load_scores(key)
+        return None if found is None else found[0]
+
+    def scores_origin(self, key: str) -> dict[str, Any] | None:
+        """Where the scores came from: keys of the ``models``, ``seconds``, the ``temperature`` if one was fitted."""
+        found = self._load_scores(key)
+        return None if found is None else found[1]
+
+    def _load_scores(self, key: str) -> tuple[NDArray[np.float32], dict[str, Any]] | None:
         path = self._scores(key)
         if not path.is_file():
             return None
@@ -167,7 +176,7 @@ class Store:
             with np.load(path, allow_pickle=False) as arrays:
                 scores: NDArray[np.float32] = arrays["log_probabilities"]
                 if str(arrays["sha256"]) == hashlib.sha256(scores.tobytes()).hexdigest():
-                    return scores
+                    return scores, json.loads(str(arrays["origin"]))
         except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
             pass
         self._set_aside(path)

@@ -115,7 +115,9 @@ class Workspace:
         return self.encoder_named(self.profile.encoder)
 
     def encoder_named(self, name: str) -> Encoder:
-        return _encoder(name, self.encoder_dir if name == self.profile.encoder else None, self.paths.cache)
+        """An encoder by name; ``encoder_dir`` stands for the profile's, and for what is made of its first layers."""
+        own = encoders.parts_of(name)[0] == encoders.parts_of(self.profile.encoder)[0]
+        return _encoder(name, self.encoder_dir if own else None, self.paths.cache)
 
     def encoder_fingerprint(self, name: str) -> str:
         return self.encoder_named(name).fingerprint
@@ -214,6 +216,11 @@ class Workspace:
             raise UserError(f"no scores of {benchmark} {pool} by its checker: {reason}")
         return found
 
+    def scoring_seconds(self, checker: Checker, benchmark: str, pool: str) -> float | None:
+        """Wall-clock seconds that a trained checker's scores took, loading it included, or None without them."""
+        origin = self.store.scores_origin(score_key(self, checker, benchmark, pool))
+        return None if origin is None else float(origin["seconds"])
+
     def key(self, spec: RunSpec) -> str:
         """The store's key of a specification: everything that can change its result, hashed."""
         return run_key(self, spec)
@@ -232,14 +239,32 @@ class Workspace:
         return None if entry is None else str(entry["reason"])
 
     def status(self) -> pd.DataFrame:
-        """How far each table is: one row a training source with the counts done, running, failed and missing."""
+        """How far each table is: one row a training source with the counts done, running, failed and missing.
+
+        Runs on another encoder than the profile's count as missing where that one cannot be had.
+        """
+        cells = [(table, cell) for table, grid in experiments.TABLES.items() for cell in grid(self.profile)]
+        absent = self._absent(set().union(*(_encoders_of(cell.spec) for _, cell in cells)) - {self.profile.encoder})
         rows = [
-            {"table": table, "train_source": cell.train_source, "state": self._state(cell.spec)}
-            for table, grid in experiments.TABLES.items()
-            for cell in grid(self.profile)
+            {
+                "table": table,
+                "train_source": cell.train_source,
+                "state": "missing" if absent & _encoders_of(cell.spec) else self._state(cell.spec),
+            }
+            for table, cell in cells
         ]
         counts = pd.DataFrame(rows).groupby(["table", "train_source"], sort=False)["state"].value_counts()
         return counts.unstack(fill_value=0).reindex(columns=list(STATES), fill_value=0).reset_index()
+
+    def _absent(self, names: set[str]) -> set[str]:
+        """Those of the encoders that cannot be had here; each is looked for once."""
+        absent = set()
+        for name in names:
+            try:
+                self.encoder_named(name)
+            except UserError:
+                absent.add(name)
+        return absent
 
     def _state(self, spec: RunSpec) -> str:
         key = self.key(spec)
@@ -248,6 +273,12 @@ class Workspace:
         if self.store.running(key):
             return "running"
         return "failed" if self.store.failure(key) else "missing"
+
+
+def _encoders_of(spec: RunSpec) -> set[str]:
+    """The encoder of a run and those of its checkers."""
+    runs = [checker.run for checker in (spec.quality, spec.diversity) if checker is not None]
+    return {spec.encoder}.union(*(_encoders_of(run) for run in runs if run is not None))
 
 
 def _world(knobs: Mapping[str, Any]) -> WorldConfig | None:

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import hub_server
 import pytest
+import tiny
+import torch
+from transformers import BertModel
 
 from paper_repro import encoders, hub
 from paper_repro.errors import UserError
@@ -211,3 +214,59 @@ def test_from_the_hub_then_offline_from_the_cache(tmp_path: Path) -> None:
     assert "the file is damaged or altered. Delete" in str(damaged[1]) and "and fetch again" in str(damaged[1])
     assert "broke off" in str(cut[1])
     assert not list((tmp_path / "c").rglob("*incomplete")) and not list((tmp_path / "c").rglob("config.json"))
+
+
+def test_the_first_layers_of_an_encoder_compute_what_they_compute_in_the_whole(tmp_path: Path) -> None:
+    """The part's last hidden states are the whole's hidden states after so many layers."""
+    whole = encoders.from_directory("minilm-l6", tiny.make_encoder(tmp_path / "whole", layers=3))
+    part = encoders.first_layers(whole, 2, tmp_path / "cache")
+    assert (part.name, part.directory.parent) == ("minilm-l6:2", tmp_path / "cache" / "encoders")
+    models = [BertModel.from_pretrained(encoder.directory).eval() for encoder in (whole, part)]
+    ids = torch.arange(6, 16).reshape(2, 5)
+    with torch.inference_mode():
+        states, cut = (model(input_ids=ids, output_hidden_states=True) for model in models)
+    assert len(cut.hidden_states) == 3 and torch.equal(cut.last_hidden_state, states.hidden_states[2])
+    assert torch.equal(models[0].pooler.dense.weight, models[1].pooler.dense.weight)
+
+
+def test_parts_are_made_once_with_their_own_fingerprints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tiny.make_encoder(tmp_path / "whole", layers=3)
+    cache = tmp_path / "cache"
+    one, two = (encoders.resolve(f"minilm-l6:{n}", directory=folder, cache=cache) for n in (1, 2))
+    whole = encoders.resolve("minilm-l6", directory=folder, cache=cache)
+    assert len({one.fingerprint, two.fingerprint, whole.fingerprint}) == 3
+    elsewhere = encoders.resolve("minilm-l6:1", directory=folder, cache=tmp_path / "other")
+    assert elsewhere.fingerprint == one.fingerprint and elsewhere.directory != one.directory
+    assert not [path for path in (cache / "encoders").iterdir() if path.suffix not in (".lock", "")], "nothing is left"
+    monkeypatch.setattr(encoders, "_write_first_layers", lambda *_: pytest.fail("written again"))
+    assert encoders.resolve("minilm-l6:1", directory=folder, cache=cache) == one
+
+
+def test_other_weights_make_another_part(tmp_path: Path) -> None:
+    folders = [tiny.make_encoder(tmp_path / str(seed), layers=2, seed=seed) for seed in (0, 1)]
+    parts = [encoders.resolve("minilm-l6:1", directory=folder, cache=tmp_path) for folder in folders]
+    assert parts[0].directory != parts[1].directory and parts[0].fingerprint != parts[1].fingerprint
+
+
+@pytest.mark.parametrize("name", ["minilm-l6:2", "minilm-l6:7"])
+def test_a_part_must_be_less_than_the_whole(tmp_path: Path, name: str) -> None:
+    folder = tiny.make_encoder(tmp_path / "whole", layers=2)
+    with pytest.raises(UserError, match=f"{name}: minilm-l6 has 2 layers, expected a number below"):
+        encoders.resolve(name, directory=folder, cache=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["minilm-l6:", "minilm-l6:0", "minilm-l6:-1", "minilm-l6:1.5", "minilm-l6:1:1"])
+def test_a_number_of_layers_is_a_whole_number(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="expected a number of layers after the colon, as in minilm-l6:1"):
+        encoders.resolve(name, cache=tmp_path)
+
+
+def test_a_part_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    folder = tiny.make_encoder(tmp_path / "whole", layers=2)
+    monkeypatch.setattr(encoders.shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space left"):
+        encoders.resolve("minilm-l6:1", directory=folder, cache=tmp_path)
+    assert {path.suffix for path in (tmp_path / "encoders").iterdir()} <= {".lock"}

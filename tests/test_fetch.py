@@ -82,7 +82,8 @@ def test_from_the_hub_then_offline(real_data_dir: Path, tmp_path: Path) -> None:
 
 def profile(**changes: object) -> Callable[[str], SimpleNamespace]:
     values = {"name": "p", "kind": "real", "encoder": "minilm-l6", "benchmarks": ("mrpc",), **changes}
-    return lambda name: SimpleNamespace(**values)
+    sizes = SimpleNamespace(small=f"{values['encoder']}:1", large=values["encoder"])
+    return lambda name: SimpleNamespace(**values, ablations=sizes)
 
 
 def test_the_first_item_that_fails_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,12 @@ FAULTS = {
     "unknown precision": ('"bf16"', '"fp8"', "precision must be one of fp32, bf16, found 'fp8'"),
     "unknown pool": ("[recipes.train]", "[recipes.test]", "unknown key 'test'; the keys are: dev, generated"),
     "missing table": ("[expected]", "[other]", "unknown key 'other'"),
+    "unknown larger encoder": ("bert-large-uncased", "gpt-2", "ablations.large must be one of tiny-world, minilm-l6"),
+    "no number of layers": ("bert-large-uncased", "minilm-l6:half", "must name a number of layers after the colon"),
+    "share of nothing": ("[10, 20", "[0, 20", "ablations.shares must be a list of different whole numbers above 0"),
+    "one pool twice": ('"dev:50", "dev:100"', '"dev", "dev:100"', "ablations.real must be a list of different texts"),
+    "no seeds": ("seeds = 4", "seeds = 0", "ablations.seeds must be a whole number above 0"),
+    "nothing to vary": ('generated = ["generated:300"', 'generate = ["generated:300"', "unknown key 'generate'"),
     "no TOML": ("[expected]", "[expected", "cannot be read as a profile"),
 }
 

@@ -3,24 +3,76 @@
 from collections.abc import Callable, Mapping
 
 from paper_repro.experiments.grid import GENERATED, LARGE, SMALL, SOURCES, TITLES, Cell, recipe_of, spec
+from paper_repro.experiments.information import Fits, section3_2, section3_2_scores
+from paper_repro.experiments.noisy import NOISY, NOISY_METHODS, NOISY_POOL, cross_fitted, table4
+from paper_repro.experiments.sizes import (
+    BASE,
+    BASE_DC,
+    LARGE_DC,
+    LARGER,
+    QUALITY_CHECKER,
+    figure2,
+    first_seeds,
+    generated_sizes,
+    real_sizes,
+    table2,
+)
+from paper_repro.experiments.switches import DEFAULT, Variant, switches, variants
 from paper_repro.experiments.table1 import ORACLE, TABLE1_METHODS, oracle, table1
+from paper_repro.experiments.theory import LIMIT_TEXTS, limits, usual_runs
+from paper_repro.experiments.timing import TIMED, table3, timed
 from paper_repro.profiles import Profile
 
 # Each grid by the name of its table; `paper-repro status` counts them.
-TABLES: Mapping[str, Callable[[Profile], list[Cell]]] = {"Table 1": table1}
+TABLES: Mapping[str, Callable[[Profile], list[Cell]]] = {
+    "Table 1": table1,
+    "Table 2": table2,
+    "Table 3": table3,
+    "Table 4": table4,
+    "Figure 2": figure2,
+    "Sec. 3.2": section3_2,
+}
 
 __all__ = [
+    "BASE",
+    "BASE_DC",
+    "DEFAULT",
     "GENERATED",
     "LARGE",
+    "LARGER",
+    "LARGE_DC",
+    "LIMIT_TEXTS",
+    "NOISY",
+    "NOISY_METHODS",
+    "NOISY_POOL",
     "ORACLE",
+    "QUALITY_CHECKER",
     "SMALL",
     "SOURCES",
     "TABLE1_METHODS",
     "TABLES",
+    "TIMED",
     "TITLES",
     "Cell",
+    "Fits",
+    "Variant",
+    "cross_fitted",
+    "figure2",
+    "first_seeds",
+    "generated_sizes",
+    "limits",
     "oracle",
+    "real_sizes",
     "recipe_of",
+    "section3_2",
+    "section3_2_scores",
     "spec",
+    "switches",
     "table1",
+    "table2",
+    "table3",
+    "table4",
+    "timed",
+    "usual_runs",
+    "variants",
 ]

@@ -1,7 +1,10 @@
 """Pictures of the tables: data frames in (from CSV), drawn on given axes, saved so that equal data give equal bytes."""
 
+from paper_repro.figures.ablations import figure2, figure3, sizes, switches
 from paper_repro.figures.checkers import estimated_against_true, reliability, weights_histogram
 from paper_repro.figures.dynamics import CURVES, curves, figure1
+from paper_repro.figures.information import entropy_bound, estimate_dots, input_shift
+from paper_repro.figures.noisy import bars, detection, epoch_lines, noisy_bars, noisy_detection, noisy_epochs
 from paper_repro.figures.style import (
     BLACK,
     BLUE,
@@ -16,7 +19,16 @@ from paper_repro.figures.style import (
     Picture,
     save,
 )
-from paper_repro.figures.table1 import dots, table1_dots
+from paper_repro.figures.table1 import dots, table1_dots, table_dots
+from paper_repro.figures.teaching import (
+    one_knob,
+    primer_clipping,
+    primer_knob,
+    primer_knobs,
+    primer_losses,
+    primer_sampling,
+)
+from paper_repro.figures.theory import theory_bound, theory_convergence, theory_fixed_points, theory_one_step
 
 __all__ = [
     "BLACK",
@@ -31,12 +43,36 @@ __all__ = [
     "STYLE",
     "VERMILION",
     "Picture",
+    "bars",
     "curves",
+    "detection",
     "dots",
+    "entropy_bound",
+    "epoch_lines",
+    "estimate_dots",
     "estimated_against_true",
     "figure1",
+    "figure2",
+    "figure3",
+    "input_shift",
+    "noisy_bars",
+    "noisy_detection",
+    "noisy_epochs",
+    "one_knob",
+    "primer_clipping",
+    "primer_knob",
+    "primer_knobs",
+    "primer_losses",
+    "primer_sampling",
     "reliability",
     "save",
+    "sizes",
+    "switches",
     "table1_dots",
+    "table_dots",
+    "theory_bound",
+    "theory_convergence",
+    "theory_fixed_points",
+    "theory_one_step",
     "weights_histogram",
 ]

@@ -86,7 +86,7 @@ def panels(count: int, width: float, height: float, **options: Any) -> tuple[Fig
 
 def caption(figure: Figure, text: str) -> None:
     """Small print below a figure: numbers of runs and texts, and the source."""
-    lines = textwrap.fill(text, round(figure.get_figwidth() * 20))
+    lines = textwrap.fill(text, round(figure.get_figwidth() * 18))
     figure.supxlabel(lines, x=0.01, ha="left", fontsize=7, color=GREY)
 
 

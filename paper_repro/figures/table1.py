@@ -1,4 +1,4 @@
-"""Table 1 as a picture: the paper's number, our best run, our mean with its interval."""
+"""A table of accuracies as a picture: the paper's number, our best run, our mean with its interval."""
 
 from __future__ import annotations
 
@@ -16,10 +16,16 @@ from paper_repro.tables import BENCHMARK_TITLES, FEW_SHOT, OTHER_DATA, records
 
 @styled
 def table1_dots(frame: pd.DataFrame, *, miniature: bool = False) -> Figure:
-    """Table 1 as dots: the paper's number, our best run, and our mean with its 95 % interval.
+    """Table 1 as dots, see :func:`table_dots`."""
+    return table_dots(frame, "table1.csv", miniature=miniature)
 
-    ``frame`` is that of :func:`paper_repro.tables.table1`; ``miniature`` adds that the paper's numbers are of
-    other data.
+
+@styled
+def table_dots(frame: pd.DataFrame, source: str, *, miniature: bool = False) -> Figure:
+    """A table as dots: the paper's number, our best run, and our mean with its 95 % interval.
+
+    ``frame`` is that of :func:`paper_repro.tables.beside_paper`, ``source`` the name of its file; ``miniature`` adds
+    that the paper's numbers are of other data.
     """
     benchmarks = [name for name in BENCHMARK_TITLES if name in set(frame["benchmark"])]
     rows = len(frame.drop_duplicates(["train_source", "method"])) + frame["train_source"].nunique()
@@ -30,14 +36,14 @@ def table1_dots(frame: pd.DataFrame, *, miniature: bool = False) -> Figure:
     seeds = frame["n_seeds"].dropna()
     count = f"up to {int(seeds.max())}" if len(seeds) else "no"
     text = f"Interval over {count} seeds and all test texts; best: of these seeds, as the paper reports."
-    text += " Hollow dot: not all seeds are there. Source: table1.csv."
+    text += f" Hollow dot: not all seeds are there. Source: {source}."
     caption(figure, f"{OTHER_DATA[0].upper()}{OTHER_DATA[1:]}. {text}" if miniature else text)
     return figure
 
 
 @styled
 def dots(frame: pd.DataFrame, benchmark: str, *, ax: Axes | None = None) -> Axes:
-    """One panel of :func:`table1_dots`: the rows of Table 1 from top to bottom for one benchmark."""
+    """One panel of :func:`table_dots`: the rows of the table from top to bottom for one benchmark."""
     ax = new_axes(ax, 4.6, 5)
     here = records(frame[frame["benchmark"] == benchmark])
     names: list[str] = []

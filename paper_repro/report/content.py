@@ -31,7 +31,7 @@ LONGEST_TABLE = 60
 """Rows of a table that the report prints in full; longer ones are named only."""
 
 # Sections of the paper in its order; those of the appendix follow by their letter.
-SECTIONS = ("Abstract", "3.1", "3.2", "3.3", "4.1", "4.2", "4.3", "4.4", "5.1", "5.2")
+SECTIONS = ("Abstract", "3", "3.1", "3.2", "3.3", "4.1", "4.2", "4.3", "4.4", "5.1", "5.2")
 
 
 def changed_files(paths: Paths, entry: Mapping[str, Any]) -> list[str]:

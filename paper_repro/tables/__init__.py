@@ -4,9 +4,31 @@ Numbers are per cent. A cell whose runs are missing or failed says so in ``statu
 complete; the paper's rows that this project cannot fill yet stand in their place, empty.
 """
 
+from paper_repro.tables.ablations import ablation_claims, by_variant
 from paper_repro.tables.accuracy import beside_paper, differences, printed, side_by_side, title
 from paper_repro.tables.claims import claims
 from paper_repro.tables.files import load, records, save, write
+from paper_repro.tables.information import (
+    VARIANTS,
+    Estimate,
+    Scored,
+    entropy_bound,
+    entropy_bound_of_paper,
+    estimates,
+    information_claims,
+    input_shift,
+    nearest,
+    section3_2,
+)
+from paper_repro.tables.noisy import (
+    Scores,
+    noisy_claims,
+    noisy_detection,
+    noisy_log_weights,
+    noisy_measured,
+    noisy_memory,
+    noisy_scores,
+)
 from paper_repro.tables.outcomes import (
     BENCHMARK_TITLES,
     FEW_SHOT,
@@ -21,27 +43,55 @@ from paper_repro.tables.outcomes import (
     verdict,
 )
 from paper_repro.tables.runs import runs, timings
+from paper_repro.tables.theory import theory_claims
+from paper_repro.tables.timing import ABOUT_RULE, PHASE_TITLES, phases, ratio_interval, table3, timing_claims
 
 __all__ = [
+    "ABOUT_RULE",
     "BENCHMARK_TITLES",
     "FEW_SHOT",
     "OTHER_DATA",
+    "PHASE_TITLES",
     "RULE",
+    "VARIANTS",
+    "Estimate",
     "Key",
     "Outcome",
     "Runs",
+    "Scored",
+    "Scores",
+    "ablation_claims",
     "beside_paper",
+    "by_variant",
     "claims",
     "comparison",
     "differences",
+    "entropy_bound",
+    "entropy_bound_of_paper",
+    "estimates",
+    "information_claims",
+    "input_shift",
     "load",
     "measures",
+    "nearest",
+    "noisy_claims",
+    "noisy_detection",
+    "noisy_log_weights",
+    "noisy_measured",
+    "noisy_memory",
+    "noisy_scores",
     "outcomes_of",
+    "phases",
     "printed",
+    "ratio_interval",
     "records",
     "runs",
     "save",
+    "section3_2",
     "side_by_side",
+    "table3",
+    "theory_claims",
+    "timing_claims",
     "timings",
     "title",
     "verdict",

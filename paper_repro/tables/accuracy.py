@@ -104,7 +104,9 @@ def side_by_side(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _pair(accuracy: float, macro_f1: float) -> str:
-    return "" if pd.isna(accuracy) else f"{accuracy:.2f} / {macro_f1:.2f}"
+    if pd.isna(accuracy):
+        return ""
+    return f"{accuracy:.2f}" if pd.isna(macro_f1) else f"{accuracy:.2f} / {macro_f1:.2f}"
 
 
 def _mean_text(row: Mapping[str, Any]) -> str:

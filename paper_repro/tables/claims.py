@@ -45,17 +45,17 @@ def claims(workspace: Runs, cells: Iterable[Cell]) -> pd.DataFrame:
     """
     cells = list(cells)
     outcomes = outcomes_of(workspace, cells)
-    rows = _comparisons(workspace, outcomes)
+    rows = comparisons(workspace, outcomes, "table1")
     rows += [_gain(outcomes, method, name) for method in WEIGHTED for name in workspace.profile.benchmarks]
     rows += _spreads(workspace, cells)
-    return pd.DataFrame(rows + _together(rows))
+    return pd.DataFrame(rows + together(rows, TOGETHER, "Table 1"))
 
 
-def _comparisons(workspace: Runs, outcomes: Mapping[Key, Outcome]) -> list[dict[str, Any]]:
-    """One method against another, by benchmark."""
-    paper, unknown = printed("table1"), (np.nan, np.nan)
+def comparisons(workspace: Runs, outcomes: Mapping[Key, Outcome], table: str) -> list[dict[str, Any]]:
+    """What the paper claims on a table ("table1", "table4"): one method against another, by benchmark."""
+    paper, unknown = printed(table), (np.nan, np.nan)
     rows: list[dict[str, Any]] = []
-    for claim in records(published.claims()):
+    for claim in records(published.claims(table)):
         named = claim.pop("benchmarks")
         for benchmark in workspace.profile.benchmarks:
             ours = (claim["train_source"], claim["method"], benchmark)
@@ -68,7 +68,7 @@ def _comparisons(workspace: Runs, outcomes: Mapping[Key, Outcome]) -> list[dict[
             rows.append(
                 {
                     **claim,
-                    "item": "Table 1",
+                    "item": table.replace("table", "Table "),
                     "benchmark": benchmark,
                     "statistic": POINTS,
                     "paper_difference": gap,
@@ -157,10 +157,12 @@ def _spreads(workspace: Runs, cells: Iterable[Cell]) -> list[dict[str, Any]]:
     return rows
 
 
-def _together(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def together(
+    rows: Iterable[Mapping[str, Any]], sentences: Mapping[str, tuple[str, str]], item: str
+) -> list[dict[str, Any]]:
     """A sentence on several rows holds if all of them do, fails if one of them does, and else cannot be told."""
     rows, found = list(rows), []
-    for claim, (section, pattern) in TOGETHER.items():
+    for claim, (section, pattern) in sentences.items():
         members = [row for row in rows if re.search(pattern, row["claim"])]
         verdicts = Counter(row["verdict"] for row in members)
         counts = ", ".join(f"{count} {name}" for name, count in verdicts.items())
@@ -168,7 +170,7 @@ def _together(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             {
                 "claim": claim,
                 "section": section,
-                "item": "Table 1",
+                "item": item,
                 "benchmark": "all",
                 "statistic": f"its {len(members)} rows: {counts}",
                 "status": "not complete" if verdicts["not complete"] else "complete",

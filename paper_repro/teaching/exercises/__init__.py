@@ -1,0 +1,29 @@
+"""The five exercises of the primer: ``check(number, function)`` tells a student right from wrong, and why.
+
+The questions stand in notebook 00, each with a solution below it.
+"""
+
+from collections.abc import Callable, Mapping
+
+from paper_repro.teaching.exercises.losses import dimp_detached, imp_by_hand
+from paper_repro.teaching.exercises.saturation import unseen_diversity
+from paper_repro.teaching.exercises.weights import self_normalised_and_ess, weight_of_a_text
+from paper_repro.teaching.feedback import Answer, Exercise, Feedback
+
+EXERCISES: Mapping[int, Callable[[], Exercise]] = {
+    1: weight_of_a_text,
+    2: self_normalised_and_ess,
+    3: imp_by_hand,
+    4: dimp_detached,
+    5: unseen_diversity,
+}
+
+
+def check(number: int, answer: Answer) -> Feedback:
+    """Look at the answer to exercise ``number``, a function. Raises ValueError for a number that there is not."""
+    if number not in EXERCISES:
+        raise ValueError(f"there is no exercise {number}; expected 1 to {len(EXERCISES)}")
+    return EXERCISES[number]().check(answer)
+
+
+__all__ = ["EXERCISES", "check"]

@@ -1,0 +1,306 @@
+"""The primer's helpers: closed forms of importance sampling, exact weights, fixed points, knobs, pictures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from paper_repro import figures
+from paper_repro.errors import UserError
+from paper_repro.teaching import experiment, knobs, names, sampling, texts
+from paper_repro.teaching.experiment import Setting, softmax_regression
+
+E = np.e
+ABOVE = 0.8413447460685429  # the share of a normal distribution above one standard deviation below its mean
+
+
+@pytest.fixture(scope="module")
+def world():
+    return texts.benchmark()
+
+
+# -- one dimension ------------------------------------------------------------------------------------------
+
+
+def test_the_weight_of_two_bells_is_known():
+    x = np.linspace(-3, 3, 7)
+    assert sampling.Question().log_weights(x) == pytest.approx(x - 0.5)
+    assert sampling.Question().truth == pytest.approx(0.5)
+    narrow = sampling.Question(scale=0.5)
+    assert np.exp(narrow.log_weights(np.array([0.0]))) == pytest.approx(0.5 * np.exp(-0.5))
+
+
+def test_estimators_by_hand():
+    f, w = np.array([0.0, 1.0, 1.0, 0.0]), np.array([0.5, 1.0, 2.0, 1.5])
+    assert sampling.plain(f, w) == 0.5
+    assert sampling.weighted(f, w) == 0.75
+    assert sampling.self_normalised(f, w) == pytest.approx(0.6)
+    assert sampling.self_normalised(np.stack([f, f]), np.stack([w, 10 * w])) == pytest.approx([0.6, 0.6])
+
+
+def test_bias_and_variance_are_those_of_the_formulas():
+    """n Var = E[w^2 f] - 1/4 = e * ABOVE - 1/4 weighted, and E[w^2 (f - 1/2)^2] = e / 4 self-normalised."""
+    frame = sampling.simulate(sampling.Question(), (100, 1000), 1500, seed=1).set_index(["n", "estimator"])
+    for n in (100, 1000):
+        rows = frame.loc[n]
+        errors = (rows["bias_high"] - rows["bias"]) / 1.96
+        assert abs(rows.loc[names.WEIGHTED, "bias"]) < 4 * errors[names.WEIGHTED]
+        expected = (E / 2 - E * ABOVE) / n  # of a ratio, to first order
+        assert rows.loc[names.SELF_NORMALISED, "bias"] == pytest.approx(expected, abs=4 * errors[names.SELF_NORMALISED])
+        assert rows.loc[names.PLAIN, "bias"] == pytest.approx(0.15866 - 0.5, abs=4 * errors[names.PLAIN])
+    assert 1000 * frame.loc[(1000, names.WEIGHTED), "sd"] ** 2 == pytest.approx(E * ABOVE - 0.25, rel=0.1)
+    assert 1000 * frame.loc[(1000, names.SELF_NORMALISED), "sd"] ** 2 == pytest.approx(E / 4, rel=0.1)
+    assert np.allclose(frame["rmse"] ** 2, frame["bias"] ** 2 + frame["sd"] ** 2, rtol=1e-2)
+
+
+def test_an_interval_of_three_values():
+    found = sampling.mean_interval(np.array([1.0, 2.0, 3.0]))
+    assert (found.mean, found.high - found.mean) == (2, pytest.approx(4.302653 / 3**0.5))
+    alone = sampling.mean_interval(np.array([5.0]))
+    assert (alone.mean, alone.low, alone.high) == (5, -np.inf, np.inf)
+
+
+def test_the_effective_sample_follows_the_shift():
+    frame = sampling.effective_sizes((0, 0.5, 1), 20000).set_index("shift")
+    assert frame["exact (%)"].tolist() == pytest.approx([100, 77.8801, 36.7879], abs=1e-3)
+    assert frame["ESS (%)"].tolist() == pytest.approx([100, 77.9, 36.8], rel=0.1)
+    assert frame["mean weight"].tolist() == pytest.approx([1, 1, 1], abs=0.05)
+
+
+@given(st.lists(st.floats(-8, 8), min_size=2, max_size=30))
+@settings(max_examples=40, deadline=None)
+def test_remedies_bound_the_weights(logs):
+    rows = np.array([logs])
+    raw, cut, bounded = (sampling.clipped(rows, kind)[0] for kind in ("none", "sqrt-n", "bounded"))
+    assert raw == pytest.approx(np.exp(logs))
+    assert cut == pytest.approx(np.minimum(raw, raw.mean() * len(raw) ** 0.5))
+    assert bounded == pytest.approx(raw / (0.1 * raw + 0.9))
+    assert bounded.max() <= 10
+
+
+def test_the_defensive_mixture_is_right_where_the_bounded_ratio_is_not():
+    question = sampling.Question(scale=0.6)
+    found = sampling.remedies(question, 2000, 200, np.random.default_rng(0))
+    mixture, bounded = (sampling.mean_interval(found[name]) for name in (names.MIXTURE, names.BOUNDED))
+    assert mixture.mean == pytest.approx(0.5, abs=0.01)
+    assert bounded.high < 0.4
+    assert set(found) == {names.RAW, names.TRUNCATED, names.BOUNDED, names.MIXTURE}
+
+
+def test_the_tail_index_of_a_narrow_proposal_is_known():
+    frame = sampling.compare_remedies((1, 0.5), 20, 5)
+    assert frame.groupby("scale")["k_exact"].first().to_dict() == {0.5: 0.75, 1: 0}
+    assert len(frame) == 8
+
+
+def test_what_is_out_of_reach_is_missing_from_the_mean_weight():
+    frame = sampling.out_of_reach((np.inf, 2), 500, 400)
+    assert frame["exact"].tolist() == pytest.approx([1, ABOVE])
+    assert frame["its limit"].tolist() == pytest.approx([0.5, ABOVE - 0.5])
+    assert frame["mean weight"].tolist() == pytest.approx(frame["exact"].tolist(), abs=0.02)
+    assert frame["weighted"].tolist() == pytest.approx(frame["its limit"].tolist(), abs=0.02)
+    assert sampling.Question(reach=2).draw(1000, np.random.default_rng(0)).max() <= 2
+
+
+# -- texts --------------------------------------------------------------------------------------------------
+
+
+def test_weights_turn_the_labels_of_q_into_those_of_p(world):
+    rows = texts.some_texts(world)
+    frame = texts.laws(world, rows)
+    assert frame["Q * weight"].to_numpy() == pytest.approx(frame["P(y|x)"].to_numpy())
+    assert frame["Q * weight"].groupby(level="text", sort=False).sum().to_numpy() == pytest.approx(np.ones(4))
+    seen = frame[frame[""] == "observed"].index.get_level_values("label")
+    assert seen.tolist() == [world.label_names[world.pools["generated"].labels[row]] for row in rows]
+
+
+def test_the_texts_shown_are_half_well_judged_and_half_misjudged(world):
+    law = world.truth["generated"]
+    rows = texts.some_texts(world)
+    agree = [int(law.p[row].argmax() == law.q[row].argmax()) for row in rows]
+    assert agree == [1, 1, 0, 0]
+    assert len(set(rows)) == 4
+
+
+def test_weighting_finds_how_often_people_agree_with_q(world):
+    frame = texts.agreement_with_people(world)
+    law = world.truth["generated"]
+    exact = 100 * law.p[np.arange(len(law.p)), law.q.argmax(axis=1)].mean()
+    assert frame.loc["exact", "%"] == pytest.approx(exact)
+    assert frame.loc["labels of Q taken as they are", "low"] > exact
+    for name in ("weighted by P/Q", "weighted, self-normalised"):
+        half = frame.loc[name, "high"] - frame.loc[name, "%"]
+        assert abs(frame.loc[name, "%"] - exact) < 2 * half
+
+
+def test_terms_by_hand():
+    """Two texts: p = e^-1 and e^-2, so that -log p is 1 and 2."""
+    frame = texts.by_hand([E**-1, E**-2], [0.5, 0.3], [0.25, 0.6])
+    assert frame["ce term"].tolist() == pytest.approx([1, 2])
+    assert frame["quality_only term"].tolist() == pytest.approx([0.5, 0.6])
+    assert frame["imp weight"].tolist() == pytest.approx([2, 0.5])
+    assert frame["imp term"].tolist() == pytest.approx([2, 1])
+    assert frame["dimp term"].tolist() == pytest.approx([0.5 * E, 0.6 * E**2])
+
+
+def test_descent_ends_where_the_closed_forms_say():
+    quality, q = np.array([0.6, 0.1, 0.3]), np.array([0.2, 0.6, 0.2])
+    root = np.sqrt(q * quality)
+    ends = {"ce": q, "imp": quality, "quality_only": [0.5, 0.25, 0.25], "dimp": root / root.sum()}
+    frame = texts.descend(quality, q, steps=(0, 80))
+    assert frame[frame["step"] == 0]["p"].to_numpy() == pytest.approx(np.full(12, 1 / 3))
+    for method, end in ends.items():
+        last = frame[(frame["step"] == 80) & (frame["method"] == method)]
+        assert last["p"].to_numpy() == pytest.approx(end, abs=1e-3)
+        assert last["limit"].to_numpy() == pytest.approx(end)
+
+
+# -- the experiment -----------------------------------------------------------------------------------------
+
+
+def test_a_weight_of_two_is_the_text_twice():
+    rng = np.random.default_rng(0)
+    x, y = rng.random((30, 4)), rng.integers(3, size=30)
+    weights = 1.0 + (np.arange(30) < 10)
+    weighted = softmax_regression(x, y, 3, weights)
+    doubled = softmax_regression(np.r_[x, x[:10]], np.r_[y, y[:10]], 3)
+    assert weighted(x) == pytest.approx(doubled(x), abs=1e-3)
+    assert weighted(x).sum(axis=1) == pytest.approx(np.ones(30))
+
+
+def test_classes_that_were_never_seen_are_possible():
+    x, y = np.eye(4), np.array([0, 2, 0, 2])
+    two, one = softmax_regression(x, y, 3)(x), softmax_regression(x[:2], y[[0, 0]], 3)(x)
+    assert two.shape == (4, 3)
+    assert (two[:, 1] > 0).all() and (two[:, 1] < 1e-5).all()
+    assert one.argmax(axis=1).tolist() == [0, 0, 0, 0]
+    assert np.isfinite(np.log(one)).all()
+
+
+@given(st.floats(0, 5), st.floats(0.1, 5), st.integers(0, 5))
+@settings(max_examples=30, deadline=None)
+def test_sharpness_and_noise_keep_probabilities(noise, sharpness, seed):
+    rng = np.random.default_rng(seed)
+    quality = rng.dirichlet(np.ones(3), size=6) + 1e-3
+    quality /= quality.sum(axis=1, keepdims=True)
+    found = experiment.disturbed(quality, Setting(sharpness=sharpness, noise=noise), rng)
+    assert found.sum(axis=1) == pytest.approx(np.ones(6))
+    calm = experiment.disturbed(quality, Setting(sharpness=sharpness), rng)
+    assert (calm.argmax(axis=1) == quality.argmax(axis=1)).all()
+    assert experiment.disturbed(quality, Setting(), rng) == pytest.approx(quality)
+
+
+def test_knobs_move_what_they_should_and_nothing_else():
+    rest = experiment.run(Setting()).accuracy
+    sharp = experiment.run(Setting(sharpness=4)).accuracy
+    noisy = experiment.run(Setting(noise=3)).accuracy
+    wrong = experiment.run(Setting(misconception=0.6)).accuracy
+    for name in (names.CE, names.TRUE, names.BEST):
+        assert rest[name] == sharp[name] == noisy[name], "P' has no part in these"
+    assert sharp[names.CHECKER] == rest[names.CHECKER], "a power keeps every verdict"
+    assert noisy[names.CHECKER] < rest[names.CHECKER] - 0.1
+    assert wrong[names.CHECKER] == rest[names.CHECKER], "P is the same world"
+    assert wrong[names.CE] < rest[names.CE] - 0.1
+
+
+def test_a_tenth_of_a_second_of_training_sees_the_world():
+    """With no misconception CE is near the best possible, with one the true weights are worth many points."""
+    knowing, mistaken = (experiment.run(Setting(misconception=share)).accuracy for share in (0.0, 0.6))
+    assert knowing[names.CE] > knowing[names.BEST] - 0.05
+    assert mistaken[names.TRUE] > mistaken[names.CE] + 0.2
+
+
+def test_settings_out_of_range_are_named():
+    with pytest.raises(UserError, match="labelled is 0; expected 1 to 800"):
+        Setting(labelled=0)
+    with pytest.raises(UserError, match="expected 0 or greater"):
+        Setting(noise=-1)
+    with pytest.raises(UserError, match="no knob 'loudness'; expected one of misconception"):
+        experiment.turn("loudness", 1)
+    assert experiment.at("labelled", 50.0, 3) == replace(Setting(), labelled=50, seed=3)
+
+
+RUNS = pd.DataFrame(
+    [
+        {"knob": "noise", "value": v, "repetition": r, "method": m, "accuracy": a, "ess": 40.0, "mean_weight": 1.0}
+        for v, table in {
+            0.0: {names.CE: (50, 52), names.ESTIMATED: (60, 62.2), names.CHECKER: (58, 64), names.TRUE: (70, 70)},
+            1.0: {names.CE: (50, 52), names.ESTIMATED: (40, 42.2), names.CHECKER: (30, 32), names.TRUE: (70, 70)},
+        }.items()
+        for m, accuracies in {**table, names.BEST: (75, 77)}.items()
+        for r, a in enumerate(accuracies)
+    ]
+)
+
+
+def test_intervals_are_over_worlds_and_differences_paired():
+    found = experiment.summary(RUNS).set_index(["value", "method"]).loc[(0.0, names.CE)]
+    assert found["accuracy"] == 51
+    assert found["high"] - 51 == pytest.approx(12.7062)  # Student's t with one degree of freedom
+    gap = experiment.against(RUNS, others=[names.CE]).set_index("value").loc[0.0]
+    assert gap["difference"] == pytest.approx(10.1)
+    assert gap["high"] - gap["difference"] == pytest.approx(12.7062 * 0.1)
+
+
+def test_sentences_follow_the_intervals():
+    assert experiment.in_words(experiment.against(RUNS), "noise") == [
+        "IMP, estimated weights, against CE: above at 0; below at 1",
+        "IMP, estimated weights, against quality checker alone: above at 1; not to be told apart at 0",
+    ]
+
+
+# -- knobs and pictures -------------------------------------------------------------------------------------
+
+
+def test_turning_a_knob_trains_anew_and_redraws():
+    knob = knobs.Knob("noise", experiment.summary(RUNS), "demo")
+    first, words = bytes(knob.picture.value), knob.numbers.value
+    assert first.startswith(b"\x89PNG")
+    expected = experiment.run(Setting()).accuracy[names.ESTIMATED]
+    assert f"IMP, estimated weights {100 * expected:.1f} %" in words
+    knob.value.value = 2.0
+    assert bytes(knob.picture.value) != first and knob.numbers.value != words
+    second = knob.numbers.value
+    knob.world.value = 1
+    assert knob.numbers.value != second, "another world"
+    assert len(repr(knob)) <= 110, "longer ones are cut in pages"
+
+
+@pytest.mark.parametrize("name", list(experiment.KNOBS))
+def test_every_knob_has_its_slider_at_rest(name):
+    slider = knobs._slider(name)
+    assert slider.value == getattr(Setting(), name)
+    assert slider.value in experiment.KNOBS[name], "the figure has a point there"
+    assert name in names.KNOB_TITLES
+
+
+def test_everything_that_is_drawn_lies_inside_the_axes():
+    ax = figures.primer_knob(experiment.summary(RUNS), "noise", now=(0.5, {names.CE: 20.0}))
+    low, high = ax.get_ylim()
+    drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in ax.get_lines()])
+    assert low <= drawn.min() and drawn.max() <= high
+    assert 20.0 in drawn
+
+
+def test_the_pictures_say_where_they_come_from(tmp_path: Path):
+    question = sampling.Question()
+    frame = sampling.simulate(question, (5, 10), 20)
+    path = texts.descend(np.array([0.6, 0.1, 0.3]), np.array([0.2, 0.6, 0.2]), steps=(0, 5))
+    drawn = {
+        "primer_sampling": figures.primer_sampling(frame, sampling.densities(question, np.linspace(-2, 2, 9)), "mini"),
+        "primer_clipping": figures.primer_clipping(sampling.compare_remedies((1, 0.5), 20, 20), "mini"),
+        "primer_losses": figures.primer_losses(path[path["label"] == 0], "positive", 0.8, "mini"),
+        "primer_knobs": figures.primer_knobs(experiment.summary(RUNS), "mini"),
+    }
+    for name, figure in drawn.items():
+        caption = figure.get_supxlabel().replace("\n", " ")
+        assert f"{name}.csv" in caption and "profile mini" in caption
+    assert [p.suffix for p in figures.save(drawn["primer_losses"], tmp_path / "primer_losses")] == [".png", ".svg"]
+    assert "n = 2 worlds" in drawn["primer_knobs"].get_supxlabel()
+    assert "20 samples of n = 20 draws" in drawn["primer_clipping"].get_supxlabel().replace("\n", " ")
