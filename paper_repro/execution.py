@@ -31,7 +31,7 @@ from paper_repro.methods import CLASSICAL, module_of, options_of
 from paper_repro.progress import Progress
 from paper_repro.runs import Checker, RunResult, RunSpec, spec_from_dict
 from paper_repro.tasks import Task, fold_models, models_of
-from paper_repro.versions import environment
+from paper_repro.versions import environment, reset_peak_memory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -194,6 +194,7 @@ def _run(workspace: Workspace, task: Task) -> str:
         return "found"
     if workspace.key(spec) != task.key:
         raise TrainingError(f"{task.label}: data or code changed since this run was planned; start again")
+    before = reset_peak_memory(workspace.device)
     trained = _train(workspace, spec, task.keep_checkpoint)
     if trained.state is not None:
         modeling.save_checkpoint(trained.state, store.checkpoint(task.key), trained.kept)
@@ -208,7 +209,7 @@ def _run(workspace: Workspace, task: Task) -> str:
         test_probabilities=trained.test_probabilities,
         dev_probabilities=trained.dev_probabilities,
         seconds=trained.seconds,
-        environment=environment(workspace.device, _threads()),
+        environment={**environment(workspace.device, _threads()), "memory_before_bytes": before},
     )
     store.put(result, trained.train_log_p)
     return f"test accuracy {100 * result.test_accuracy:.1f} %"

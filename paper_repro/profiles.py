@@ -21,6 +21,7 @@ KINDS = ("miniature", "real")
 ENCODERS = ("tiny-world", "minilm-l6", "bert-base-uncased", "bert-large-uncased")
 BENCHMARKS = ("financial", "tweet_irony", "mrpc")
 RECIPES = ("dev", "generated", "train")
+HU_VARIANTS = ("faithful", "cheap", "official")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,21 @@ class Ablations:
 
 
 @dataclass(frozen=True)
+class Baselines:
+    """What the extended Table 1 holds (notebook 08).
+
+    ``hu`` is the variant of Hu et al.'s method (:data:`paper_repro.experiments.extended.HU`). The numbers count the
+    first seeds: ``seeds`` of the simple baselines, ``look_ahead_seeds`` of the methods that learn their weights by
+    looking a step ahead, ``hu_seeds`` of Hu et al.'s, which costs the most.
+    """
+
+    hu: Literal["faithful", "cheap", "official"]
+    seeds: int
+    look_ahead_seeds: int
+    hu_seeds: int
+
+
+@dataclass(frozen=True)
 class Profile:
     """One size of the experiments.
 
@@ -56,6 +72,7 @@ class Profile:
     benchmarks: tuple[str, ...]
     recipes: Mapping[str, Recipe]
     ablations: Ablations
+    baselines: Baselines
     expected: Mapping[str, str]
 
 
@@ -101,6 +118,7 @@ def read(path: Path) -> Profile:
         benchmarks=_benchmarks(content["benchmarks"], f"{path}: benchmarks"),
         recipes={pool: _recipe(recipes[pool], f"{path}: recipes.{pool}") for pool in RECIPES},
         ablations=_ablations(content["ablations"], f"{path}: ablations"),
+        baselines=_baselines(content["baselines"], f"{path}: baselines"),
         expected=dict(expected),
     )
 
@@ -153,6 +171,15 @@ def _ablations(table: Any, where: str) -> Ablations:
         real=_several(table["real"], str, f"{where}.real"),
         generated=_several(table["generated"], str, f"{where}.generated"),
     )
+
+
+def _baselines(table: Any, where: str) -> Baselines:
+    if not isinstance(table, dict):
+        raise UserError(f"{where} must be a table, found {table!r}")
+    counts = ("seeds", "look_ahead_seeds", "hu_seeds")
+    _check_keys(table, ("hu", *counts), required=("hu", *counts), where=where)
+    numbers = {name: _setting(table[name], int, f"{where}.{name}") for name in counts}
+    return Baselines(hu=_choice(table["hu"], HU_VARIANTS, f"{where}.hu"), **numbers)
 
 
 def _encoder(value: Any, where: str) -> str:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
+import ctypes
+import gc
 import hashlib
 import platform
 import resource
 import subprocess
 import sys
+from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from paper_repro.paths import PACKAGE, project_root
@@ -53,6 +57,35 @@ def _code_only(source: str) -> str:
     return ast.unparse(tree)
 
 
+def reset_peak_memory(device: str) -> int:
+    """Forget the highest use of memory so far, so that :func:`environment` tells that of what comes next.
+
+    Returns the bytes in use now. Main memory can forget on Linux only; elsewhere that is the peak of the process.
+    """
+    gc.collect()
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # what earlier runs have freed goes back first
+            ctypes.CDLL(None).malloc_trim(0)
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(device)
+    return peak_memory()
+
+
+def peak_memory() -> int:
+    """The highest use of main memory by this process, in bytes.
+
+    On Linux not from ``getrusage``: a worker's count begins there with the memory of the process that started it.
+    """
+    with suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/self/status").read_text("utf-8").splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
 def environment(device: str, threads: int) -> dict[str, Any]:
     """Hardware, versions and peak memory (bytes) of this process, as stored with each run."""
     import torch
@@ -62,8 +95,7 @@ def environment(device: str, threads: int) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(0) if on_gpu else processor(),
         "device_type": device,
         "threads": threads,
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        * (1 if sys.platform == "darwin" else 1024),
+        "peak_memory_bytes": peak_memory(),
         "peak_gpu_memory_bytes": torch.cuda.max_memory_allocated() if on_gpu else 0,
         "python": platform.python_version(),
         **{name: _version(name) for name in ("torch", "transformers", "numpy")},

@@ -89,7 +89,7 @@ def test_lines_can_be_told_apart_without_colour() -> None:
 def test_dots_show_paper_mean_interval_and_gaps(table1: pd.DataFrame) -> None:
     figure = figures.table1_dots(table1, miniature=True)
     text = words(figure)
-    assert tables.OTHER_DATA[1:40] in text and "Hu et al.'s (not built yet)" in text
+    assert tables.OTHER_DATA[1:40] in text and "Hu et al.'s (not run)" in text
     assert "SunGen (number not known)" in text and "Oracle (true weights)" in text
     assert "paper's numbers belong" not in words(figures.table1_dots(table1))
     drawn = {round(float(x), 6) for line in figure.axes[2].lines for x in np.atleast_1d(line.get_xdata()) if x == x}

@@ -37,6 +37,8 @@ FAULTS = {
     "one pool twice": ('"dev:50", "dev:100"', '"dev", "dev:100"', "ablations.real must be a list of different texts"),
     "no seeds": ("seeds = 4", "seeds = 0", "ablations.seeds must be a whole number above 0"),
     "nothing to vary": ('generated = ["generated:300"', 'generate = ["generated:300"', "unknown key 'generate'"),
+    "unknown way to Hu": ('hu = "faithful"', 'hu = "exact"', "baselines.hu must be one of faithful, cheap, official"),
+    "baselines of no seed": ("hu_seeds = 4", "hu_seeds = 0", "baselines.hu_seeds must be a whole number above 0"),
     "no TOML": ("[expected]", "[expected", "cannot be read as a profile"),
 }
 

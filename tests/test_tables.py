@@ -58,7 +58,7 @@ def test_best_mean_and_interval_come_from_the_predictions() -> None:
 def test_rows_without_a_run_say_why_and_stay_empty() -> None:
     space = workspace()
     frame = tables.beside_paper(space, space.cells)
-    for method, status in (("Hu et al.'s", "not built yet"), ("SunGen", "number not known")):
+    for method, status in (("Hu et al.'s", "not run"), ("SunGen", "number not known")):
         rows = frame[frame["method"] == method]
         assert set(rows["status"]) == {status}
         assert rows[["best_accuracy", "mean_accuracy", "accuracy_low", "n_seeds"]].isna().all(axis=None)
@@ -241,7 +241,7 @@ def test_side_by_side_shows_what_is_incomplete() -> None:
     shown = tables.side_by_side(tables.beside_paper(space, space.cells))
     assert shown.loc[(GENERATED, "CE-Loss"), ("MRPC", "paper")] == "72.00 / 65.47"
     assert str(shown.loc[IMP[:2], ("MRPC", "mean [95 %]")]).endswith("(3 of 4 seeds)")
-    assert shown.loc[(GENERATED, "Hu et al.'s"), ("MRPC", "mean [95 %]")] == "not built yet"
+    assert shown.loc[(GENERATED, "Hu et al.'s"), ("MRPC", "mean [95 %]")] == "not run"
     assert shown.loc[(GENERATED, "SunGen"), ("MRPC", "paper")] == ""
 
 

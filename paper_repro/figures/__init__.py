@@ -1,6 +1,7 @@
 """Pictures of the tables: data frames in (from CSV), drawn on given axes, saved so that equal data give equal bytes."""
 
 from paper_repro.figures.ablations import figure2, figure3, sizes, switches
+from paper_repro.figures.baselines import baselines_cost, baselines_differences
 from paper_repro.figures.checkers import estimated_against_true, reliability, weights_histogram
 from paper_repro.figures.dynamics import CURVES, curves, figure1
 from paper_repro.figures.information import entropy_bound, estimate_dots, input_shift
@@ -44,6 +45,8 @@ __all__ = [
     "VERMILION",
     "Picture",
     "bars",
+    "baselines_cost",
+    "baselines_differences",
     "curves",
     "detection",
     "dots",

@@ -25,7 +25,9 @@ from paper_repro.figures.style import (
     Picture,
     caption,
     new_axes,
+    of_profile,
     panels,
+    span,
     styled,
 )
 from paper_repro.tables import BENCHMARK_TITLES, records
@@ -60,7 +62,7 @@ def figure2(frame: pd.DataFrame, *, profile: str = "") -> Figure:
     ax.set_xlim(0, 104)
     handles, labels = ax.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=4, handlelength=2.6, columnspacing=1.2)
-    caption(figure, f"{_counts(known)} Source: figure2.csv{_of(profile)}.{_lost(frame)}")
+    caption(figure, f"{_counts(known)} Source: figure2.csv{of_profile(profile)}.{_lost(frame)}")
     return figure
 
 
@@ -93,7 +95,7 @@ def figure3(frame: pd.DataFrame, *, encoder: str = "", miniature: bool = False) 
     shown = [Patch(facecolor=c, hatch=h, edgecolor="white", label=PHASE_TITLES[p]) for p, (c, h) in _PHASES]
     figure.legend(handles=shown, loc="outside upper center", ncols=len(shown), handlelength=1.4, fontsize=7.5)
     device = next((name for name in frame["device"].dropna() if name), "no machine")
-    text = f"Median of n = {_span(frame['n_runs'])} repetitions on {device}; whisker: shortest and longest total. "
+    text = f"Median of n = {span(frame['n_runs'])} repetitions on {device}; whisker: shortest and longest total. "
     text += "Only the ratios can be compared." if miniature else "Hardware and encoders differ: compare ratios."
     caption(figure, f"{text} Source: table3.csv.")
     return figure
@@ -144,7 +146,8 @@ def sizes(frame: pd.DataFrame, *, profile: str = "") -> Figure:
     present = [name for name in LINES if name in set(frame["method"])]
     handles = [Line2D([], [], label=name.removesuffix(" (Ours)"), **LINES[name]) for name in present]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), handlelength=3.2)
-    caption(figure, f"{_counts(frame[frame['mean_accuracy'].notna()])} Source: sizes.csv{_of(profile)}.{_lost(frame)}")
+    counts = _counts(frame[frame["mean_accuracy"].notna()])
+    caption(figure, f"{counts} Source: sizes.csv{of_profile(profile)}.{_lost(frame)}")
     return figure
 
 
@@ -183,7 +186,7 @@ def switches(frame: pd.DataFrame, *, profile: str = "") -> Figure:
     figure.legend(handles=handles, loc="outside upper center", ncols=3)
     text = _counts(frame[frame["mean_accuracy"].notna()], "Differences paired over seeds and texts; ")
     text += " Filled: the interval leaves zero out. QC, DC: quality and diversity checker."
-    text += f" Source: switches.csv{_of(profile)}.{_lost(frame)}"
+    text += f" Source: switches.csv{of_profile(profile)}.{_lost(frame)}"
     caption(figure, text)
     return figure
 
@@ -222,16 +225,7 @@ def variant_rows(ax: Axes, frame: pd.DataFrame, against: str) -> Axes:
 
 
 def _counts(frame: pd.DataFrame, start: str = "Mean with its 95 % interval; ") -> str:
-    return f"{start}n = {_span(frame['n_seeds'])} seeds, {_span(frame['n_test'])} test texts."
-
-
-def _span(counts: pd.Series[Any]) -> str:
-    found = sorted({int(count) for count in counts.dropna()})
-    return "0" if not found else f"{found[0]:,}" if len(found) == 1 else f"{found[0]:,}-{found[-1]:,}"
-
-
-def _of(profile: str) -> str:
-    return f", profile {profile}" if profile else ""
+    return f"{start}n = {span(frame['n_seeds'])} seeds, {span(frame['n_test'])} test texts."
 
 
 def _lost(frame: pd.DataFrame) -> str:

@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import ListedColormap
@@ -88,6 +89,16 @@ def caption(figure: Figure, text: str) -> None:
     """Small print below a figure: numbers of runs and texts, and the source."""
     lines = textwrap.fill(text, round(figure.get_figwidth() * 18))
     figure.supxlabel(lines, x=0.01, ha="left", fontsize=7, color=GREY)
+
+
+def span(counts: pd.Series[Any]) -> str:
+    """Counts of seeds or texts for a caption: "4", or "2-4" where they differ."""
+    found = sorted({int(count) for count in counts.dropna()})
+    return "0" if not found else f"{found[0]:,}" if len(found) == 1 else f"{found[0]:,}-{found[-1]:,}"
+
+
+def of_profile(profile: str) -> str:
+    return f", profile {profile}" if profile else ""
 
 
 def plain_numbers(ax: Axes, which: str) -> None:

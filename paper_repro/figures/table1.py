@@ -80,7 +80,7 @@ def _dot_name(row: dict[str, Any]) -> str:
     if (row["train_source"], row["method"]) == FEW_SHOT:
         return "the generator's own labels"
     method = str(row["method"])
-    return f"{method} ({row['status']})" if row["status"] in ("not built yet", "number not known") else method
+    return f"{method} ({row['status']})" if row["status"] in ("not run", "number not known") else method
 
 
 def _dot_handles() -> list[Line2D]:

@@ -80,7 +80,7 @@ def without(table1: pd.DataFrame | None) -> str:
     """The rows of Table 1 that have no runs by design, with the reason."""
     if table1 is None:
         return ""
-    empty = table1[table1["status"].isin(["not built yet", "number not known"])]
+    empty = table1[table1["status"].isin(["not run", "number not known"])]
     reasons = dict(zip(empty["method"], empty["status"], strict=True))
     return "; ".join(f"{method}: {reason}" for method, reason in reasons.items())
 

@@ -6,7 +6,16 @@ complete; the paper's rows that this project cannot fill yet stand in their plac
 
 from paper_repro.tables.ablations import ablation_claims, by_variant
 from paper_repro.tables.accuracy import beside_paper, differences, printed, side_by_side, title
+from paper_repro.tables.baselines import (
+    baseline_claims,
+    baseline_differences,
+    best_rivals,
+    families,
+    predicted_twins,
+    table1_extended,
+)
 from paper_repro.tables.claims import claims
+from paper_repro.tables.cost import baselines_cost
 from paper_repro.tables.files import load, records, save, write
 from paper_repro.tables.information import (
     VARIANTS,
@@ -61,7 +70,11 @@ __all__ = [
     "Scored",
     "Scores",
     "ablation_claims",
+    "baseline_claims",
+    "baseline_differences",
+    "baselines_cost",
     "beside_paper",
+    "best_rivals",
     "by_variant",
     "claims",
     "comparison",
@@ -69,6 +82,7 @@ __all__ = [
     "entropy_bound",
     "entropy_bound_of_paper",
     "estimates",
+    "families",
     "information_claims",
     "input_shift",
     "load",
@@ -82,6 +96,7 @@ __all__ = [
     "noisy_scores",
     "outcomes_of",
     "phases",
+    "predicted_twins",
     "printed",
     "ratio_interval",
     "records",
@@ -89,6 +104,7 @@ __all__ = [
     "save",
     "section3_2",
     "side_by_side",
+    "table1_extended",
     "table3",
     "theory_claims",
     "timing_claims",

@@ -13,7 +13,6 @@ from paper_repro.tables.files import records
 from paper_repro.tables.outcomes import (
     BENCHMARK_TITLES,
     FEW_SHOT,
-    NOT_BUILT_YET,
     OTHER_DATA,
     Key,
     Outcome,
@@ -35,7 +34,7 @@ def beside_paper(workspace: Runs, cells: Iterable[Cell], table: str = "table1") 
     Columns: train_source, method, reproduction (what ours is where it is not the same thing), benchmark,
     paper_accuracy, paper_macro_f1 (best of four seeds), best_accuracy, best_macro_f1 (ours, best of n),
     mean_accuracy, accuracy_low, accuracy_high (95 % interval over seeds and test examples), mean_macro_f1,
-    n_seeds, n_test, status ("complete", "2 of 4 seeds", "failed: ...", "not built yet", "number not known").
+    n_seeds, n_test, status ("complete", "2 of 4 seeds", "failed: ...", "not run", "number not known").
     """
     outcomes, paper_numbers = outcomes_of(workspace, cells), printed(table)
     rows = []
@@ -89,13 +88,14 @@ def side_by_side(frame: pd.DataFrame) -> pd.DataFrame:
     ``frame`` is that of :func:`beside_paper`. What is not complete is marked in the mean's column.
     """
     order = list(dict.fromkeys(zip(frame["train_source"], frame["method"], strict=True)))
+    most = frame["n_seeds"].max()
     columns: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
     for row in records(frame):
         heading, at = BENCHMARK_TITLES[row["benchmark"]], (row["train_source"], row["method"])
         texts = {
             "paper": _pair(row["paper_accuracy"], row["paper_macro_f1"]),
             "best": _pair(row["best_accuracy"], row["best_macro_f1"]),
-            "mean [95 %]": _mean_text(row),
+            "mean [95 %]": _mean_text(row, most),
         }
         for column, text in texts.items():
             columns.setdefault((heading, column), {})[at] = text
@@ -109,10 +109,13 @@ def _pair(accuracy: float, macro_f1: float) -> str:
     return f"{accuracy:.2f}" if pd.isna(macro_f1) else f"{accuracy:.2f} / {macro_f1:.2f}"
 
 
-def _mean_text(row: Mapping[str, Any]) -> str:
+def _mean_text(row: Mapping[str, Any], most: float) -> str:
+    """The mean with its interval; what is not complete, or has fewer seeds than the others, says so."""
     if pd.isna(row["mean_accuracy"]):
         return str(row["status"])
     mark = "" if row["status"] == "complete" else f" ({row['status']})"
+    if not mark and row["n_seeds"] < most and (row["train_source"], row["method"]) != FEW_SHOT:
+        mark = f" (n = {int(row['n_seeds'])})"
     return f"{row['mean_accuracy']:.2f} [{row['accuracy_low']:.1f}, {row['accuracy_high']:.1f}]{mark}"
 
 
@@ -148,4 +151,4 @@ def _empty_status(source: str, method: str) -> str:
         return "number not known"
     if (source, method) == FEW_SHOT:
         return "no predictions for this test set"
-    return "not built yet" if method in NOT_BUILT_YET else "not run"
+    return "not run"

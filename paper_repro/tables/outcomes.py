@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 BENCHMARK_TITLES = {"financial": "Financial", "tweet_irony": "Tweet Irony", "mrpc": "MRPC"}
 FEW_SHOT = ("Small real world", "GPT-3.5 few-shot")
-NOT_BUILT_YET = ("Hu et al.'s",)
 OTHER_DATA = "the paper's numbers belong to other data: only the ordering of the methods can be compared"
 RULE = (
     "A claim holds if the paired 95 % interval of the difference lies above zero, fails if it lies below, "
