@@ -154,8 +154,9 @@ def test_every_item_stands_with_its_state(made: Callable[..., Paths]) -> None:
         assert name in text
     for name in [f"Eq. {n}" for n in range(1, 11)] + ["Sec. 3.2", "App. B", "App. C", "App. D"]:
         assert name in text
-    for notebook in ("02_info_metrics", "05_noisy", "06_ablations"):
-        assert f"comes with notebook {notebook}" in text
+    for notebook in ("01", "02", "05", "06"):
+        assert f"paper-repro run {notebook} --profile mini" in text
+    assert "paper-repro run 04" not in text
     assert "Hu et al.'s: not run; SunGen: number not known" in text
     assert "Not complete." not in text
 
