@@ -118,8 +118,9 @@ def spec_from_dict(data: Mapping[str, Any]) -> RunSpec:
             "switches": Switches(**data["switches"]),
             "quality": checker(data["quality"]),
             "diversity": checker(data["diversity"]),
-            "start": None if data["start"] is None else spec_from_dict(data["start"]),
-            "options": tuple((name, value) for name, value in data["options"]),
+            # older records have neither
+            "start": spec_from_dict(data["start"]) if data.get("start") else None,
+            "options": tuple((name, value) for name, value in data.get("options", ())),
         }
     )
 
