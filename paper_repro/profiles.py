@@ -30,11 +30,13 @@ class Ablations:
 
     ``small`` and ``large`` are the encoders of Table 2, "name:3" for the first three layers of one. ``shares`` are
     the per cent of the training set that quality checkers learn from in Figure 2, ``real`` and ``generated`` the
-    pools that stand for D_P' and D_Q of other sizes. ``seeds`` counts the first seeds that all but Table 2 have.
+    pools that stand for D_P' and D_Q of other sizes. ``table2_seeds`` counts the first seeds that Table 2 has,
+    ``seeds`` those of all the others.
     """
 
     small: str
     large: str
+    table2_seeds: int
     seeds: int
     shares: tuple[int, ...]
     real: tuple[str, ...]
@@ -166,6 +168,7 @@ def _ablations(table: Any, where: str) -> Ablations:
     return Ablations(
         small=_encoder(table["small"], f"{where}.small"),
         large=_encoder(table["large"], f"{where}.large"),
+        table2_seeds=_setting(table["table2_seeds"], int, f"{where}.table2_seeds"),
         seeds=_setting(table["seeds"], int, f"{where}.seeds"),
         shares=_several(table["shares"], int, f"{where}.shares"),
         real=_several(table["real"], str, f"{where}.real"),

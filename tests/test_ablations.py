@@ -40,6 +40,15 @@ def profile(request: pytest.FixtureRequest) -> Profile:
     return profiles.load(request.param)
 
 
+def with_curve(run: RunSpec) -> RunSpec:
+    """The run as Table 1 would have it: with test scores of every epoch, its checkers' runs, too."""
+    quality, diversity = (
+        one if one is None or one.run is None else replace(one, run=with_curve(one.run))
+        for one in (run.quality, run.diversity)
+    )
+    return replace(run, recipe=replace(run.recipe, test_curve=True), quality=quality, diversity=diversity)
+
+
 # ---------------------------------------------------------------- grids
 
 
@@ -62,7 +71,7 @@ def test_table_2_is_the_papers_table_with_the_papers_checkers(profile: Profile) 
     paper = published.table("table2")
     rows = {(r["model_size"], r["method"], r["benchmark"]) for r in paper.to_dict("records")}
     assert {(c.train_source, c.method, c.benchmark) for c in cells} == rows
-    assert {c.seed for c in cells} == {0, 1, 2, 3}
+    assert {c.seed for c in cells} == set(profile.seeds[: profile.ablations.table2_seeds])
     small, large = profile.ablations.small, profile.ablations.large
     assert small != large
     quality = {(c.benchmark, c.seed): c.spec for c in cells if c.method == CHECKER}
@@ -86,19 +95,32 @@ def test_one_of_table_2s_sizes_is_the_profiles_own_so_that_runs_are_shared(profi
 
 def test_figure_2_changes_the_quality_checker_alone(profile: Profile) -> None:
     trained = [c for c in experiments.table1(profile) if c.method != experiments.ORACLE and c.benchmark == "financial"]
-    table1 = {(c.spec.source.pool, c.spec.method, c.seed): c.spec for c in trained}
+    table1 = {(c.spec.source.pool, c.spec.method, c.seed): with_curve(c.spec) for c in trained}
     for cell in experiments.figure2(profile):
+        spec = with_curve(cell.spec)
         source = Source(f"train:{cell.train_source}%")
         if cell.method == CHECKER:
-            assert cell.spec == replace(table1["dev", "ce", cell.seed], source=source), "the recipe is that of D_P'"
+            assert spec == replace(table1["dev", "ce", cell.seed], source=source), "the recipe is that of D_P'"
             continue
         usual = table1["generated", cell.spec.method, cell.seed]
         if cell.spec.quality is None:
-            assert cell.spec == usual
+            assert spec == usual
         else:
             assert usual.quality is not None and usual.quality.run is not None
             fitted = Checker(replace(usual.quality.run, source=source))
-            assert cell.spec == replace(usual, quality=fitted)
+            assert spec == replace(usual, quality=fitted)
+
+
+@pytest.mark.parametrize("grid", [*GRIDS[:-1], experiments.extended])
+def test_the_curve_on_the_test_set_is_table_1s_alone(profile: Profile, grid: Any) -> None:
+    """Figure 1 shows it; a run that Table 1 has is that very run, and so are the checkers that a grid shares."""
+    table1 = {cell.spec for cell in experiments.table1(profile)}
+    cells = grid(profile)
+    assert all(cell.spec in table1 for cell in cells if cell.spec.recipe.test_curve)
+    own = {with_curve(cell.spec): cell.spec for cell in cells}
+    for cell in cells:
+        runs = [one.run for one in (cell.spec.quality, cell.spec.diversity) if one and one.run]
+        assert all(own.get(with_curve(run), run) == run for run in runs), "trained twice, with and without a curve"
 
 
 def test_shares_and_seeds_can_be_chosen() -> None:
@@ -128,8 +150,8 @@ def test_each_variant_changes_one_thing(profile: Profile) -> None:
     usual = {(c.method, c.seed): c.spec for c in cells if c.train_source == experiments.DEFAULT}
     assert set(usual.values()) <= {c.spec for c in experiments.table1(profile)}
     for cell in cells:
-        default = usual[cell.method, cell.seed]
-        changed = {f.name for f in fields(RunSpec) if getattr(cell.spec, f.name) != getattr(default, f.name)}
+        default, spec = with_curve(usual[cell.method, cell.seed]), with_curve(cell.spec)
+        changed = {f.name for f in fields(RunSpec) if getattr(spec, f.name) != getattr(default, f.name)}
         if cell.train_source == experiments.DEFAULT:
             continue
         if "selects" in cell.train_source:

@@ -35,7 +35,7 @@ FAULTS = {
     "no number of layers": ("bert-large-uncased", "minilm-l6:half", "must name a number of layers after the colon"),
     "share of nothing": ("[10, 20", "[0, 20", "ablations.shares must be a list of different whole numbers above 0"),
     "one pool twice": ('"dev:50", "dev:100"', '"dev", "dev:100"', "ablations.real must be a list of different texts"),
-    "no seeds": ("seeds = 4", "seeds = 0", "ablations.seeds must be a whole number above 0"),
+    "no seeds": ("table2_seeds = 4", "table2_seeds = 0", "ablations.table2_seeds must be a whole number above 0"),
     "nothing to vary": ('generated = ["generated:300"', 'generate = ["generated:300"', "unknown key 'generate'"),
     "unknown way to Hu": ('hu = "faithful"', 'hu = "exact"', "baselines.hu must be one of faithful, cheap, official"),
     "baselines of no seed": ("hu_seeds = 4", "hu_seeds = 0", "baselines.hu_seeds must be a whole number above 0"),

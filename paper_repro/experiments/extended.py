@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from paper_repro.errors import UserError
-from paper_repro.experiments.grid import GENERATED, LARGE, TITLES, Cell, spec
+from paper_repro.experiments.grid import GENERATED, LARGE, TITLES, Cell, spec, without_curve
 from paper_repro.experiments.table1 import ORACLE, oracle, table1
 from paper_repro.profiles import HU_VARIANTS, Profile
 from paper_repro.runs import Checker, Recipe, RunResult, RunSpec, Source
@@ -149,12 +149,13 @@ def hu(profile: Profile, variant: str = "", seeds: Iterable[int] | None = None) 
     """
     variant = variant or profile.baselines.hu
     pools = {"generated": GENERATED} if variant == "cheap" else {"generated": GENERATED, "train": LARGE}
-    return [
+    cells = [
         Cell(source, HU[variant], benchmark, seed, _hu(profile, benchmark, pool, variant, seed))
         for seed in (profile.seeds[: profile.baselines.hu_seeds] if seeds is None else seeds)
         for benchmark in profile.benchmarks
         for pool, source in pools.items()
     ]
+    return without_curve(cells, ())
 
 
 def _hu(profile: Profile, benchmark: str, pool: str, variant: str, seed: int) -> RunSpec:
@@ -194,7 +195,7 @@ def extended(profile: Profile) -> list[Cell]:
                     for method, title in LOOK_AHEAD.items()
                 }
             cells += [Cell(GENERATED, title, benchmark, seed, one) for title, specs in made.items() for one in specs]
-    return cells + hu(profile)
+    return without_curve(cells, table1(profile)) + hu(profile)
 
 
 def _like_ce(profile: Profile, benchmark: str, pool: str, method: str, seed: int) -> RunSpec:

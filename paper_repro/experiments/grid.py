@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from paper_repro.profiles import Profile
 from paper_repro.runs import Checker, Recipe, RunSpec, Source
@@ -35,6 +36,27 @@ class Cell:
 def recipe_of(profile: Profile, pool: str) -> Recipe:
     """The profile's recipe for a pool; pools derived from others take that of the first of them."""
     return profile.recipes[re.split("[+:]", pool)[0]]
+
+
+def without_curve(cells: Iterable[Cell], known: Iterable[Cell]) -> list[Cell]:
+    """The cells, with test scores of the selected epoch only in those runs that the ``known`` ones do not have.
+
+    The curve over the epochs is Figure 1's; elsewhere it would cost time for nothing. Models behind a run's checkers
+    are treated alike, so that they stay the very runs that stand in the table themselves.
+    """
+    shared = {cell.spec for cell in known}
+
+    def checker(one: Checker | None) -> Checker | None:
+        return one if one is None or one.run is None else replace(one, run=short(one.run))
+
+    def short(run: RunSpec) -> RunSpec:
+        if run in shared:
+            return run
+        start = None if run.start is None else short(run.start)
+        recipe, checkers = replace(run.recipe, test_curve=False), (checker(run.quality), checker(run.diversity))
+        return replace(run, recipe=recipe, start=start, quality=checkers[0], diversity=checkers[1])
+
+    return [replace(cell, spec=short(cell.spec)) for cell in cells]
 
 
 def spec(profile: Profile, benchmark: str, pool: str, method: str, seed: int) -> RunSpec:

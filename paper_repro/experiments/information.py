@@ -7,7 +7,8 @@ from typing import Literal
 
 from paper_repro.experiments.grid import SOURCES, Cell, spec
 from paper_repro.profiles import Profile
-from paper_repro.runs import Checker, RunSpec, Source
+from paper_repro.runs import Checker, RunSpec
+from paper_repro.tasks import fold_models
 
 FITTED_ON = ("train", "generated")
 """The pools of M_P and M_Q."""
@@ -53,8 +54,8 @@ def section3_2(profile: Profile, fits: Fits = TABLE1_FITS) -> list[Cell]:
             for pool in FITTED_ON:
                 run = fits.run(profile, benchmark, pool, seed)
                 cells.append(Cell(SOURCES[pool], "CE-Loss", benchmark, seed, run))
-                for held_out in range(fits.folds if seed in fits.seeds_of(profile, fits.folds) else 0):
-                    part = replace(run, source=Source(pool, fits.folds, held_out))
+                folds = fits.folds if seed in fits.seeds_of(profile, fits.folds) else 0
+                for held_out, part in enumerate(fold_models(run, folds)):
                     title = f"CE-Loss without fold {held_out + 1} of {fits.folds}"
                     cells.append(Cell(SOURCES[pool], title, benchmark, seed, part))
     return cells

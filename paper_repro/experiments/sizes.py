@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from paper_repro.experiments.grid import TITLES, Cell, spec
+from paper_repro.experiments.grid import TITLES, Cell, spec, without_curve
+from paper_repro.experiments.table1 import table1
 from paper_repro.profiles import Profile
 from paper_repro.runs import Checker, RunSpec, Source
 
@@ -27,7 +28,7 @@ def table2(profile: Profile) -> list[Cell]:
     """
     small, large = profile.ablations.small, profile.ablations.large
     cells = []
-    for seed in profile.seeds:
+    for seed in profile.seeds[: profile.ablations.table2_seeds]:
         for benchmark in profile.benchmarks:
             quality = replace(spec(profile, benchmark, "dev", "ce", seed), encoder=small)
             base, larger = (
@@ -43,7 +44,7 @@ def table2(profile: Profile) -> list[Cell]:
             }
             for title, run in made.items():
                 cells.append(Cell(BASE if title == QUALITY_CHECKER else LARGER, title, benchmark, seed, run))
-    return cells
+    return without_curve(cells, table1(profile))
 
 
 def first_seeds(profile: Profile, count: int = 0) -> tuple[int, ...]:
@@ -66,7 +67,7 @@ def figure2(
                 Cell(str(share), title, benchmark, seed, run)
                 for title, run in _with_checker(profile, benchmark, seed, checker).items()
             ]
-    return cells
+    return without_curve(cells, table1(profile))
 
 
 def real_sizes(profile: Profile, benchmark: str = "financial", seeds: Iterable[int] | None = None) -> list[Cell]:
@@ -80,17 +81,18 @@ def real_sizes(profile: Profile, benchmark: str = "financial", seeds: Iterable[i
             checker = replace(spec(profile, benchmark, "dev", "ce", seed), source=Source(pool), selection=pool)
             made = _with_checker(profile, benchmark, seed, checker)
             cells += [Cell(pool, title, benchmark, seed, selected_by(run, pool)) for title, run in made.items()]
-    return cells
+    return without_curve(cells, table1(profile))
 
 
 def generated_sizes(profile: Profile, benchmark: str = "financial", seeds: Iterable[int] | None = None) -> list[Cell]:
     """D_Q of other sizes; a variant is the pool in its place, for the classifier and its diversity checker."""
-    return [
+    cells = [
         Cell(pool, TITLES[method], benchmark, seed, spec(profile, benchmark, pool, method, seed))
         for seed in (first_seeds(profile) if seeds is None else seeds)
         for pool in profile.ablations.generated
         for method in ("ce", "imp", "dimp")
     ]
+    return without_curve(cells, table1(profile))
 
 
 def _with_checker(profile: Profile, benchmark: str, seed: int, checker: RunSpec) -> dict[str, RunSpec]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from paper_repro.experiments.grid import TITLES, Cell, spec
+from paper_repro.experiments.grid import TITLES, Cell, spec, without_curve
 from paper_repro.experiments.sizes import first_seeds, selected_by
+from paper_repro.experiments.table1 import table1
 from paper_repro.losses import Switches
 from paper_repro.methods import CLASSICAL
 from paper_repro.profiles import Profile
@@ -118,4 +119,4 @@ def switches(profile: Profile, benchmark: str = "financial", seeds: Iterable[int
         for name, variant in variants(profile).items():
             for method in variant.methods:
                 cells.append(Cell(name, TITLES[method], benchmark, seed, variant.change(defaults[method])))
-    return cells
+    return without_curve(cells, table1(profile))
