@@ -117,24 +117,32 @@ def narrowed(
     *,
     benchmarks: str = "",
     seeds: int = 0,
+    simple_seeds: int = 0,
     look_ahead_seeds: int = 0,
     hu: str = "",
     hu_seeds: int = 0,
 ) -> Profile:
     """The profile with fewer ``benchmarks`` (names parted by commas) and other choices of its baselines.
 
-    Empty and 0 leave things as they are; ``seeds`` is the most that any row has. Raises UserError for what is unknown.
+    Empty and 0 leave things as they are; ``seeds`` is the most that any row has, ``simple_seeds`` are those of the
+    baselines that learn no weights. Raises UserError for what is unknown.
     """
     names = tuple(name.strip() for name in benchmarks.split(",") if name.strip()) or profile.benchmarks
     if unknown := [name for name in names if name not in profile.benchmarks]:
         raise UserError(f"benchmark {unknown[0]!r} is not known; expected some of {', '.join(profile.benchmarks)}")
     if hu and hu not in HU_VARIANTS:
         raise UserError(f"hu={hu!r} is not known; expected one of {', '.join(HU_VARIANTS)}")
-    if min(seeds, look_ahead_seeds, hu_seeds) < 0:
-        raise UserError(f"seeds={seeds}, look_ahead_seeds={look_ahead_seeds}, hu_seeds={hu_seeds}: expected 0 or more")
+    numbers = {
+        "seeds": seeds,
+        "simple_seeds": simple_seeds,
+        "look_ahead_seeds": look_ahead_seeds,
+        "hu_seeds": hu_seeds,
+    }
+    if min(numbers.values()) < 0:
+        raise UserError(f"{', '.join(f'{name}={value}' for name, value in numbers.items())}: expected 0 or more")
     usual, most = profile.baselines, seeds or len(profile.seeds)
     counts = {
-        "seeds": min(usual.seeds, most),
+        "seeds": min(simple_seeds or usual.seeds, most),
         "look_ahead_seeds": min(look_ahead_seeds or usual.look_ahead_seeds, most),
         "hu_seeds": min(hu_seeds or usual.hu_seeds, most),
     }
