@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from paper_repro.encoding import Batcher, Encoded
-from paper_repro.modeling import load_checkpoint
-from paper_repro.training import score
 
 CALIBRATION_FOLDS = 5
 
@@ -38,6 +36,9 @@ def score_pool(
     checkpoint: Path, encoder_dir: Path, classes: int, pool: Encoded, precision: str, device: str
 ) -> NDArray[np.float32]:
     """log p(y|x) of every class under a saved checker, (examples, classes) float32."""
+    from paper_repro.modeling import load_checkpoint  # late: they bring transformers
+    from paper_repro.training import score
+
     target = torch.device(device)
     model = load_checkpoint(checkpoint, encoder_dir, classes, target)
     return score(model, Batcher(pool, target), precision)

@@ -11,32 +11,22 @@ import json
 import os
 import threading
 import time
-import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import lru_cache, partial
+from functools import lru_cache
 from multiprocessing import connection, get_context, parent_process
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
-from paper_repro import modeling, training
-from paper_repro.checkers import CALIBRATION_FOLDS, fitted_temperature, fold_of, score_pool, with_temperature
-from paper_repro.errors import TrainingError, UserError
-from paper_repro.methods import CLASSICAL, module_of, options_of
 from paper_repro.progress import Progress
-from paper_repro.runs import Checker, RunResult, RunSpec, spec_from_dict
-from paper_repro.tasks import Task, fold_models, models_of
-from paper_repro.versions import environment, reset_peak_memory
+from paper_repro.tasks import Task
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from paper_repro.workspace import Workspace
 
 TRIES_AFTER_A_DEAD_WORKER = 2
@@ -61,6 +51,10 @@ def _serial(workspace: Workspace, tasks: Sequence[Task], progress: Progress) -> 
 
 
 def _perform_unless_doomed(workspace: Workspace, task: Task, failed: set[str]) -> dict[str, Any]:
+    from paper_repro.worker import (
+        perform,  # late: it brings transformers, which a process that only waits can do without
+    )
+
     outcome = _doom(workspace, task) if failed & set(task.needs) else perform(workspace, task)
     if outcome["status"] == "failed":
         failed.add(task.key)
@@ -70,7 +64,7 @@ def _perform_unless_doomed(workspace: Workspace, task: Task, failed: set[str]) -
 def _doom(workspace: Workspace, task: Task) -> dict[str, Any]:
     """A task whose checker failed fails with it, and says so."""
     reason = f"{task.label}: a checker that it needs failed"
-    return _record_failure(workspace, task, reason, "")
+    return record_failure(workspace, task, reason, "")
 
 
 def _parallel(workspace: Workspace, tasks: Sequence[Task], progress: Progress) -> None:
@@ -86,7 +80,7 @@ def _parallel(workspace: Workspace, tasks: Sequence[Task], progress: Progress) -
                 grid.deaths[task.key] += 1
                 if grid.deaths[task.key] > TRIES_AFTER_A_DEAD_WORKER:
                     reason = f"{task.label}: its worker process died again and again"
-                    grid.settle(task, _record_failure(workspace, task, reason, ""))
+                    grid.settle(task, record_failure(workspace, task, reason, ""))
 
 
 class _Grid:
@@ -142,6 +136,8 @@ def _stop(pool: ProcessPoolExecutor, kill: bool) -> None:
 
 
 def _start_worker() -> None:
+    from paper_repro import worker  # noqa: F401 - so that it is there before the first task
+
     torch.set_num_threads(1)
     gc.freeze()  # what was imported stays: looking through it for garbage takes 0.2 s, a run of the demo 1.2 s
     threading.Thread(target=_die_with_parent, daemon=True).start()
@@ -156,6 +152,8 @@ def _die_with_parent() -> None:
 
 
 def _in_worker(settings: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
+    from paper_repro.worker import perform
+
     return perform(_workspace(json.dumps(settings, sort_keys=True)), Task(**{**task, "needs": tuple(task["needs"])}))
 
 
@@ -166,154 +164,14 @@ def _workspace(settings: str) -> Workspace:
     return open_workspace(**json.loads(settings))
 
 
-def perform(workspace: Workspace, task: Task) -> dict[str, Any]:
-    """Compute one task unless somebody else has, and write what comes out. Never raises but for an interrupt."""
-    started = time.perf_counter()
-    try:
-        with workspace.store.lock(task.key):
-            note = _run(workspace, task) if task.kind == "run" else _score(workspace, task)
-            workspace.store.clear_failure(task.key)
-    except (UserError, MemoryError, OSError) as error:
-        return _record_failure(workspace, task, str(error), traceback.format_exc())
-    except Exception as error:  # a bug is recorded like any failure, with its traceback, and the rest goes on
-        return _record_failure(workspace, task, f"{type(error).__name__}: {error}", traceback.format_exc())
-    return {"key": task.key, "status": "done", "seconds": time.perf_counter() - started, "note": note}
-
-
-def _record_failure(workspace: Workspace, task: Task, reason: str, trace: str) -> dict[str, Any]:
+def record_failure(workspace: Workspace, task: Task, reason: str, trace: str) -> dict[str, Any]:
+    """Put it into the store; the outcome of a task that failed."""
     entry = {"reason": reason, "traceback": trace, "label": task.label, "spec": task.spec, "time": time.time()}
     try:
         workspace.store.put_failure(task.key, entry)
     except OSError as error:  # a full disk: the run stays missing, which says enough
         reason += f" (and the failure could not be recorded: {error})"
     return {"key": task.key, "status": "failed", "seconds": 0.0, "note": reason}
-
-
-def _run(workspace: Workspace, task: Task) -> str:
-    """Train one specification and store the result (and the checkpoint, for a checker)."""
-    store, spec = workspace.store, spec_from_dict(task.spec)
-    if store.has(task.key) and not (task.keep_checkpoint and not store.has_checkpoint(task.key)):
-        return "found"
-    if workspace.key(spec) != task.key:
-        raise TrainingError(f"{task.label}: data or code changed since this run was planned; start again")
-    before = reset_peak_memory(workspace.device)
-    trained = _train(workspace, spec, task.keep_checkpoint)
-    if trained.state is not None:
-        modeling.save_checkpoint(trained.state, store.checkpoint(task.key), trained.kept)
-        store.seal_checkpoint(task.key)
-    test = workspace.benchmark(spec.benchmark).pools["test"]
-    result = RunResult(
-        key=task.key,
-        spec=spec,
-        history=trained.history,
-        selected_epoch=trained.selected_epoch,
-        test_labels=test.labels,
-        test_probabilities=trained.test_probabilities,
-        dev_probabilities=trained.dev_probabilities,
-        seconds=trained.seconds,
-        environment={**environment(workspace.device, _threads()), "memory_before_bytes": before},
-    )
-    store.put(result, trained.train_log_p)
-    return f"test accuracy {100 * result.test_accuracy:.1f} %"
-
-
-def _train(workspace: Workspace, spec: RunSpec, keep_state: bool) -> training.Trained:
-    if spec.method in CLASSICAL:
-        return _fit(workspace, spec)
-    if spec.method == "ensemble":
-        return _combine(workspace, spec)
-    options, module = options_of(spec.method, dict(spec.options)), module_of(spec.method)
-    data, step = workspace.training_data(spec), getattr(module, "Step", None)
-    if hasattr(module, "prepare"):
-        data = module.prepare(data, **options)
-    return training.train(
-        data,
-        workspace.encoder_named(spec.encoder).directory,
-        spec.method if step or module is None else "ce",
-        spec.recipe,
-        spec.seed,
-        switches=spec.switches,
-        device=workspace.device,
-        keep_state=keep_state,
-        loop=None if step is None else partial(step, **options),
-        start=None if spec.start is None else workspace.store.checkpoint(workspace.key(spec.start)),
-    )
-
-
-def _fit(workspace: Workspace, spec: RunSpec) -> training.Trained:
-    from paper_repro import classical
-
-    benchmark = workspace.benchmark(spec.benchmark)
-    data = workspace.source_pool(spec.benchmark, spec.source)
-    dev, test, embed = benchmark.pool(spec.selection), benchmark.pool("test"), workspace.embedder(spec)
-    return classical.train(spec.method, data, dev, test, benchmark.classes, embed)
-
-
-def _combine(workspace: Workspace, spec: RunSpec) -> training.Trained:
-    """The checkers' own answers, put together; nothing is trained."""
-    assert spec.quality is not None and spec.diversity is not None
-    started, benchmark = time.perf_counter(), workspace.benchmark(spec.benchmark)
-    options = options_of(spec.method, dict(spec.options))
-    names = (spec.source.pool, spec.selection, "test")
-    scores = [
-        module_of(spec.method).combined(
-            workspace.scores(spec.quality, spec.benchmark, name, compute=False),
-            workspace.scores(spec.diversity, spec.benchmark, name, compute=False),
-            **options,
-        )
-        for name in names
-    ]
-    pools = [benchmark.pool(name) for name in names]
-    return training.scored(scores, pools, benchmark.classes, time.perf_counter() - started)
-
-
-def _score(workspace: Workspace, task: Task) -> str:
-    """Score one pool by a trained checker, each example by the model that did not see it where there are folds."""
-    if workspace.store.get_scores(task.key) is not None:
-        return "found"
-    run = spec_from_dict(task.spec)
-    checker = Checker(run, folds=task.folds, temperature="fitted" if task.temperature == "fitted" else "none")
-    started = time.perf_counter()
-    scores = (
-        _held_out(workspace, run, task.folds) if task.folds else _by_model(workspace, run, run.benchmark, task.pool)
-    )
-    origin: dict[str, Any] = {"models": [workspace.key(model) for model in models_of(checker, task.pool)]}
-    if checker.temperature == "fitted":
-        own = workspace.benchmark(run.benchmark).pool(run.source.pool)
-        origin["temperature"] = fitted_temperature(_held_out(workspace, run, CALIBRATION_FOLDS), own.labels)
-        scores = with_temperature(scores, origin["temperature"])
-    origin["seconds"] = time.perf_counter() - started
-    workspace.store.put_scores(task.key, scores, origin)
-    return f"{len(scores)} texts"
-
-
-def _held_out(workspace: Workspace, run: RunSpec, folds: int) -> NDArray[np.float32]:
-    """Scores of the run's own pool, each fold's by the model trained without it."""
-    pool = workspace.benchmark(run.benchmark).pool(run.source.pool)
-    fold = fold_of(pool.labels, folds)
-    parts = [_by_model(workspace, model, run.benchmark, run.source.pool) for model in fold_models(run, folds)]
-    return np.stack(parts)[fold, np.arange(len(pool))]
-
-
-def _by_model(workspace: Workspace, run: RunSpec, benchmark: str, pool: str) -> NDArray[np.float32]:
-    if run.method in CLASSICAL:
-        from paper_repro import classical
-
-        data, target = workspace.source_pool(benchmark, run.source), workspace.benchmark(benchmark).pool(pool)
-        classes, embed = workspace.benchmark(benchmark).classes, workspace.embedder(run)
-        return classical.fit_and_score(run.method, data, [target], classes, embed)[0]
-    return score_pool(
-        workspace.store.checkpoint(workspace.key(run)),
-        workspace.encoder_named(run.encoder).directory,
-        workspace.benchmark(benchmark).classes,
-        workspace.encoded(benchmark, pool, run),
-        run.recipe.precision,
-        workspace.device,
-    )
-
-
-def _threads() -> int:
-    return torch.get_num_threads()
 
 
 @contextmanager

@@ -269,8 +269,10 @@ class Loop:
 
 
 def forward(model: Callable[..., Any], batch: Batch, precision: str) -> Tensor:
-    """Logits (batch, classes), float32 or, under bf16 autocast, bf16, of a module or of a call to one."""
+    """Logits (batch, classes), float32 or, under bf16 autocast, bf16, of a classifier or of a call to one."""
     with _autocast(batch.input_ids.device, precision):
+        if isinstance(model, BertForSequenceClassification):
+            return modeling.logits(model, batch.input_ids, batch.attention_mask, batch.token_type_ids)
         logits: Tensor = model(
             input_ids=batch.input_ids, attention_mask=batch.attention_mask, token_type_ids=batch.token_type_ids
         ).logits

@@ -25,10 +25,10 @@ from paper_repro.progress import Progress
 from paper_repro.runs import Checker, RunResult, RunSpec, Source
 from paper_repro.store import Store
 from paper_repro.tasks import plan, scores_plan
-from paper_repro.training import TrainingData
 from paper_repro.versions import available_cores
 
 if TYPE_CHECKING:
+    from paper_repro.training import TrainingData
     from paper_repro.world import WorldConfig
 
 STATES = ("done", "running", "failed", "missing")
@@ -166,6 +166,8 @@ class Workspace:
 
         def observed(of_all: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
             return None if of_all is None else of_all[np.arange(len(rows)), labels[rows]]
+
+        from paper_repro.training import TrainingData  # late: it brings transformers, which not every reader needs
 
         quality, diversity = scores(spec.quality), scores(spec.diversity)
         return TrainingData(

@@ -25,7 +25,7 @@ import pytest
 import tiny
 import torch
 
-from paper_repro import execution, training
+from paper_repro import execution, training, worker
 from paper_repro.errors import TrainingError, UserError
 from paper_repro.execution import execute
 from paper_repro.progress import Progress, duration
@@ -193,7 +193,7 @@ def test_no_failure_is_left_when_all_is_done(
         raise OSError("the disk went away")
 
     with monkeypatch.context() as patched:
-        patched.setattr(execution, "score_pool", broken)
+        patched.setattr(worker, "score_pool", broken)
         made.run([spec], progress=False)
     made.run([spec], progress=False)
     assert made.result(spec) is not None
@@ -289,7 +289,7 @@ def fake_pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Workspace],
                     future.set_exception(BrokenProcessPool("killed"))
             else:
                 first = next(iter(running))
-                first.set_result(execution.perform(made, first.task))
+                first.set_result(worker.perform(made, first.task))
             return type("Waited", (), {"done": {future for future in running if future.done()}})
 
         monkeypatch.setattr(execution, "ProcessPoolExecutor", FakePool)

@@ -169,7 +169,7 @@ def hu(profile: Profile, variant: str = "", seeds: Iterable[int] | None = None) 
 def _hu(profile: Profile, benchmark: str, pool: str, variant: str, seed: int) -> RunSpec:
     made = _like_ce(profile, benchmark, pool, "hu", seed)
     if variant == "cheap":
-        return replace(made, options=(("group", 0), ("dev_batch", 32)))
+        return replace(made, options=(("group", 0), ("dev_batch", 32), ("chunk", 32)))
     if variant == "official":
         recipe: Recipe = replace(made.recipe, **HU_RECIPE)  # type: ignore[arg-type]
         plain = replace(recipe, epochs=HU_PRETRAINING, select="last", test_curve=False)
