@@ -49,13 +49,15 @@ class Baselines:
 
     ``hu`` is the variant of Hu et al.'s method (:data:`paper_repro.experiments.extended.HU`). The numbers count the
     first seeds: ``seeds`` of the simple baselines, ``look_ahead_seeds`` of the methods that learn their weights by
-    looking a step ahead, ``hu_seeds`` of Hu et al.'s, which costs the most.
+    looking a step ahead, ``hu_seeds`` of Hu et al.'s, which costs the most. These two have runs on the benchmarks in
+    ``look_ahead`` only.
     """
 
     hu: Literal["faithful", "cheap", "official"]
     seeds: int
     look_ahead_seeds: int
     hu_seeds: int
+    look_ahead: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -180,9 +182,13 @@ def _baselines(table: Any, where: str) -> Baselines:
     if not isinstance(table, dict):
         raise UserError(f"{where} must be a table, found {table!r}")
     counts = ("seeds", "look_ahead_seeds", "hu_seeds")
-    _check_keys(table, ("hu", *counts), required=("hu", *counts), where=where)
+    names = ("hu", *counts, "look_ahead")
+    _check_keys(table, names, required=names, where=where)
     numbers = {name: _setting(table[name], int, f"{where}.{name}") for name in counts}
-    return Baselines(hu=_choice(table["hu"], HU_VARIANTS, f"{where}.hu"), **numbers)
+    look_ahead = _several(table["look_ahead"], str, f"{where}.look_ahead")
+    for name in look_ahead:
+        _choice(name, BENCHMARKS, f"{where}.look_ahead")
+    return Baselines(hu=_choice(table["hu"], HU_VARIANTS, f"{where}.hu"), look_ahead=look_ahead, **numbers)
 
 
 def _encoder(value: Any, where: str) -> str:

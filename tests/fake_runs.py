@@ -17,7 +17,7 @@ from paper_repro.runs import EpochRecord, Recipe, RunResult, RunSpec
 
 LABELS = {"financial": 3, "tweet_irony": 2, "mrpc": 2}
 ABLATIONS = Ablations("minilm-l6:3", "minilm-l6", 4, 2, (10, 100), ("dev:50", "dev"), ("generated:300", "generated"))
-BASELINES = Baselines("faithful", seeds=4, look_ahead_seeds=2, hu_seeds=1)
+BASELINES = Baselines("faithful", 4, 2, 1, ("financial", "tweet_irony", "mrpc"))
 HARDWARE = {"device": "Made-up CPU, 2 cores", "torch": "2.13.0", "commit": "0123456789ab"}
 
 

@@ -30,7 +30,7 @@ HU: Mapping[str, str] = {
 HU_RECIPE = {"learning_rate": 4e-5, "epochs": 10, "batch_size": 8, "max_length": 64}
 HU_PRETRAINING = 3
 """Of the authors' text experiments: the recipe, and epochs of plain CE before it."""
-TAUS = (0.1, 0.3, 0.5, 0.7, 0.9)
+TAUS = (0.3, 0.5, 0.7, 0.9)
 NONE_LEFT = "filter: no example has P'(y|x)"
 LOOK_AHEAD = {"ren": "Ren et al.'s", "meta_weight_net": "Meta-Weight-Net", "sungen": "SunGen (ours)"}
 
@@ -121,15 +121,14 @@ def narrowed(
     look_ahead_seeds: int = 0,
     hu: str = "",
     hu_seeds: int = 0,
+    look_ahead: str = "",
 ) -> Profile:
-    """The profile with fewer ``benchmarks`` (names parted by commas) and other choices of its baselines.
+    """The profile with fewer ``benchmarks`` and other choices of its baselines; names are parted by commas.
 
     Empty and 0 leave things as they are; ``seeds`` is the most that any row has, ``simple_seeds`` are those of the
     baselines that learn no weights. Raises UserError for what is unknown.
     """
-    names = tuple(name.strip() for name in benchmarks.split(",") if name.strip()) or profile.benchmarks
-    if unknown := [name for name in names if name not in profile.benchmarks]:
-        raise UserError(f"benchmark {unknown[0]!r} is not known; expected some of {', '.join(profile.benchmarks)}")
+    names = _named(benchmarks, profile.benchmarks) or profile.benchmarks
     if hu and hu not in HU_VARIANTS:
         raise UserError(f"hu={hu!r} is not known; expected one of {', '.join(HU_VARIANTS)}")
     numbers = {
@@ -146,8 +145,16 @@ def narrowed(
         "look_ahead_seeds": min(look_ahead_seeds or usual.look_ahead_seeds, most),
         "hu_seeds": min(hu_seeds or usual.hu_seeds, most),
     }
-    chosen = replace(usual, hu=hu or usual.hu, **counts)  # type: ignore[arg-type]
+    ahead = _named(look_ahead, profile.benchmarks) or usual.look_ahead
+    chosen = replace(usual, hu=hu or usual.hu, look_ahead=ahead, **counts)  # type: ignore[arg-type]
     return replace(profile, benchmarks=names, seeds=profile.seeds[:most], baselines=chosen)
+
+
+def _named(text: str, known: Iterable[str]) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if unknown := [name for name in names if name not in set(known)]:
+        raise UserError(f"benchmark {unknown[0]!r} is not known; expected some of {', '.join(known)}")
+    return names
 
 
 def hu(profile: Profile, variant: str = "", seeds: Iterable[int] | None = None) -> list[Cell]:
@@ -161,6 +168,7 @@ def hu(profile: Profile, variant: str = "", seeds: Iterable[int] | None = None) 
         Cell(source, HU[variant], benchmark, seed, _hu(profile, benchmark, pool, variant, seed))
         for seed in (profile.seeds[: profile.baselines.hu_seeds] if seeds is None else seeds)
         for benchmark in profile.benchmarks
+        if benchmark in profile.baselines.look_ahead
         for pool, source in pools.items()
     ]
     return without_curve(cells, ())
@@ -197,7 +205,7 @@ def extended(profile: Profile) -> list[Cell]:
             made: dict[str, list[RunSpec]] = {}
             if place < profile.baselines.seeds:
                 made |= _simple(profile, benchmark, seed)
-            if place < profile.baselines.look_ahead_seeds:
+            if place < profile.baselines.look_ahead_seeds and benchmark in profile.baselines.look_ahead:
                 made |= {
                     title: [_like_ce(profile, benchmark, "generated", method, seed)]
                     for method, title in LOOK_AHEAD.items()
