@@ -189,7 +189,7 @@ def test_a_sentence_on_all_rows_is_no_more_than_its_rows() -> None:
     claim = "IMP and DIMP outperform every baseline on generated data"
     (together,) = tables.records(frame[frame["claim"] == claim])
     assert (together["benchmark"], together["verdict"]) == ("all", "holds")
-    assert together["statistic"] == "its 12 rows: 12 holds"
+    assert together["statistic"] == "its 12 rows: 12 hold"
     worse = workspace(shift={"IMP-Loss (Ours)": -0.3, "DIMP-Loss (Ours)": 0.3})
     frame = tables.claims(worse, worse.cells)
     (together,) = tables.records(frame[frame["claim"] == claim])

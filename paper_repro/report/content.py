@@ -18,7 +18,7 @@ import pandas as pd
 from paper_repro import published
 from paper_repro.paths import Paths
 from paper_repro.report.manifest import sha256
-from paper_repro.tables import BENCHMARK_TITLES, load, records
+from paper_repro.tables import BENCHMARK_TITLES, counted, load, records
 
 Entries = Mapping[str, dict[str, Any]]
 """Products of the manifest by name."""
@@ -66,14 +66,6 @@ def items(products: Entries, claims: Iterable[Mapping[str, Any]], notes: Mapping
         line = {"state": state, "text": text, "note": notes.get(name, ""), "anchor": anchor}
         rows.append({**item, **line, "verdict": counted(verdicts.get(name, Counter()))})
     return rows
-
-
-def counted(verdicts: Mapping[str, int]) -> str:
-    """Verdicts as a phrase: "19 hold, 1 fails"."""
-    plural = {"holds": "hold", "fails": "fail"}
-    order = ("holds", "fails", "cannot be told", "not complete")
-    found = [(verdicts[name], name) for name in order if verdicts.get(name)]
-    return ", ".join(f"{count} {name if count == 1 else plural.get(name, name)}" for count, name in found)
 
 
 def without(table1: pd.DataFrame | None) -> str:

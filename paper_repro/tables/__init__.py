@@ -14,7 +14,7 @@ from paper_repro.tables.baselines import (
     predicted_twins,
     table1_extended,
 )
-from paper_repro.tables.claims import claims
+from paper_repro.tables.claims import claims, counted
 from paper_repro.tables.cost import baselines_cost
 from paper_repro.tables.files import load, records, save, write
 from paper_repro.tables.information import (
@@ -78,6 +78,7 @@ __all__ = [
     "by_variant",
     "claims",
     "comparison",
+    "counted",
     "differences",
     "entropy_bound",
     "entropy_bound_of_paper",

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from paper_repro.tables.accuracy import printed
-from paper_repro.tables.claims import POINTS, jointly
+from paper_repro.tables.claims import POINTS, jointly, sentence
 from paper_repro.tables.outcomes import FEW_SHOT, Key, Outcome, Runs, comparison, measures, outcomes_of, verdict
 
 if TYPE_CHECKING:
@@ -89,11 +89,12 @@ def _on_table2(workspace: Runs, cells: Iterable[Cell]) -> list[dict[str, Any]]:
         rows += found
         verdicts[claim] = Counter(row["verdict"] for row in found)
     consistent, small_dc, _ = verdicts.values()
-    rows.append(_all("DIMP with a small quality checker beats CE on the larger model", consistent, jointly(consistent)))
+    claim = "DIMP with a small quality checker beats CE on the larger model"
+    rows.append(sentence(claim, "5.1", "Table 2", "all", consistent, jointly(consistent)))
     opposite = {"holds": "fails", "fails": "holds"}
     judged = jointly(small_dc)
     claim = "IMP with a small diversity checker is inconsistent: not above CE on every benchmark"
-    return [*rows, _all(claim, small_dc, opposite.get(judged, judged))]
+    return [*rows, sentence(claim, "5.1", "Table 2", "all", small_dc, opposite.get(judged, judged))]
 
 
 def _on_figure2(workspace: Runs, cells: Iterable[Cell]) -> list[dict[str, Any]]:
@@ -119,17 +120,3 @@ def _row(
     names = {"claim": claim, "section": "5.1", "item": item, "benchmark": benchmark, "statistic": POINTS}
     judged = verdict(compared["low"], compared["high"], compared["status"])
     return {**names, "paper_difference": paper, **compared, "verdict": judged}
-
-
-def _all(claim: str, verdicts: Mapping[str, int], judged: str) -> dict[str, Any]:
-    """A sentence on all benchmarks; verdicts of its rows stand in ``statistic``."""
-    counts = ", ".join(f"{count} {name}" for name, count in verdicts.items())
-    return {
-        "claim": claim,
-        "section": "5.1",
-        "item": "Table 2",
-        "benchmark": "all",
-        "statistic": f"its {sum(verdicts.values())} rows: {counts}",
-        "status": "not complete" if verdicts.get("not complete") else "complete",
-        "verdict": judged,
-    }

@@ -11,7 +11,7 @@ import pandas as pd
 
 from paper_repro import statistics
 from paper_repro.tables.accuracy import printed
-from paper_repro.tables.claims import POINTS, jointly
+from paper_repro.tables.claims import POINTS, jointly, sentence
 from paper_repro.tables.files import records
 from paper_repro.tables.outcomes import Key, Outcome, Runs, comparison, measures, outcomes_of, verdict
 
@@ -156,22 +156,9 @@ def baseline_claims(differences: pd.DataFrame, sets: Mapping[str, Iterable[str]]
             claim = f"{SHORT[who] + ' outperforms' if who else 'IMP and DIMP outperform'} every baseline: {name}"
             for benchmark in (*dict.fromkeys(behind["benchmark"]), "all"):
                 here = behind if benchmark == "all" else behind[behind["benchmark"] == benchmark]
-                found.append(_joint(claim, benchmark, here))
+                verdicts = Counter(here["verdict"])
+                found.append(sentence(claim, "5.1", ITEM, benchmark, verdicts, jointly(verdicts)))
     return pd.DataFrame(found)
-
-
-def _joint(claim: str, benchmark: str, rows: pd.DataFrame) -> dict[str, Any]:
-    verdicts = Counter(rows["verdict"])
-    counts = ", ".join(f"{count} {name}" for name, count in verdicts.items())
-    return {
-        "claim": claim,
-        "section": "5.1",
-        "item": ITEM,
-        "benchmark": benchmark,
-        "statistic": f"its {len(rows)} rows: {counts}",
-        "status": "not complete" if verdicts["not complete"] else "complete",
-        "verdict": jointly(verdicts),
-    }
 
 
 def best_rivals(frame: pd.DataFrame, differences: pd.DataFrame, group: str) -> pd.DataFrame:

@@ -165,19 +165,31 @@ def together(
     for claim, (section, pattern) in sentences.items():
         members = [row for row in rows if re.search(pattern, row["claim"])]
         verdicts = Counter(row["verdict"] for row in members)
-        counts = ", ".join(f"{count} {name}" for name, count in verdicts.items())
-        found.append(
-            {
-                "claim": claim,
-                "section": section,
-                "item": item,
-                "benchmark": "all",
-                "statistic": f"its {len(members)} rows: {counts}",
-                "status": "not complete" if verdicts["not complete"] else "complete",
-                "verdict": jointly(verdicts),
-            }
-        )
+        found.append(sentence(claim, section, item, "all", verdicts, jointly(verdicts)))
     return found
+
+
+def sentence(
+    claim: str, section: str, item: str, benchmark: str, verdicts: Mapping[str, int], judged: str
+) -> dict[str, Any]:
+    """The row of a sentence on several rows, whose ``verdicts`` stand in its ``statistic``; ``judged`` is its own."""
+    return {
+        "claim": claim,
+        "section": section,
+        "item": item,
+        "benchmark": benchmark,
+        "statistic": f"its {sum(verdicts.values())} rows: {counted(verdicts)}",
+        "status": "not complete" if verdicts.get("not complete") else "complete",
+        "verdict": judged,
+    }
+
+
+def counted(verdicts: Mapping[str, int]) -> str:
+    """Verdicts as a phrase: "19 hold, 1 fails"."""
+    plural = {"holds": "hold", "fails": "fail"}
+    order = ("holds", "fails", "cannot be told", "not complete")
+    found = [(verdicts[name], name) for name in order if verdicts.get(name)]
+    return ", ".join(f"{count} {name if count == 1 else plural.get(name, name)}" for count, name in found)
 
 
 def jointly(verdicts: Mapping[str, int]) -> str:
