@@ -188,7 +188,7 @@ def test_rows_have_their_own_number_of_seeds_and_are_complete() -> None:
     assert set(table.loc[table["method"] != HU["faithful"], "status"]) == {"complete"}
     shown = tables.side_by_side(table.assign(train_source=table["group"]))
     assert str(shown.loc[(SAME_LABELS, HU["cheap"]), ("MRPC", "mean [95 %]")]).endswith("(n = 1)")
-    assert "(" not in str(shown.loc[("ours", IMP), ("MRPC", "mean [95 %]")])
+    assert "(" not in str(shown.loc[("the paper's", IMP), ("MRPC", "mean [95 %]")])
 
 
 def test_two_rows_are_compared_on_the_seeds_that_both_plan() -> None:

@@ -17,7 +17,7 @@ from paper_repro.experiments.table1 import ORACLE, oracle, table1
 from paper_repro.profiles import HU_VARIANTS, Profile
 from paper_repro.runs import Checker, Recipe, RunResult, RunSpec, Source
 
-OURS, SAME_LABELS, NO_LABELS, WORLD = "ours", "labels of D_P'", "no labels of D_P'", "true probabilities"
+OURS, SAME_LABELS, NO_LABELS, WORLD = "the paper's", "labels of D_P'", "no labels of D_P'", "true probabilities"
 """The groups of rows, by what their training uses. Every row's epoch is selected on D_P', the group NO_LABELS's too."""
 CHECKER, FILTER, EXACT_Q = "CE-Loss (quality checker)", "Filter P' > tau", "IMP-Loss (exact Q)"
 DISTIL, ENSEMBLE = "Self-distillation from P'", "Ensemble sqrt(Q P')"

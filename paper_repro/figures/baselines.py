@@ -31,7 +31,7 @@ from paper_repro.figures.style import (
 from paper_repro.tables import BENCHMARK_TITLES, records
 
 GROUPS: Mapping[str, tuple[str, str]] = {
-    "ours": (BLUE, "o"),
+    "the paper's": (BLUE, "o"),
     "no labels of D_P'": (ORANGE, "s"),
     "labels of D_P'": (GREEN, "^"),
     "true probabilities": (PURPLE, "D"),
