@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,6 +135,7 @@ def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], **common
 
     Exit code 0 means that every notebook ran to its end and every table is complete.
     """
+    from paper_repro import fetch as fetching
     from paper_repro import notebooks as driver
 
     paths = _paths(common)
@@ -145,7 +146,9 @@ def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], **common
     parameters = distribute(chosen, common, extra)
     count = "1 notebook" if len(parameters) == 1 else f"{len(parameters)} notebooks"
     click.echo(f"Profile {paths.profile}: {count}; tables and figures go to {paths.figures}")
-    ended = driver.run_all(parameters, paths=paths, echo=click.echo)
+    first, *others = ("train" in driver.parameters_of(path) for path in chosen)
+    with fetching.ahead(paths) if any(others) and not first else nullcontext():
+        ended = driver.run_all(parameters, paths=paths, echo=click.echo)
     problems = [outcome.error.splitlines()[0] for outcome in ended.values() if outcome.error]
     page = ""
     if (paths.figures / "manifest.json").exists() or any(map(driver.products_of, chosen)):

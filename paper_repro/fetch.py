@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from paper_repro import benchmarks, encoders, profiles, real_data
+from paper_repro.paths import Paths
 from paper_repro.pools import Benchmark
 
 
@@ -46,6 +50,25 @@ def fetch(
         items.append(_tell(Fetched(encoder.name, origin, str(encoder.directory), encoder.fingerprint), echo))
     echo(f"Profile {profile.name}: all {len(items)} items verified. {_offline_note(items)}")
     return items
+
+
+@contextmanager
+def ahead(paths: Paths) -> Iterator[None]:
+    """Make the miniature world's encoder in a process beside what is done inside: half a minute on one core.
+
+    Who needs the encoder waits for it. If it cannot be made, who needs it tries again and says why.
+    """
+    if profiles.load(paths.profile).kind != "miniature":
+        yield
+        return
+    command = [sys.executable, "-m", "paper_repro", "fetch", "--profile", paths.profile]
+    command += ["--results-dir", str(paths.results_root)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def _tell(item: Fetched, echo: Callable[[str], None]) -> Fetched:

