@@ -133,7 +133,7 @@ def test_only_a_miniature_is_made_ahead_and_nothing_is_left_behind(
 ) -> None:
     monkeypatch.setattr(fetch.subprocess, "Popen", Process)
     STARTED.clear()
-    with pytest.raises(KeyboardInterrupt), fetch.ahead(Paths.of(name, str(tmp_path))):
+    with pytest.raises(KeyboardInterrupt), fetch.ahead(Paths.of(name, str(tmp_path))):  # noqa: PT012 - both are asked
         assert [process.ended for process in STARTED] == ([[]] if name == "demo" else [])
         raise KeyboardInterrupt
     assert [process.ended for process in STARTED] == ([["terminated", "waited for"]] if name == "demo" else [])
