@@ -246,8 +246,9 @@ def _literal(path: Path) -> str:
 def _this_python(folder: Path, log: Path, paths: Paths) -> type:
     """A kernel manager for this interpreter, whatever kernels the user has installed under whatever name.
 
-    The kernel keeps its files in ``folder`` (not in the home directory), reads no personal start-up files, and
-    finds this very package and the same results and figures. What it prints outside of cells goes to ``log``.
+    The kernel keeps its files in ``folder`` (not in the home directory), reads no personal start-up files, finds
+    this very package and the same results and figures, and counts on one thread. What it prints outside of cells
+    goes to ``log``.
     """
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
@@ -259,6 +260,8 @@ def _this_python(folder: Path, log: Path, paths: Paths) -> type:
         "IPYTHONDIR": str(folder / "ipython"),
         "PAPER_REPRO_RESULTS": str(paths.results_root),
         "PAPER_REPRO_FIGURES": str(paths.figures_root),
+        # One thread: sums in another order are other numbers, and the other cores belong to those who train.
+        **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
     }
 
     class ThisPython(AsyncKernelManager):
