@@ -17,7 +17,7 @@ import pytest
 
 from paper_repro import figures, generation, report, tables
 from paper_repro.errors import UserError
-from paper_repro.paths import Paths
+from paper_repro.paths import Paths, project_root
 from paper_repro.report import content
 
 IMP = ("GPT-3.5 generated", "IMP-Loss (Ours)", "mrpc")
@@ -139,6 +139,17 @@ def test_a_damaged_manifest_is_named(tmp_path: Path, content: str) -> None:
 
 
 # ---------------------------------------------------------------- the report
+
+
+@pytest.mark.parametrize("name", ["demo", "mini"])
+def test_the_shipped_figures_make_a_report_with_everything_in_it(name: str, tmp_path: Path) -> None:
+    shutil.copytree(project_root() / "figures" / name, tmp_path / "figures" / name)
+    paths = Paths.of(name, str(tmp_path / "results"), str(tmp_path / "figures"))
+    text = plain(page(paths))
+    for entry in report.read_manifest(paths.figures).values():
+        shown = [file for file in entry["files"] if not content.is_claims(file)]
+        assert not shown or plain(entry["title"]) in text, entry["name"]
+    assert "changed or missing since" not in text
 
 
 def test_nothing_run_yet_says_what_to_run(tmp_path: Path) -> None:

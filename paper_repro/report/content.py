@@ -243,11 +243,11 @@ def picture(paths: Paths, entry: Mapping[str, Any], stem: str) -> str:
 
 
 def accuracy_blocks(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Blocks of Table 1, 2 or 4 by train_source; each row has one cell a benchmark."""
+    """Blocks of Table 1, 2 or 4 by train_source, of the extended one by group; each row has one cell a benchmark."""
     blocks: dict[str, dict[str, dict[str, Any]]] = {}
     for row in records(frame):
-        line = blocks.setdefault(row["train_source"], {}).setdefault(row["method"], {"cells": {}})
-        line["reproduction"] = "" if pd.isna(row["reproduction"]) else row["reproduction"]
+        line = blocks.setdefault(row.get("group", row["train_source"]), {}).setdefault(row["method"], {"cells": {}})
+        line["reproduction"] = "" if _missing(row.get("reproduction")) else row["reproduction"]
         line["cells"][row["benchmark"]] = row
     return [
         {"source": source, "rows": [{"method": m, **r} for m, r in rows.items()]} for source, rows in blocks.items()
