@@ -15,10 +15,11 @@ set is the main source of noise, the correction vanishes.
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -197,19 +198,38 @@ def _means_of_drawn_examples(values: Floats, seed_weights: Floats, generator: np
     parts = []
     for start in range(0, draws, rows):
         weights = seed_weights[start : start + rows]
-        drawn: Any = (
-            _drawn_examples(examples, len(weights), generator)
-            if one_by_one
-            else generator.multinomial(examples, shares, size=len(weights))
-        )
+        drawn = _drawn_counts(examples, shares, len(weights), one_by_one, generator).astype(np.float64)
         parts.append(((drawn @ columns.T) / examples * weights).sum(axis=1))
     return np.concatenate(parts)
 
 
-def _drawn_examples(examples: int, draws: int, generator: np.random.Generator) -> Floats:
-    """(draws, examples) how often each example is drawn, in ``examples`` draws with replacement."""
-    picked = generator.integers(0, examples, size=(draws, examples)) + examples * np.arange(draws)[:, None]
-    return np.bincount(picked.ravel(), minlength=draws * examples).reshape(draws, examples).astype(np.float64)
+def _drawn_counts(
+    examples: int, shares: Floats, draws: int, one_by_one: bool, generator: np.random.Generator
+) -> NDArray[np.unsignedinteger]:
+    """(draws, len(shares)) how often each kind of example is drawn, in ``examples`` draws with replacement.
+
+    Every interval starts from its seed, so those on as many examples draw the same numbers: hundreds of intervals of
+    one table need them once.
+    """
+    state = json.dumps(generator.bit_generator.state)
+    drawn, after = _counts_from(state, examples, shares.tobytes(), draws, one_by_one)
+    generator.bit_generator.state = json.loads(after)
+    return drawn
+
+
+@lru_cache(maxsize=8)
+def _counts_from(
+    state: str, examples: int, shares: bytes, draws: int, one_by_one: bool
+) -> tuple[NDArray[np.unsignedinteger], str]:
+    """The counts of :func:`_drawn_counts` from the generator's state, and the state that it is left in."""
+    generator = np.random.default_rng()
+    generator.bit_generator.state = json.loads(state)
+    if one_by_one:
+        picked = generator.integers(0, examples, size=(draws, examples)) + examples * np.arange(draws)[:, None]
+        counts = np.bincount(picked.ravel(), minlength=draws * examples).reshape(draws, examples)
+    else:
+        counts = generator.multinomial(examples, np.frombuffer(shares), size=draws)
+    return counts.astype(np.min_scalar_type(examples)), json.dumps(generator.bit_generator.state)
 
 
 def _small_sample_factor(values: Floats, level: float, less: Floats | None = None) -> float:
