@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from paper_repro import losses, statistics, theory
 from paper_repro.losses import Switches
-from paper_repro.runs import RunSpec
+from paper_repro.runs import Checker, RunResult, RunSpec
 from paper_repro.tables.files import records
 from paper_repro.tables.outcomes import Runs, verdict
 
@@ -130,11 +130,12 @@ DISTANCES = [
 ]  # fmt: skip
 
 
-def distances(workspace: Runs, cells: Iterable[Cell], quality: Mapping[tuple[str, int], RunSpec]) -> pd.DataFrame:
+def distances(workspace: Runs, cells: Iterable[Cell], quality: Mapping[tuple[str, int], Checker]) -> pd.DataFrame:
     """Total variation of trained models on the test texts from every candidate, one row a loss and candidate.
 
-    ``cells`` are runs on generated data, ``quality`` the quality checker's run by (benchmark, seed). The test texts
-    are new to all models, and in a world without ``input_shift`` they have the law Q(x). Columns: benchmark, loss,
+    ``cells`` are runs on generated data, ``quality`` their quality checkers by (benchmark, seed); where that is the
+    exact P, P' and P are one candidate. The test texts are new to all models, and in a world without
+    ``input_shift`` they have the law Q(x). Columns: benchmark, loss,
     candidate, predicted (bool), mean, low, high (95 % over seeds and texts), margin, margin_low, margin_high (the
     candidate's distance minus that of the predicted one, paired), noise (mean distance of two seeds of the loss,
     nan where their teachers differ), n_seeds, n, status.
@@ -149,12 +150,16 @@ def distances(workspace: Runs, cells: Iterable[Cell], quality: Mapping[tuple[str
 
 
 def _rows(
-    workspace: Runs, benchmark: str, loss: str, cells: list[Cell], quality: Mapping[tuple[str, int], RunSpec]
+    workspace: Runs, benchmark: str, loss: str, cells: list[Cell], quality: Mapping[tuple[str, int], Checker]
 ) -> list[dict[str, Any]]:
     truth = workspace.benchmark(benchmark).truth_of("test")
     assert truth is not None, "only a miniature world knows P and Q"
-    runs = [(workspace.result(cell.spec), workspace.result(quality[benchmark, cell.seed])) for cell in cells]
-    found = [(run.test_probabilities, teacher.test_probabilities) for run, teacher in runs if run and teacher]
+    teachers = [quality[benchmark, cell.seed] for cell in cells]
+    runs = [
+        (workspace.result(cell.spec), _law(workspace, teacher, truth.p))
+        for cell, teacher in zip(cells, teachers, strict=True)
+    ]
+    found = [(run.test_probabilities, teacher) for run, teacher in runs if run and teacher is not None]
     status = "complete" if len(found) == len(cells) else f"{len(found)} of {len(cells)} seeds"
     goal, names = predicted(cells[0].spec), {"benchmark": benchmark, "loss": loss}
     if not found:
@@ -163,8 +168,9 @@ def _rows(
     to = {
         name: np.stack([theory.total_variation(p, law[name]) for (p, _), law in zip(found, laws, strict=True)])
         for name in CANDIDATES
+        if name != "P" or any(teacher.run for teacher in teachers)
     }
-    same_teacher = len({quality[benchmark, cell.seed] for cell in cells}) == 1
+    same_teacher = len(set(teachers)) == 1
     rows = []
     for name, values in to.items():
         distance = statistics.mean_interval(values, draws=DRAWS)
@@ -187,6 +193,12 @@ def _rows(
             }
         )
     return rows
+
+
+def _law(workspace: Runs, checker: Checker, p: Floats) -> Floats | None:
+    """(test texts, classes) probabilities of a quality checker: what its run says, or the exact P."""
+    run: RunResult | None = workspace.result(checker.run) if checker.run else None
+    return p if checker.exact == "p" else None if run is None else run.test_probabilities.astype(np.float64)
 
 
 def _retraining(models: list[NDArray[np.float32]]) -> float:
@@ -226,3 +238,29 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
         row |= {name: goal[name] for name in ("n_seeds", "n", "status")}
         rows.append({**row, "verdict": verdict(rival["margin_low"], rival["margin_high"], goal["status"])})
     return pd.DataFrame(rows, columns=SUMMARY)
+
+
+ARRIVALS = [
+    "benchmark", "loss", "predicted", "texts", "first", "distance", "low", "high", "nearest", "n_seeds", "n", "status",
+    "verdict",
+]  # fmt: skip
+
+
+def arrivals(frame: pd.DataFrame, tolerance: float) -> pd.DataFrame:
+    """Whether each loss is at its predicted limit, to a tolerance, on the largest D_Q of several.
+
+    ``frame``: :func:`distances` with a column ``texts``, the size of D_Q. Columns: :data:`ARRIVALS`; ``first`` and
+    ``distance`` are the distances to the prediction on the smallest and the largest D_Q, the verdict *holds* where
+    the whole interval of the latter is below the tolerance.
+    """
+    rows: list[dict[str, Any]] = []
+    for (benchmark, loss), group in frame.groupby(["benchmark", "loss"], sort=False):
+        most = int(group["texts"].max())
+        large = group[group["texts"] == most]
+        (goal,) = records(large[large["predicted"]])
+        first = group.loc[group["predicted"] & (group["texts"] == group["texts"].min()), "mean"].iloc[0]
+        row = {"benchmark": benchmark, "loss": loss, "predicted": goal["candidate"], "texts": most, "first": first}
+        row |= {"distance": goal["mean"], **{name: goal[name] for name in ("low", "high", "n_seeds", "n", "status")}}
+        row["nearest"] = large.sort_values("mean")["candidate"].iloc[0] if goal["n_seeds"] else ""
+        rows.append({**row, "verdict": verdict(tolerance - goal["high"], tolerance - goal["low"], goal["status"])})
+    return pd.DataFrame(rows, columns=ARRIVALS)

@@ -14,7 +14,7 @@ from paper_repro import dimp_runs, experiments, fixed_points, profiles, tables, 
 from paper_repro.experiments import Cell
 from paper_repro.losses import Switches
 from paper_repro.pools import Truth
-from paper_repro.runs import RunResult, RunSpec
+from paper_repro.runs import Checker, RunResult, RunSpec
 
 
 def test_descent_reaches_every_closed_form_and_no_other() -> None:
@@ -53,7 +53,9 @@ def test_usual_runs_are_those_of_table_1() -> None:
 
 
 class Models(fake_runs.FakeWorkspace):
-    """Runs whose predictions are a given law, mixed with a little of the uniform one by seed."""
+    """Runs whose predictions are a given law; seed s lies ``off`` * s of the way to the uniform one."""
+
+    off = 0.02
 
     def laws(self, run: RunSpec) -> np.ndarray:
         truth = self.benchmark("financial").truth["test"]
@@ -65,20 +67,22 @@ class Models(fake_runs.FakeWorkspace):
     def result(self, run: RunSpec) -> RunResult | None:
         if (experiments.SOURCES[run.source.pool], run.method, run.benchmark, run.seed) in self.missing:
             return None
-        law, share = self.laws(run), 0.02 * run.seed
+        law, share = self.laws(run), self.off * run.seed
         made = super().result(experiments.table1(self.profile)[0].spec)
         assert made is not None
         object.__setattr__(made, "test_probabilities", (1 - share) * law + share / 3)
         return made
 
 
-def setting(**changes: object) -> tuple[Models, list[Cell], dict[tuple[str, int], RunSpec]]:
-    space = Models(fake_runs.profile("miniature"), **changes)  # type: ignore[arg-type]
+def setting(
+    kind: type[Models] = Models, **changes: object
+) -> tuple[Models, list[Cell], dict[tuple[str, int], Checker]]:
+    space = kind(fake_runs.profile("miniature"), **changes)  # type: ignore[arg-type]
     rng = np.random.default_rng(0)
     p, q = rng.dirichlet(np.full(3, 2.0), (2, space.examples))
     space.benchmark("financial").truth["test"] = Truth(p=p, q=q)  # type: ignore[index]
     cells = experiments.limits(space.profile)
-    teacher = experiments.spec(space.profile, "financial", "dev", "ce", 0)
+    teacher = Checker(experiments.spec(space.profile, "financial", "dev", "ce", 0))
     return space, cells, {("financial", seed): teacher for seed in range(4)}
 
 
@@ -124,6 +128,47 @@ def test_nothing_at_all_is_told_too() -> None:
     frame = fixed_points.distances(space, cells, teachers)
     assert set(fixed_points.summary(frame)["status"]) == {"0 of 3 seeds"}
     assert fixed_points.summary(fixed_points.distances(space, [], teachers)).empty
+
+
+# ---------------------------------------------------------------- exact checkers and a growing D_Q
+
+
+class Students(Models):
+    """Runs that were taught by the exact P and Q."""
+
+    def laws(self, run: RunSpec) -> np.ndarray:
+        truth = self.benchmark("financial").truth["test"]
+        return fixed_points.candidates(truth.q, truth.p, truth.p)[fixed_points.predicted(run)]
+
+
+def test_growing_runs_have_the_exact_laws_for_checkers() -> None:
+    profile = profiles.load("demo")
+    cells = experiments.growing(profile, seeds=2)
+    assert [cell.method for cell in cells[:4]] == ["CE", "w/o diversity checker", "IMP", "DIMP"]
+    for cell in cells:
+        checkers = [one for one in (cell.spec.quality, cell.spec.diversity) if one is not None]
+        assert [one.exact for one in checkers] == {"ce": [], "imp": ["p", "q"]}.get(cell.spec.method, ["p"])
+        assert cell.spec.recipe.select == "last"
+
+
+def test_arrival_is_judged_by_the_whole_interval() -> None:
+    space, _, _ = setting(Students, examples=120)
+    cells = experiments.growing(space.profile)
+    exact = {("financial", seed): Checker(exact="p") for seed in range(4)}
+    frames = []
+    for texts, off in {2000: 0.4, 32_000: 0.04}.items():
+        space.off = off
+        frames.append(fixed_points.distances(space, cells, exact).assign(texts=texts))
+    assert set(frames[0]["candidate"]) == set(fixed_points.CANDIDATES) - {"P"}, "P' is P"
+    q = space.benchmark("financial").truth["test"].q
+    from_uniform = theory.total_variation(q, np.full_like(q, 1 / 3)).mean()
+    found = fixed_points.arrivals(pd.concat(frames), 0.05)
+    assert found["loss"].tolist() == ["CE", "w/o diversity checker", "IMP", "DIMP"]
+    assert (found["texts"] == 32_000).all() and (found["nearest"] == found["predicted"]).all()
+    np.testing.assert_allclose(found.loc[0, ["first", "distance"]].astype(float), from_uniform * np.array([0.4, 0.04]))
+    # The seeds are 0, 0.04 and 0.08 of the way off: Student's interval of three can reach beyond 0.05.
+    assert ((found["high"] < 0.05) == (found["verdict"] == "holds")).all()
+    assert fixed_points.arrivals(frames[0], 0.001)["verdict"].isin(["fails", "cannot be told"]).all()
 
 
 # ---------------------------------------------------------------- real DIMP runs

@@ -36,7 +36,7 @@ from paper_repro.experiments.sizes import (
 )
 from paper_repro.experiments.switches import DEFAULT, Variant, switches, variants
 from paper_repro.experiments.table1 import ORACLE, TABLE1_METHODS, oracle, table1
-from paper_repro.experiments.theory import LIMIT_TEXTS, limits, usual_runs
+from paper_repro.experiments.theory import GROWING_TEXTS, LIMIT_TEXTS, TOLERANCE, growing, limits, usual_runs
 from paper_repro.experiments.timing import TIMED, table3, timed
 from paper_repro.profiles import Profile
 
@@ -61,6 +61,7 @@ __all__ = [
     "EXTENDED",
     "FILTER",
     "GENERATED",
+    "GROWING_TEXTS",
     "HU",
     "LARGE",
     "LARGER",
@@ -80,6 +81,7 @@ __all__ = [
     "TABLES",
     "TIMED",
     "TITLES",
+    "TOLERANCE",
     "WORLD",
     "Cell",
     "Fits",
@@ -90,6 +92,7 @@ __all__ = [
     "figure2",
     "first_seeds",
     "generated_sizes",
+    "growing",
     "hu",
     "hu_as_written",
     "limits",

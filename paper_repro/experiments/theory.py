@@ -21,6 +21,7 @@ An earlier grid with three passes had been looked at whole: CE was further from 
 next law was clearer (0.012 [0.005, 0.019] with the exact Q) than it is with six.
 """
 
+TRUE_Q = Checker(exact="q")
 LIMIT_TITLES = {
     "CE": ("ce", 1.0),
     "w/o diversity checker": ("quality_only", 1.0),
@@ -38,22 +39,51 @@ def limits(profile: Profile, benchmark: str = "financial", seeds: int = 3) -> li
     alone and have one and the same predicted limit. The estimated Q is the CE run of that seed on D_Q itself.
     """
     teacher = Checker(spec(profile, benchmark, "dev", "ce", profile.seeds[0]))
+    estimated = Checker(_long(profile, benchmark, "CE", profile.seeds[0], teacher).spec)
+    return [
+        _long(profile, benchmark, title, seed, teacher, estimated if title == "IMP, estimated Q" else TRUE_Q)
+        for seed in profile.seeds[:seeds]
+        for title in LIMIT_TITLES
+    ]
 
-    def long(method: str, seed: int, gamma: float = 1.0, diversity: Checker | None = None) -> Cell:
-        usual = spec(profile, benchmark, "generated", method, seed)
-        recipe = replace(usual.recipe, epochs=LIMIT_EPOCHS, select="last", test_curve=False)
-        quality = None if method == "ce" else teacher
-        made = replace(usual, recipe=recipe, switches=Switches(gamma=gamma), quality=quality, diversity=diversity)
-        return Cell(GENERATED, "", benchmark, seed, made)
 
-    estimated = Checker(long("ce", profile.seeds[0]).spec)
-    cells = []
-    for seed in profile.seeds[:seeds]:
-        for title, (method, gamma) in LIMIT_TITLES.items():
-            exact = Checker(exact="q") if title == "IMP, exact Q" else None
-            diversity = exact or (estimated if method == "imp" else None)
-            cells.append(replace(long(method, seed, gamma, diversity), method=title))
-    return cells
+GROWING_TEXTS = (2000, 8000, 32_000)
+GROWING_TITLES = ("CE", "w/o diversity checker", "IMP, exact Q", "DIMP")
+TOLERANCE = 0.05
+"""Largest total variation at which a loss counts as arrived, of the largest D_Q: one label in twenty drawn otherwise.
+
+Set before any of these runs but CE's was made. CE, whose limit is textbook, had been at 0.034 with 16,000 texts and six
+epochs; 18 epochs on 8,000 texts left it at 0.057, so it is texts that are wanting, not epochs.
+"""
+
+
+def growing(profile: Profile, benchmark: str = "financial", seeds: int = 3) -> list[Cell]:
+    """The losses of :data:`GROWING_TITLES` with the exact P and Q for checkers, ``seeds`` times.
+
+    A trained checker is a law with quirks of its own, which a student has to learn too; P and Q are as simple as the
+    world. For workspaces whose D_Q has each of :data:`GROWING_TEXTS`, one by one.
+    """
+    return [
+        replace(_long(profile, benchmark, title, seed, Checker(exact="p"), TRUE_Q), method=title.partition(",")[0])
+        for seed in profile.seeds[:seeds]
+        for title in GROWING_TITLES
+    ]
+
+
+def _long(
+    profile: Profile, benchmark: str, title: str, seed: int, quality: Checker, diversity: Checker | None = None
+) -> Cell:
+    """A loss of :data:`LIMIT_TITLES` trained to the end, with those of the checkers that it needs."""
+    method, gamma = LIMIT_TITLES[title]
+    usual = spec(profile, benchmark, "generated", method, seed)
+    made = replace(
+        usual,
+        recipe=replace(usual.recipe, epochs=LIMIT_EPOCHS, select="last", test_curve=False),
+        switches=Switches(gamma=gamma),
+        quality=None if method == "ce" else quality,
+        diversity=diversity if method == "imp" else None,
+    )
+    return Cell(GENERATED, title, benchmark, seed, made)
 
 
 def usual_runs(profile: Profile) -> list[Cell]:

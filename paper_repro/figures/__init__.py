@@ -29,7 +29,13 @@ from paper_repro.figures.teaching import (
     primer_losses,
     primer_sampling,
 )
-from paper_repro.figures.theory import theory_bound, theory_convergence, theory_fixed_points, theory_one_step
+from paper_repro.figures.theory import (
+    theory_bound,
+    theory_convergence,
+    theory_fixed_points,
+    theory_growing,
+    theory_one_step,
+)
 
 __all__ = [
     "BLACK",
@@ -76,6 +82,7 @@ __all__ = [
     "theory_bound",
     "theory_convergence",
     "theory_fixed_points",
+    "theory_growing",
     "theory_one_step",
     "weights_histogram",
 ]

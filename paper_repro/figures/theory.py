@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from paper_repro import theory
 from paper_repro.figures.style import (
@@ -152,6 +153,40 @@ def theory_fixed_points(frame: pd.DataFrame, source: str) -> Figure:
 
 
 @styled
+def theory_growing(frame: pd.DataFrame, tolerance: float, source: str) -> Figure:
+    """How far each loss is from each loss's limit as D_Q grows, one panel a loss; its own limit is the thick line.
+
+    ``frame``: :func:`paper_repro.fixed_points.distances` with a column ``texts``, the size of D_Q; ``tolerance`` is
+    drawn as a dotted line.
+    """
+    losses = list(dict.fromkeys(frame["loss"]))
+    laws = list(dict.fromkeys(frame.loc[frame["predicted"], "candidate"]))
+    figure, axes = panels(len(losses), 7.4, 2.9, sharey=True)
+    for ax, loss in zip(axes, losses, strict=True):
+        for style, law in zip(LINES, laws, strict=True):
+            here = frame[(frame["loss"] == loss) & (frame["candidate"] == law)]
+            spans = np.abs(here[["low", "high"]].to_numpy().T - here["mean"].to_numpy())
+            width = 2.2 if here["predicted"].all() else 0.8
+            ax.errorbar(here["texts"], here["mean"], yerr=spans, linewidth=width, elinewidth=0.8, label=law, **style)
+        ax.axhline(tolerance, color=GREY, linestyle=":", linewidth=1)
+        ax.set(xscale="log", xticks=sorted(set(frame["texts"])), xlabel="generated texts", ylim=(0, None))
+        ax.set_title(loss, loc="left")
+        ax.minorticks_off()
+        ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        ax.tick_params(axis="x", labelsize=7)
+    axes[0].set_ylabel("total variation")
+    samples = [Line2D([], [], linewidth=0.8, label=law, **style) for style, law in zip(LINES, laws, strict=True)]
+    figure.legend(handles=samples, loc="outside upper center", ncols=len(laws))
+    caption(
+        figure,
+        "Distance of trained models from each law, with the exact P and Q for checkers (P' is P); thick: the limit "
+        f"predicted for the loss; dotted: the tolerance, {tolerance}. Mean and 95 % interval over "
+        f"n = {frame['n_seeds'].min()} seeds and {frame['n'].min():,} test texts. {source}",
+    )
+    return figure
+
+
+@styled
 def theory_one_step(frame: pd.DataFrame, source: str) -> Figure:
     """Spearman's correlation of each criterion with Eq. 7's brute force, one panel a benchmark.
 
@@ -184,4 +219,4 @@ def theory_one_step(frame: pd.DataFrame, source: str) -> Figure:
     return figure
 
 
-__all__ = ["theory_bound", "theory_convergence", "theory_fixed_points", "theory_one_step"]
+__all__ = ["theory_bound", "theory_convergence", "theory_fixed_points", "theory_growing", "theory_one_step"]

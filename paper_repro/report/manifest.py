@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,13 @@ def product(
         versions={key: ", ".join(v) for key in named if (v := _distinct(e.get(key) for e in seen))},
         commits=_distinct([here.get("commit"), *(entry.get("commit") for entry in seen)]),
     )
+
+
+def together(parts: Iterable[Product]) -> list[Product]:
+    """One product of the runs of several workspaces, from its parts of one name; none from none."""
+    made = list(parts)
+    runs = tuple(key for part in made for key in part.runs)
+    return [replace(made[0], runs=runs, wanted=sum(part.wanted for part in made))] if made else []
 
 
 def write_manifest(figures_dir: Path, items: Iterable[Product]) -> Path:

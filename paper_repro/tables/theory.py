@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from paper_repro.experiments.theory import TOLERANCE
 from paper_repro.tables.files import records
 from paper_repro.tables.outcomes import verdict
 
@@ -23,6 +24,7 @@ def theory_claims(
     one_step: pd.DataFrame,
     limits: pd.DataFrame,
     to_p: pd.DataFrame,
+    arrived: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """One row a claim and benchmark: :data:`COLUMNS`, where ``statistic`` is the quantity that is judged.
 
@@ -30,9 +32,11 @@ def theory_claims(
 
     ``convergence``: :func:`paper_repro.theory.convergence`; ``dimp_runs``: :func:`paper_repro.dimp_runs.by_epoch`;
     ``one_step``: :func:`paper_repro.one_step.compare`; ``limits``: :func:`paper_repro.fixed_points.summary`;
-    ``to_p``: rows of :func:`paper_repro.fixed_points.distances` with candidate P, of IMP and DIMP.
+    ``to_p``: rows of :func:`paper_repro.fixed_points.distances` with candidate P, of IMP and DIMP;
+    ``arrived``: :func:`paper_repro.fixed_points.arrivals`, where there is one.
     """
     rows = [*_convergence(convergence), *_runs(dimp_runs), *_steps(one_step), *_limits(limits), *_away_from_p(to_p)]
+    rows += [] if arrived is None else _arrivals(arrived)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -114,6 +118,17 @@ def _limits(frame: pd.DataFrame) -> list[dict[str, Any]]:
         statistic = "TV to the next law minus TV to the limit"
         spans = tuple(row.get(name, np.nan) for name in ("margin", "margin_low", "margin_high"))
         sizes = {"n_seeds": row["n_seeds"], "n": row.get("n", 0), "status": row["status"]}
+        rows.append(_row(claim, _section(row), statistic, row["benchmark"], (spans[0], spans[1], spans[2]), **sizes))
+    return rows
+
+
+def _arrivals(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    rows = []
+    for row in records(frame):
+        claim = f"{row['loss']}, with exact checkers and {row['texts']:,} texts, is at {row['predicted']}"
+        spans = tuple(TOLERANCE - row[name] for name in ("distance", "high", "low"))
+        sizes = {name: row[name] for name in ("n_seeds", "n", "status")}
+        statistic = f"{TOLERANCE} minus TV to the limit"
         rows.append(_row(claim, _section(row), statistic, row["benchmark"], (spans[0], spans[1], spans[2]), **sizes))
     return rows
 
