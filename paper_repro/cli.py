@@ -1,4 +1,4 @@
-"""The command line: ``paper-repro run | status | report | fetch``. Heavy modules are imported when needed."""
+"""The command line: ``paper-repro run | plan | status | report | fetch``. Heavy modules are imported when needed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PROGRAM = "paper-repro"
 INCOMPLETE, BAD_INPUT, INTERRUPTED = 1, 2, 130
 # What every notebook may have in its parameters cell; the options of `run` set them.
-COMMON = ("profile", "data_dir", "encoder_dir", "device", "workers", "results_dir", "figures_dir")
+COMMON = ("profile", "data_dir", "encoder_dir", "device", "workers", "scheduler", "results_dir", "figures_dir")
 
 
 class _Group(click.Group):
@@ -127,6 +127,7 @@ def cli() -> None:
 @_inputs
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, help="Training processes; 0: as many as fit.")
+@click.option("--scheduler", default="", metavar="ADDRESS", help="A Dask cluster trains: tcp://host:port, or its file.")
 @click.option(
     "-p", "extra", type=(str, str), multiple=True, metavar="NAME VALUE", help="Any other parameter of a notebook."
 )
@@ -140,6 +141,8 @@ def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], **common
 
     paths = _paths(common)
     common |= _checked(common)
+    if common["scheduler"]:
+        _reach(common)
     chosen = [driver.find(name) for name in dict.fromkeys(notebooks)] or driver.available()
     if not chosen:
         raise UserError(f"there are no notebooks in {_notebook_folder()}; run this in a checkout of the project")
@@ -160,6 +163,16 @@ def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], **common
     click.echo(f"Report: {page or 'none yet, no table or figure has been made'}")
     if problems:
         sys.exit(INCOMPLETE)
+
+
+def _reach(common: Mapping[str, Any]) -> None:
+    """UserError now, not in every notebook, where no scheduler answers."""
+    from paper_repro import cluster
+
+    if common["workers"]:
+        raise UserError("--workers are processes here, a cluster has its own: give --workers or --scheduler, not both")
+    with cluster.connected(common["scheduler"]):
+        pass
 
 
 def _report(paths: Paths, chosen: Mapping[str, Path], ended: Mapping[str, Outcome]) -> tuple[str, list[str]]:
@@ -210,7 +223,9 @@ def _checked(common: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("data_dir", "encoder_dir"):
         if folders[name] and not Path(folders[name]).is_dir():
             raise UserError(f"--{name.replace('_', '-')}: {folders[name]} is not a folder")
-    return {name: str(Path(folder).resolve()) if folder else "" for name, folder in folders.items()}
+    places = {name: str(Path(folder).resolve()) if folder else "" for name, folder in folders.items()}
+    file = Path(common["scheduler"])
+    return {**places, "scheduler": str(file.resolve())} if common["scheduler"] and file.is_file() else places
 
 
 def _paths(common: Mapping[str, Any]) -> Paths:
@@ -239,8 +254,22 @@ def status(**common: Any) -> None:
         click.echo(f"{name}: {outcome.status}" + (f" ({outcome.error.splitlines()[0]})" if outcome.error else ""))
     from paper_repro.workspace import open_workspace
 
-    found = open_workspace(**common).status()
+    found = open_workspace(**common, workers=1).status()  # nothing is trained
     click.echo(found.to_string(index=False) if hasattr(found, "to_string") else found)
+
+
+@cli.command()
+@_where
+@_inputs
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--measure", is_flag=True, help="Time a few training steps of what no finished run tells.")
+def plan(measure: bool, **common: Any) -> None:
+    """Tell how much work a profile is: runs after sharing, hours, disk, and what more workers gain."""
+    _paths(common)
+    from paper_repro import planning
+    from paper_repro.workspace import open_workspace
+
+    planning.tell(open_workspace(**common, workers=1, offline=True), measure, click.echo)
 
 
 @cli.command()

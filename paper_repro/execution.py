@@ -1,4 +1,4 @@
-"""Computes tasks: here, or in worker processes of one thread each. Whoever computes a result writes it.
+"""Computes tasks: here, in worker processes of one thread each, or on a cluster. Whoever computes a result writes it.
 
 On a CPU every training runs on one thread, however many workers there are: two one-thread processes do more
 than one of two threads, and the results are the same bits whatever the number of workers.
@@ -18,7 +18,8 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import lru_cache
-from multiprocessing import connection, get_context, parent_process
+from itertools import islice
+from multiprocessing import connection, forkserver, get_context, parent_process
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -30,11 +31,27 @@ if TYPE_CHECKING:
     from paper_repro.workspace import Workspace
 
 TRIES_AFTER_A_DEAD_WORKER = 2
+# Workers are forked from a process that has the engine imported: it is read in once, not once for each worker, and
+# lies in memory once. That process holds no data, trains nothing and touches no GPU, so that forking it is safe.
+CONTEXT = get_context("forkserver")
+
+
+def warm_up() -> None:
+    """Have the engine imported beside what this process goes on with, so that its workers can start at once."""
+    CONTEXT.set_forkserver_preload(["paper_repro.worker"])
+    with one_thread_each():  # workers have the environment of now
+        forkserver.ensure_running()
 
 
 def execute(workspace: Workspace, tasks: Sequence[Task], progress: Progress) -> None:
     """Compute every task, those that need others after them; a failure is recorded and the rest goes on."""
     if not tasks:
+        return
+    workspace.store.sweep()
+    if workspace.scheduler:
+        from paper_repro import cluster  # late: it brings Dask, which is an extra
+
+        cluster.execute(workspace, tasks, progress)
         return
     with one_thread_each():
         if workspace.workers == 1:
@@ -45,15 +62,17 @@ def execute(workspace: Workspace, tasks: Sequence[Task], progress: Progress) -> 
 
 def _serial(workspace: Workspace, tasks: Sequence[Task], progress: Progress) -> None:
     failed: set[str] = set()
-    for task in tasks:
-        outcome = _perform_unless_doomed(workspace, task, failed)
-        progress.update(task.label, outcome)
+    gc.freeze()  # as in a worker: runs look for garbage before they begin
+    try:
+        for task in tasks:
+            outcome = _perform_unless_doomed(workspace, task, failed)
+            progress.update(task.label, outcome)
+    finally:
+        gc.unfreeze()
 
 
 def _perform_unless_doomed(workspace: Workspace, task: Task, failed: set[str]) -> dict[str, Any]:
-    from paper_repro.worker import (
-        perform,  # late: it brings transformers, which a process that only waits can do without
-    )
+    from paper_repro.worker import perform  # late: it brings transformers, which not every process needs
 
     outcome = _doom(workspace, task) if failed & set(task.needs) else perform(workspace, task)
     if outcome["status"] == "failed":
@@ -70,11 +89,12 @@ def _doom(workspace: Workspace, task: Task) -> dict[str, Any]:
 def _parallel(workspace: Workspace, tasks: Sequence[Task], progress: Progress) -> None:
     """The same by worker processes. A worker that dies takes the pool with it: start another and repeat what was
     in flight, each alone, so that only a task that kills its own worker again and again is given up."""
-    grid = _Grid(workspace, list(tasks), progress)
+    grid = Grid(workspace, tasks, progress)
     while grid.waiting:
-        suspects = [task for task in grid.waiting if grid.deaths[task.key]]
+        waiting = list(grid.waiting.values())
+        suspects = [task for task in waiting if grid.deaths[task.key]]
         try:
-            grid.drain(suspects[:1] or grid.waiting)
+            grid.drain(suspects[:1] or waiting)
         except BrokenProcessPool:
             for task in grid.in_flight:
                 grid.deaths[task.key] += 1
@@ -83,17 +103,27 @@ def _parallel(workspace: Workspace, tasks: Sequence[Task], progress: Progress) -
                     grid.settle(task, record_failure(workspace, task, reason, ""))
 
 
-class _Grid:
-    """Tasks on their way through a pool of workers: those still waiting, those in flight, how the others ended."""
+class Grid:
+    """Tasks on their way through workers: those still waiting, those in flight, how the others ended."""
 
-    def __init__(self, workspace: Workspace, waiting: list[Task], progress: Progress) -> None:
-        self.workspace, self.waiting, self.progress = workspace, waiting, progress
+    def __init__(self, workspace: Workspace, tasks: Sequence[Task], progress: Progress) -> None:
+        self.workspace, self.progress = workspace, progress
+        self.waiting = {task.key: task for task in tasks}
         self.in_flight: list[Task] = []
         self.deaths: Counter[str] = Counter()
         self.settled, self.failed = set[str](), set[str]()
 
+    def startable(self, todo: dict[str, Task], places: int) -> list[Task]:
+        """At most ``places`` of ``todo`` that need nothing any more, taken out of it; the doomed are settled here."""
+        free = (task for task in todo.values() if self.settled.issuperset(task.needs))
+        ready = [todo.pop(task.key) for task in list(islice(free, max(places, 0)))]
+        doomed = [task for task in ready if self.failed.intersection(task.needs)]
+        for task in doomed:
+            self.settle(task, _doom(self.workspace, task))
+        return [task for task in ready if task.key in self.waiting]
+
     def settle(self, task: Task, outcome: dict[str, Any]) -> None:
-        self.waiting.remove(task)
+        del self.waiting[task.key]
         self.settled.add(task.key)
         if outcome["status"] == "failed":
             self.failed.add(task.key)
@@ -101,27 +131,20 @@ class _Grid:
 
     def drain(self, tasks: Sequence[Task]) -> None:
         """Work ``tasks`` off in one pool of processes. BrokenProcessPool, with ``in_flight``, when a worker dies."""
-        todo, running = list(tasks), dict[Future[dict[str, Any]], Task]()
+        todo, running = {task.key: task for task in tasks}, dict[Future[dict[str, Any]], Task]()
         places = min(self.workspace.workers, len(todo))
-        pool = ProcessPoolExecutor(places, mp_context=get_context("spawn"), initializer=_start_worker)
+        warm_up()
+        pool = ProcessPoolExecutor(places, mp_context=CONTEXT, initializer=_start_worker)
         try:
             while todo or running:
-                for task in _ready(todo, self.settled, places - len(running)):
-                    if self.failed & set(task.needs):
-                        self.settle(task, _doom(self.workspace, task))
-                    else:
-                        running[pool.submit(_in_worker, self.workspace.settings(), asdict(task))] = task
-                    todo.remove(task)
+                for task in self.startable(todo, places - len(running)):
+                    running[pool.submit(in_worker, self.workspace.settings(), asdict(task))] = task
                 for future in wait(running, return_when=FIRST_COMPLETED).done if running else ():
                     outcome = future.result()
                     self.settle(running.pop(future), outcome)
         finally:
             self.in_flight = list(running.values())
             _stop(pool, kill=bool(running))
-
-
-def _ready(waiting: Sequence[Task], settled: set[str], places: int) -> list[Task]:
-    return [task for task in waiting if settled.issuperset(task.needs)][: max(places, 0)]
 
 
 def _stop(pool: ProcessPoolExecutor, kill: bool) -> None:
@@ -136,7 +159,7 @@ def _stop(pool: ProcessPoolExecutor, kill: bool) -> None:
 
 
 def _start_worker() -> None:
-    from paper_repro import worker  # noqa: F401 - so that it is there before the first task
+    from paper_repro import worker  # noqa: F401 - so that it is there before the first task, if it was not preloaded
 
     torch.set_num_threads(1)
     gc.freeze()  # what was imported stays: looking through it for garbage takes 0.2 s, a run of the demo 1.2 s
@@ -151,7 +174,7 @@ def _die_with_parent() -> None:
         os._exit(1)
 
 
-def _in_worker(settings: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
+def in_worker(settings: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
     from paper_repro.worker import perform
 
     return perform(_workspace(json.dumps(settings, sort_keys=True)), Task(**{**task, "needs": tuple(task["needs"])}))

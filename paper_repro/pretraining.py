@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -25,12 +26,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
-from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
 
 from paper_repro import world
 from paper_repro.atomic import make_whole
 from paper_repro.encoders import Encoder, fingerprint
 from paper_repro.errors import TrainingError
+
+if TYPE_CHECKING:
+    from transformers import BertForMaskedLM
 
 NAME = "tiny-world"
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -80,6 +83,8 @@ def ensure(
 
 
 def _pretrain(folder: Path, texts: tuple[str, ...], words: tuple[str, ...], settings: PretrainingConfig) -> None:
+    from transformers import BertTokenizerFast  # late: it takes seconds, and whoever finds the encoder needs none of it
+
     vocabulary = [*SPECIAL, *words]
     tokenizer = BertTokenizerFast(vocab={word: i for i, word in enumerate(vocabulary)}, do_lower_case=True)
     sentences = tokenizer([s for text in texts for s in text.split("\n")], add_special_tokens=False)["input_ids"]
@@ -97,6 +102,8 @@ def _pretrain(folder: Path, texts: tuple[str, ...], words: tuple[str, ...], sett
 
 
 def _model(words: int, positions: int, settings: PretrainingConfig) -> BertForMaskedLM:
+    from transformers import BertConfig, BertForMaskedLM
+
     shape = BertConfig(
         vocab_size=words,
         hidden_size=settings.hidden,

@@ -35,6 +35,10 @@ class Progress:
                 + f"; {label}: {outcome['note']}"
             )
 
+    def tell(self, what: str) -> None:
+        """A line about all of them."""
+        self._print(f"{MARK} {what}")
+
     def _print(self, line: str) -> None:
         if not self.quiet:
             print(line, file=sys.stdout, flush=True)

@@ -8,9 +8,10 @@
     scores/<key>.npz          a checker's log-probabilities for a pool
     failures/<key>.json       the last failed try, removed by success
     damaged/                  results that no longer match their checksum, moved aside
+    id                        a name of this store, by which the workers of a cluster know it
 
-Writers fill a temporary folder beside the final one and rename it. A lock file per key (released by the
-system when its holder dies) keeps two processes from computing the same thing at once.
+Writers fill a temporary folder beside the final one (its name begins with a dot and the key) and rename it. A lock
+file per key (released by the system when its holder dies) keeps two processes from computing the same thing at once.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ import json
 import os
 import shutil
 import tempfile
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -35,6 +38,8 @@ from numpy.typing import NDArray
 
 from paper_repro.atomic import write_whole
 from paper_repro.runs import EpochRecord, RunResult, spec_from_dict
+
+DAY = 24 * 3600.0
 
 
 class Store:
@@ -53,7 +58,7 @@ class Store:
         loaded = self._load(key)
         if loaded is None:
             return None
-        meta, arrays = loaded
+        meta, arrays = loaded[0], _arrays(loaded[1])
         return RunResult(
             key=key,
             spec=spec_from_dict(meta["spec"]),
@@ -69,10 +74,15 @@ class Store:
     def train_log_p(self, key: str) -> NDArray[np.float32] | None:
         """log p(y_i|x_i) of the training forward passes, (epochs, training examples), or None."""
         loaded = self._load(key)
-        return None if loaded is None else loaded[1]["train_log_p"]
+        return None if loaded is None else _arrays(loaded[1])["train_log_p"]
 
     def put(self, result: RunResult, train_log_p: NDArray[np.float32]) -> None:
         """Store a finished run atomically; the first writer wins. OSError (a full disk, say) leaves nothing."""
+        if not self.has(result.key):  # it may have been trained again for its checkpoint alone
+            self._put(result, train_log_p)
+        self.clear_failure(result.key)
+
+    def _put(self, result: RunResult, train_log_p: NDArray[np.float32]) -> None:
         buffer = io.BytesIO()
         np.savez_compressed(
             buffer,
@@ -104,13 +114,13 @@ class Store:
                 os.replace(partial, self._run(result.key))
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-        self._failure(result.key).unlink(missing_ok=True)
 
     def intact(self, key: str) -> bool:
         """Whether the run is there and matches its checksums; one that does not is moved to ``damaged/``."""
         return self._load(key) is not None
 
-    def _load(self, key: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
+    def _load(self, key: str) -> tuple[dict[str, Any], bytes] | None:
+        """The content of both files, checked; the arrays still packed."""
         folder = self._run(key)
         if not folder.exists():  # asked before reading: another process may store the run in between
             return None
@@ -127,8 +137,7 @@ class Store:
         if not intact:
             self._set_aside(folder)
             return None
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return meta, {name: arrays[name] for name in arrays.files}
+        return meta, content
 
     def _set_aside(self, path: Path) -> None:
         damaged = self.root / "damaged"
@@ -229,6 +238,26 @@ class Store:
         except Timeout:
             return True
 
+    def sweep(self) -> None:
+        """Remove what writers left half-done when they were killed: they hold the lock of their key no more.
+
+        Where no lock tells, as for failures, what is older than a day is left over.
+        """
+        for folder in ("runs", "checkpoints", "scores", "failures"):
+            with suppress(FileNotFoundError), os.scandir(self.root / folder) as entries:
+                for partial in [Path(entry.path) for entry in entries if entry.name.startswith(".")]:
+                    locks = [] if folder == "failures" else self.root.glob(f"locks/{partial.name[1:13]}*.lock")
+                    _remove_unless_held(partial, list(locks))
+
+    def identity(self) -> str:
+        """A name that no other store has, made the first time that it is asked for."""
+        path = self.root / "id"
+        if not path.exists():
+            with self.lock("id"):
+                if not path.exists():
+                    write_whole(path, uuid4().hex.encode())
+        return path.read_text("utf-8")
+
     def _run(self, key: str) -> Path:
         return self.root / "runs" / key
 
@@ -242,6 +271,23 @@ class Store:
 def digest(content: Any) -> str:
     """SHA-256 (hex) of the canonical JSON of ``content``: the store's keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def _remove_unless_held(partial: Path, locks: list[Path]) -> None:
+    with ExitStack() as held, suppress(Timeout, FileNotFoundError):
+        for path in locks:
+            held.enter_context(FileLock(path).acquire(timeout=0))
+        if not locks and time.time() - partial.stat().st_mtime < DAY:
+            return
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink()
+
+
+def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
 
 
 def _checksum(meta: Mapping[str, Any]) -> str:

@@ -59,6 +59,7 @@ def _digest(modules: Iterable[str]) -> str:
     return hashlib.sha256("".join(sources).encode()).hexdigest()
 
 
+@lru_cache(maxsize=64)
 def _code_only(source: str) -> str:
     tree = ast.parse(source)
     for node in ast.walk(tree):
@@ -120,6 +121,7 @@ def environment(device: str, threads: int) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=16)
 def _version(package: str) -> str:
     try:
         return version(package)

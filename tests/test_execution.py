@@ -7,12 +7,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import signal
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -24,6 +20,7 @@ import psutil
 import pytest
 import tiny
 import torch
+from disturbed import PATIENCE, assert_complete, done_once, family, go, grid, start, wait_for
 
 from paper_repro import execution, training, worker
 from paper_repro.errors import TrainingError, UserError
@@ -32,50 +29,6 @@ from paper_repro.progress import Progress, duration
 from paper_repro.runs import Checker, RunSpec, Source, spec_from_dict
 from paper_repro.tasks import Task, plan, scores_plan
 from paper_repro.workspace import Workspace
-
-ROOT = Path(__file__).resolve().parents[1]
-LONG = replace(tiny.RECIPE, epochs=12)  # long enough to be killed in the middle
-PATIENCE = 240.0  # seconds; on a quiet machine nothing here waits longer than ten
-
-
-def grid() -> list[RunSpec]:
-    """Checkers, their scores and what needs them: two kinds of task, three levels deep."""
-    return [tiny.spec(method, recipe=LONG) for method in ("imp", "ce", "dimp")]
-
-
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return tiny.make_inputs(tmp_path_factory.mktemp("inputs"))
-
-
-@pytest.fixture(scope="module")
-def reference(inputs: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[RunSpec, str]:
-    """Fingerprints of an undisturbed serial run."""
-    made = tiny.workspace(inputs, tmp_path_factory.mktemp("reference"))
-    made.run(grid(), progress=False)
-    return {spec: tiny.result_fingerprint(made, spec) for spec in everything()}
-
-
-def everything() -> list[RunSpec]:
-    return [*grid(), tiny.spec("ce", "dev", recipe=LONG)]
-
-
-def assert_complete(made: Workspace, reference: dict[RunSpec, str]) -> None:
-    assert {spec: tiny.result_fingerprint(made, spec) for spec in reference} == reference
-    assert all(made.failure(spec) is None for spec in reference)
-    leftovers = [path for path in made.store.root.rglob(".*") if path.name != ".lock"]
-    assert leftovers == [] and plan(made, grid()) == []
-
-
-def wait_for(condition: Callable[[], Any], what: str) -> Any:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"waited {PATIENCE:.0f} s in vain for {what}")
-
 
 # -- the plan -------------------------------------------------------------------------------------------------
 
@@ -372,73 +325,24 @@ def test_two_workers_one_of_them_killed(inputs: dict[str, str], reference: dict[
     assert_complete(made, reference)
 
 
-GRID = """
-import sys
-sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]
-import json, tiny, test_execution
-from pathlib import Path
-if __name__ == "__main__":
-    made = tiny.workspace(json.loads(sys.argv[2]), Path(sys.argv[3]), workers=int(sys.argv[4]))
-    print("ready", flush=True)
-    sys.stdin.readline()
-    test_execution.run_and_tell(made)
-"""
-
-
-def run_and_tell(made: Workspace) -> None:
-    """Run the grid and print what became of each task, one line each."""
-
-    class Telling(Progress):
-        def update(self, label: str, outcome: dict[str, Any]) -> None:
-            print(outcome["key"], outcome["status"], outcome["note"], flush=True)
-
-    tasks = plan(made, grid())
-    execute(made, tasks, Telling(len(tasks), made.workers))
-
-
-def start(inputs: dict[str, str], results: Path, workers: int, script: Path) -> subprocess.Popen[str]:
-    import json
-
-    script.write_text(GRID, "utf-8")
-    return subprocess.Popen(
-        [sys.executable, str(script), str(ROOT), json.dumps(inputs), str(results), str(workers)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-
-
-def go(process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
-
-
-def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    return [child for child in psutil.Process(process.pid).children(recursive=True) if child.is_running()]
-
-
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=["kill -9", "SIGTERM", "Ctrl-C"])
 def test_a_parent_that_is_stopped(
     inputs: dict[str, str], reference: dict[RunSpec, str], tmp_path: Path, how: signal.Signals
 ) -> None:
     """Its workers go with it, nothing is half-written, and a second start gives an undisturbed run's bits."""
     results = tmp_path / "results"
     made = tiny.workspace(inputs, results)
-    process = start(inputs, results, 2, tmp_path / "grid.py")
+    process = start(inputs, results, tmp_path / "grid.py", workers=2)
     try:
         go(process)
         wait_for(lambda: list((made.store.root / "runs").glob("[0-9a-f]*")), "a first result")
         wait_for(lambda: len(list((made.store.root / "locks").glob("*.lock"))) > 2, "another task in flight")
         workers = family(process)
         assert len(workers) >= 2
-        if how is signal.SIGKILL:
-            os.kill(process.pid, how)
-        else:
+        if how is signal.SIGINT:
             os.killpg(process.pid, how)  # as a terminal does
+        else:
+            os.kill(process.pid, how)
         process.wait(PATIENCE)
         _, alive = psutil.wait_procs(workers, timeout=60)
         assert alive == []
@@ -451,20 +355,16 @@ def test_a_parent_that_is_stopped(
         for child in family(process) if process.poll() is None else []:
             child.kill()
         process.kill()
-    done_before = {path: path.stat().st_mtime_ns for path in (made.store.root / "runs").glob("[0-9a-f]*/*")}
-    assert done_before and not (made.store.root / "failures").exists()
-    made.run(grid(), progress=False)
-    assert {path: path.stat().st_mtime_ns for path in done_before} == done_before  # not computed again
-    for leftover in made.store.root.rglob(".*"):  # of a killed writer; it is never looked at
-        assert how is signal.SIGKILL
-        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    assert not (made.store.root / "failures").exists()
+    with done_once(made):
+        made.run(grid(), progress=False)
     assert_complete(made, reference)
 
 
 def test_two_processes_share_a_store(inputs: dict[str, str], reference: dict[RunSpec, str], tmp_path: Path) -> None:
     """Each task is computed by one of them; the other waits and finds it done."""
     results = tmp_path / "results"
-    both = [start(inputs, results, 1, tmp_path / f"grid{i}.py") for i in range(2)]
+    both = [start(inputs, results, tmp_path / f"grid{i}.py") for i in range(2)]
     try:
         for process in both:
             assert process.stdout is not None and process.stdout.readline() == "ready\n"

@@ -106,13 +106,14 @@ def make_inputs(folder: Path, *, sizes: Mapping[str, int] = SIZES, layers: int =
     return {"data_dir": str(folder / "data"), "encoder_dir": str(folder / "encoder")}
 
 
-def workspace(inputs: Mapping[str, str], results: Path, workers: int = 1) -> Workspace:
+def workspace(inputs: Mapping[str, str], results: Path, workers: int = 1, scheduler: str = "") -> Workspace:
     """The profile ``mini`` on tiny inputs, with its results and figures under ``results``."""
     return open_workspace(
         "mini",
         **inputs,
         device="cpu",
-        workers=workers,
+        workers=0 if scheduler else workers,
+        scheduler=scheduler,
         results_dir=str(results),
         figures_dir=str(results / "figures"),
     )
