@@ -19,8 +19,9 @@ import argparse
 import platform
 import statistics
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from multiprocessing import get_context
@@ -54,6 +55,8 @@ OURS_SCORING = (
     f"this package, bf16 autocast, shortest first, batches of {training.SCORING_WIDTH // 384}, eager attention"
 )
 
+BF16 = Recipe(epochs=1, precision="bf16")
+
 Side = Callable[[Workload], Clock]
 
 
@@ -86,25 +89,39 @@ class Bench:
 # -- the two sides --------------------------------------------------------------------------------------------
 
 
-def our_epoch(work: Workload, method: str = "ce", precision: Any = "bf16") -> Clock:
-    """One epoch of :func:`paper_repro.training.train`; as for the Trainer, loading and evaluation do not count."""
+def our_epoch(work: Workload, method: str = "ce", recipe: Recipe = BF16, device: str = "cpu") -> Clock:
+    """The epochs of :func:`paper_repro.training.train`; as for the Trainer, loading and evaluation do not count."""
+    with clocked(training.Loop) as spent:
+        training.train(training_data(work), work.encoder_dir, method, recipe, seed=0, device=device)
+    return total(spent)
+
+
+@contextmanager
+def clocked(loop: type[Any]) -> Iterator[list[Clock]]:
+    """The times of all epochs of a training loop in the block."""
     spent: list[Clock] = []
-    epoch = training.Loop.epoch
+    epoch = loop.epoch
 
-    def clocked(loop: Any) -> Any:
+    def go(own: Any) -> Any:
         with timed(spent):
-            return epoch(loop)
+            return epoch(own)
 
+    with mock.patch.object(loop, "epoch", go):
+        yield spent
+
+
+def total(clocks: Sequence[Clock]) -> Clock:
+    return Clock(sum(clock.wall for clock in clocks), sum(clock.cpu for clock in clocks))
+
+
+def training_data(work: Workload) -> training.TrainingData:
+    """With made-up scores of both checkers; as dev set one text, as test set what gives the vocabulary its size."""
     scores = -np.random.default_rng(0).random(len(work.labels), dtype=np.float32)
     one, zero = work.vocabulary.subset(np.arange(1)), np.zeros(1, dtype=np.int64)
-    data = training.TrainingData(
-        work.encoded, work.labels, one, zero, work.vocabulary, np.zeros(len(work.vocabulary), dtype=np.int64), CLASSES
+    nothing = np.zeros(len(work.vocabulary), dtype=np.int64)
+    return training.TrainingData(
+        work.encoded, work.labels, one, zero, work.vocabulary, nothing, CLASSES, scores, scores[::-1].copy()
     )
-    if method != "ce":
-        data = replace(data, log_quality=scores, log_diversity=scores[::-1].copy())
-    with mock.patch.object(training.Loop, "epoch", clocked):
-        training.train(data, work.encoder_dir, method, Recipe(epochs=1, precision=precision), seed=0)
-    return spent[0]
 
 
 def our_scoring(work: Workload) -> Clock:
@@ -291,47 +308,52 @@ def overhead(bench: Bench) -> list[Row]:
 def workers(bench: Bench) -> list[Row]:
     """Two processes of one thread against one of two threads; each job is one epoch of CE, two jobs in all."""
     work = bench.workload("short")
-    crews = {name: [_start(work, threads) for _ in range(n)] for name, n, threads in (("two", 2, 1), ("one", 1, 2))}
-
-    def side(name: str, jobs: int) -> Side:
-        def go(given: Workload) -> Clock:
-            spent: list[Clock] = []
-            with timed(spent):
-                for _, pipe in crews[name]:
-                    pipe.send((len(given.labels), jobs))
-                cpu = sum(pipe.recv() for _, pipe in crews[name])
-            return Clock(spent[0].wall, cpu)
-
-        return go
-
-    try:
-        times = bench.alternate(work, {"two": side("two", 1), "one": side("one", 2)})
-    finally:
-        for process, pipe in (member for crew in crews.values() for member in crew):
-            pipe.close()
-            process.join(10)
+    with crew(work, our_epoch, 2, 1) as two, crew(work, our_epoch, 1, 2) as one:
+        times = bench.alternate(work, {"two": partial(two, jobs=1), "one": partial(one, jobs=2)})
     theirs = ("one process of two threads, " + OURS, times["one"])
     ours = ("two processes of one thread, " + OURS, times["two"])
     return [compare("workers", "two one-thread workers", 1.25, work, ours, theirs)]
 
 
-def _start(work: Workload, threads: int) -> tuple[Any, Connection]:
+@contextmanager
+def crew(work: Workload, side: Side, processes: int, threads: int) -> Iterator[Callable[..., Clock]]:
+    """Idle processes that each do ``jobs`` times what ``side`` does, all at once, whenever they are called.
+
+    Their time is that of the slowest, by its own clock: as elsewhere, loading does not count.
+    """
+    members = [_start(work, side, threads) for _ in range(processes)]
+
+    def go(given: Workload, jobs: int = 1) -> Clock:
+        for _, pipe in members:
+            pipe.send((len(given.labels), jobs))
+        clocks = [pipe.recv() for _, pipe in members]
+        return Clock(max(clock.wall for clock in clocks), sum(clock.cpu for clock in clocks))
+
+    try:
+        yield go
+    finally:
+        for process, pipe in members:
+            pipe.close()
+            process.join(10)
+
+
+def _start(work: Workload, side: Side, threads: int) -> tuple[Any, Connection]:
     ours, theirs = get_context("spawn").Pipe()
-    process = get_context("spawn").Process(target=_serve, args=(work, threads, theirs), daemon=True)
+    process = get_context("spawn").Process(target=_serve, args=(work, side, threads, theirs), daemon=True)
     with mock.patch.dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads)):
         process.start()
     theirs.close()
     return process, ours
 
 
-def _serve(work: Workload, threads: int, pipe: Connection) -> None:
+def _serve(work: Workload, side: Side, threads: int, pipe: Connection) -> None:
     torch.set_num_threads(threads)
     while True:
         try:
             texts, jobs = pipe.recv()
         except EOFError:
             return
-        pipe.send(sum(our_epoch(work.first(texts)).cpu for _ in range(jobs)))
+        pipe.send(total([side(work.first(texts)) for _ in range(jobs)]))
 
 
 # -- command line ---------------------------------------------------------------------------
@@ -384,7 +406,9 @@ def main() -> None:
             print(name, flush=True)
             rows += PARTS[name](bench)
             # What is done stays, should a later part be interrupted.
-            table = speed_table.write(rows, about, given.out, HERE / "README.md" if given.write_readme else None)
+            table = speed_table.write(
+                "speed", rows, about, given.out, HERE / "README.md" if given.write_readme else None
+            )
     print(f"\n{table}")
 
 

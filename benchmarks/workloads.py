@@ -15,7 +15,6 @@ from transformers.utils import logging
 from paper_repro import encoders
 from paper_repro.encoding import Encoded, encode, kept_tokens
 from paper_repro.errors import UserError
-from paper_repro.generation import bundled
 from paper_repro.pools import Pool
 
 BATCH = 32
@@ -49,6 +48,8 @@ class Workload:
 
 def make(name: str, encoder_dir: Path, texts: int) -> Workload:
     """``texts`` examples drawn from a bundled D_Q; "short" mixes tweets and financial news three to one."""
+    from paper_repro.generation import bundled  # late: it brings pandas, which not every use of this module needs
+
     pool = _short() if name == "short" else bundled(name)
     whole = encode(pool, encoder_dir, MAX_LENGTH)
     rows = np.random.default_rng(0).permutation(len(pool))[:texts]
@@ -56,6 +57,8 @@ def make(name: str, encoder_dir: Path, texts: int) -> Workload:
 
 
 def _short() -> Pool:
+    from paper_repro.generation import bundled
+
     tweets, news = bundled("tweet_irony"), bundled("financial")
     third = len(tweets) // 3
     return Pool("short", tweets.texts + news.texts[:third], np.concatenate([tweets.labels, news.labels[:third]]))
@@ -82,13 +85,15 @@ def find_encoder(given: str, scratch: Path, *, random: bool) -> tuple[Path, str]
     return random_encoder(scratch / "l6", 6, 384), "random weights, 6 layers of 384"
 
 
-def random_encoder(folder: Path, layers: int, width: int, tokenizer_file: Path | None = None) -> Path:
-    """A BERT of that size with random weights; without a tokenizer one is fitted to the texts."""
+def random_encoder(
+    folder: Path, layers: int, width: int, tokenizer_file: Path | None = None, *, head: int = 32
+) -> Path:
+    """A BERT of that size with random weights and heads ``head`` wide. A tokenizer that is not given is fitted."""
     from transformers import BertConfig, BertModel
 
     logging.disable_progress_bar()
     torch.manual_seed(0)
-    size: dict[str, Any] = {"hidden_size": width, "intermediate_size": 4 * width, "num_attention_heads": width // 32}
+    size: dict[str, Any] = {"hidden_size": width, "intermediate_size": 4 * width, "num_attention_heads": width // head}
     BertModel(BertConfig(vocab_size=VOCABULARY, num_hidden_layers=layers, **size)).save_pretrained(folder)
     if tokenizer_file is None:
         _fit_tokenizer(folder / "tokenizer.json")
@@ -100,6 +105,8 @@ def random_encoder(folder: Path, layers: int, width: int, tokenizer_file: Path |
 def _fit_tokenizer(file: Path) -> None:
     from tokenizers import BertWordPieceTokenizer
     from tokenizers.processors import BertProcessing
+
+    from paper_repro.generation import bundled
 
     tokenizer = BertWordPieceTokenizer()
     texts = [text for name in ("financial", "tweet_irony", "mrpc") for text in bundled(name).texts]

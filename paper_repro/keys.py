@@ -13,10 +13,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from paper_repro import packed
 from paper_repro.errors import UserError
 from paper_repro.methods import BASELINES, options_of, own_module
 from paper_repro.pools import Benchmark, Pool
-from paper_repro.runs import Checker, RunSpec, Source
+from paper_repro.runs import Checker, Recipe, RunSpec, Source
 from paper_repro.store import digest
 from paper_repro.versions import code_version
 
@@ -37,7 +38,7 @@ def run_key(inputs: Inputs, spec: RunSpec) -> str:
     return digest(
         {
             "kind": "run",
-            "code": code_version(*own_module(spec.method)),
+            "code": code_version(*own_module(spec.method), *engine_of(spec.recipe)),
             "encoder": inputs.encoder_fingerprint(spec.encoder),
             "classes": benchmark.classes,
             "train": inputs.source_pool(spec.benchmark, spec.source).fingerprint,
@@ -53,6 +54,11 @@ def run_key(inputs: Inputs, spec: RunSpec) -> str:
             **({"options": options_of(spec.method, dict(spec.options))} if spec.method in BASELINES else {}),
         }
     )
+
+
+def engine_of(recipe: Recipe) -> tuple[str, ...]:
+    """The modules that train beside the core ones: their code enters the keys of their own runs alone."""
+    return packed.MODULES if recipe.fidelity == "packed" else ()
 
 
 def score_key(inputs: Inputs, checker: Checker, benchmark: str, pool: str) -> str:

@@ -6,9 +6,13 @@ a swapped label is drawn uniformly from the other labels, and each duplicate is 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PARTS = ("original", "swapped", "duplicated")
 
@@ -41,6 +45,8 @@ def composition(labels: NDArray[np.int64], classes: int) -> pd.DataFrame:
     ``labels`` (examples,) are those of ``train``. Columns: part (one of :data:`PARTS`), row (of ``train``), copy
     (0, or 1 for the second of a duplicated example), before and after (the label, as a class index).
     """
+    import pandas as pd  # late: training, which reads no tables, gets by without it
+
     rows, changed, parts = noisy(labels, classes)
     frame = pd.DataFrame({"part": np.array(PARTS)[parts], "row": rows, "before": labels[rows], "after": changed})
     frame.insert(2, "copy", frame.groupby("row").cumcount())

@@ -18,9 +18,10 @@ class Recipe:
 
     ``learning_rate`` decays linearly to zero; ``max_length`` counts tokens, special ones included;
     ``precision`` is "fp32" or "bf16" (autocast, fp32 master weights); ``fidelity`` "authors" pads every
-    batch to ``max_length`` as the authors did, "fast" batches texts of similar length. Without ``test_curve`` the
-    test set is scored once, by the selected epoch's model. ``select`` is the epoch that counts: the one with the
-    best accuracy on the selection pool ("dev"), or the "last".
+    batch to ``max_length`` as the authors did, "fast" batches texts of similar length, "packed" lays the texts
+    of random batches end to end, for GPUs (:mod:`paper_repro.packed`). Without ``test_curve`` the test set is
+    scored once, by the selected epoch's model. ``select`` is the epoch that counts: the one with the best
+    accuracy on the selection pool ("dev"), or the "last".
     """
 
     learning_rate: float = 6e-5
@@ -30,15 +31,15 @@ class Recipe:
     weight_decay: float = 0.0
     clip_norm: float = 1.0
     precision: Literal["fp32", "bf16"] = "fp32"
-    fidelity: Literal["fast", "authors"] = "fast"
+    fidelity: Literal["fast", "authors", "packed"] = "fast"
     test_curve: bool = True
     select: Literal["dev", "last"] = "dev"
 
     def __post_init__(self) -> None:
         if self.precision not in ("fp32", "bf16"):
             raise ValueError(f"precision={self.precision!r}: expected 'fp32' or 'bf16'")
-        if self.fidelity not in ("fast", "authors"):
-            raise ValueError(f"fidelity={self.fidelity!r}: expected 'fast' or 'authors'")
+        if self.fidelity not in ("fast", "authors", "packed"):
+            raise ValueError(f"fidelity={self.fidelity!r}: expected 'fast', 'authors' or 'packed'")
         if self.select not in ("dev", "last"):
             raise ValueError(f"select={self.select!r}: expected 'dev' or 'last'")
         if self.epochs < 1 or self.batch_size < 1:

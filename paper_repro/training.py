@@ -4,7 +4,8 @@ What makes it fast is plain: texts are tokenised once and lie on the device, bat
 length, the forward pass runs in bf16 where the recipe says so (fp32 master weights), the optimiser is fused,
 the checkers' scores are looked up by row, the embedding table holds only the tokens in use, the last layer
 computes only the token that the classifier reads, and nothing inside a step waits for the device.
-``fidelity="authors"`` turns all of it off: padded to 128, fp32, uniform batches.
+``fidelity="authors"`` turns all of it off: padded to 128, fp32, uniform batches. ``fidelity="packed"`` is for GPUs:
+batches without padding, and a step that is recorded once and replayed (:mod:`paper_repro.packed`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -35,7 +36,13 @@ from paper_repro.metrics import accuracy, macro_f1
 from paper_repro.pools import Pool
 from paper_repro.runs import EpochRecord, Recipe
 
-SCORING_BATCH = 64  # App. E; on a GPU
+if TYPE_CHECKING:
+    from paper_repro.packed.batches import Packed
+
+Outcome = tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]
+"""Of an epoch: the loss of each step, and by training example log p of its label and its weight."""
+
+SCORING_BATCH = 1024  # on a GPU, where App. E has 64: a pass costs its launches, and no score depends on it
 SCORING_WIDTH = 12288  # on a CPU: texts a batch x width of the model, more outgrows the cache
 
 
@@ -103,60 +110,108 @@ def train(
     The same arguments on the same CPU, with the same number of threads, give the same bits; torch's global random
     state is left as it was. Raises TrainingError with the step where the loss is no longer finite.
     """
-    device = torch.device(device)
-    started = time.perf_counter()
-    plain = recipe.fidelity == "authors"
-    # Rows without a gradient never move in Adam unless weight decay pulls them, so they can be left out.
-    kept = None if plain or recipe.weight_decay else kept_tokens(data.train, data.dev, data.test)
-    model = modeling.build(encoder_dir, data.classes, seed=seed, device=device, kept=kept, dropout=dropout)
-    if start is not None:
-        modeling.start_from(model, start, kept)
-    if not plain:
-        first_token_only(model)
-        if device.type == "cpu":
-            seed_dropout(model, seed)
-    batchers = [
-        Batcher(pool, device, pad_to=recipe.max_length if plain else 0, kept=kept)
-        for pool in (data.train, data.dev, data.test)
-    ]
-    steps = (loop or Loop)(model, batchers[0], batchers[1], data, method, recipe, switches, seed, device)
-
-    history: list[EpochRecord] = []
-    log_ps = []
-    selected, dev_kept, test_kept, state = 0, None, None, None
-    seconds = {"load": time.perf_counter() - started, "train": 0.0, "evaluate": 0.0}
-    with _seeded(seed, device):
-        for epoch in range(1, recipe.epochs + 1):
+    run = Run(data, encoder_dir, method, recipe, seed, switches, device, keep_state, dropout, loop, start)
+    with seeded(seed, run.device):
+        for _ in range(recipe.epochs):
             clock = time.perf_counter()
-            losses, log_p, weight = steps.epoch()
-            seconds["train"] += (middle := time.perf_counter()) - clock
-            dev = np.exp(score(model, batchers[1], recipe.precision))
-            if not np.isfinite(dev).all():  # the last step of the epoch broke the weights: no loss has shown it yet
-                raise steps.astray("the model's probabilities are not finite after", steps.step_count)
-            test = np.exp(score(model, batchers[2], recipe.precision)) if recipe.test_curve else None
-            seconds["evaluate"] += (now := time.perf_counter()) - middle
-            history.append(_record(epoch, losses, weight, dev, test, data, now - clock))
-            log_ps.append(log_p)
-            if recipe.select == "last":
-                best = epoch == recipe.epochs
-            else:  # the first of equals
-                best = not selected or history[-1].dev_accuracy > history[selected - 1].dev_accuracy
-            if best:
-                selected, dev_kept, test_kept = epoch, dev, test
-                if keep_state or not recipe.test_curve:
-                    state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-    if test_kept is None:
-        assert state is not None
-        model.load_state_dict(state)
+            run.after_epoch(run.steps.epoch(), time.perf_counter() - clock)
+    return run.trained()
+
+
+class Run:
+    """A training under way: its model, batches and steps, its history, and what the selected epoch leaves behind."""
+
+    def __init__(
+        self,
+        data: TrainingData,
+        encoder_dir: Path,
+        method: str,
+        recipe: Recipe,
+        seed: int,
+        switches: Switches,
+        device: torch.device | str,
+        keep_state: bool = False,
+        dropout: float | None = None,
+        loop: Callable[..., Loop] | None = None,
+        start: Path | None = None,
+    ) -> None:
+        self.started = time.perf_counter()
+        self.data, self.recipe, self.keep_state = data, recipe, keep_state
+        self.device = device = torch.device(device)
+        plain = recipe.fidelity == "authors"
+        # Rows without a gradient never move in Adam unless weight decay pulls them, so they can be left out.
+        self.kept = kept = None if plain or recipe.weight_decay else kept_tokens(data.train, data.dev, data.test)
+        self.model = modeling.build(encoder_dir, data.classes, seed=seed, device=device, kept=kept, dropout=dropout)
+        if start is not None:
+            modeling.start_from(self.model, start, kept)
+        if not plain:
+            first_token_only(self.model)
+            if device.type == "cpu":
+                seed_dropout(self.model, seed)
+        batcher, default = _packed() if recipe.fidelity == "packed" else (Batcher, Loop)
+        self.batchers = [
+            batcher(pool, device, pad_to=recipe.max_length if plain else 0, kept=kept)
+            for pool in (data.train, data.dev, data.test)
+        ]
+        train_batches, dev_batches, _ = self.batchers
+        self.steps: Loop = (loop or default)(
+            self.model, train_batches, dev_batches, data, method, recipe, switches, seed, device
+        )
+        self.history: list[EpochRecord] = []
+        self.log_ps: list[NDArray[np.float32]] = []
+        self.selected = 0
+        self.dev_kept: NDArray[np.float32] | None = None
+        self.test_kept: NDArray[np.float32] | None = None
+        self.state: dict[str, Tensor] | None = None
+        self.seconds = {"load": time.perf_counter() - self.started, "train": 0.0, "evaluate": 0.0}
+
+    def after_epoch(self, outcome: Outcome, seconds: float) -> None:
+        """Score dev (and test) after an epoch whose steps took ``seconds``, and keep the epoch if it is the best."""
+        losses, log_p, weight = outcome
         clock = time.perf_counter()
-        test_kept = np.exp(score(model, batchers[2], recipe.precision))
-        seconds["evaluate"] += time.perf_counter() - clock
-        measures = _test_measures(test_kept, data)
-        history[selected - 1] = replace(history[selected - 1], test_accuracy=measures[0], test_macro_f1=measures[1])
-    assert dev_kept is not None
-    seconds["total"] = time.perf_counter() - started
-    kept_state = {name: tensor.cpu() for name, tensor in state.items()} if keep_state and state else None
-    return Trained(tuple(history), selected, dev_kept, test_kept, np.stack(log_ps), seconds, kept_state, kept)
+        dev = np.exp(score(self.model, self.batchers[1], self.recipe.precision))
+        if not np.isfinite(dev).all():  # the last step of the epoch broke the weights: no loss has shown it yet
+            raise self.steps.astray("the model's probabilities are not finite after", self.steps.step_count)
+        test = np.exp(score(self.model, self.batchers[2], self.recipe.precision)) if self.recipe.test_curve else None
+        evaluated = time.perf_counter() - clock
+        self.seconds["train"] += seconds
+        self.seconds["evaluate"] += evaluated
+        epoch = len(self.history) + 1
+        self.history.append(_record(epoch, losses, weight, dev, test, self.data, seconds + evaluated))
+        self.log_ps.append(log_p)
+        if self.recipe.select == "last":
+            best = epoch == self.recipe.epochs
+        else:  # the first of equals
+            best = not self.selected or self.history[-1].dev_accuracy > self.history[self.selected - 1].dev_accuracy
+        if best:
+            self.selected, self.dev_kept, self.test_kept = epoch, dev, test
+            if self.keep_state or not self.recipe.test_curve:
+                self.state = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+
+    def trained(self) -> Trained:
+        """What the finished training yields; the test set is scored now where there is no curve on it."""
+        test = self.test_kept
+        if test is None:
+            assert self.state is not None
+            self.model.load_state_dict(self.state)
+            clock = time.perf_counter()
+            test = np.exp(score(self.model, self.batchers[2], self.recipe.precision))
+            self.seconds["evaluate"] += time.perf_counter() - clock
+            measures, best = _test_measures(test, self.data), self.selected - 1
+            self.history[best] = replace(self.history[best], test_accuracy=measures[0], test_macro_f1=measures[1])
+        assert self.dev_kept is not None
+        self.seconds["total"] = time.perf_counter() - self.started
+        keep = self.keep_state and self.state
+        state = {name: tensor.cpu() for name, tensor in self.state.items()} if keep and self.state else None
+        log_p = np.stack(self.log_ps)
+        return Trained(tuple(self.history), self.selected, self.dev_kept, test, log_p, self.seconds, state, self.kept)
+
+
+def _packed() -> tuple[type[Batcher], type[Loop]]:
+    from paper_repro.packed.batches import Packer  # late: they build on this module, and few runs need them
+    from paper_repro.packed.loop import PackedLoop
+
+    return Packer, PackedLoop
 
 
 class Loop:
@@ -184,7 +239,7 @@ class Loop:
             self.parameters,
             lr=recipe.learning_rate,
             weight_decay=recipe.weight_decay,
-            fused=recipe.fidelity == "fast",
+            fused=recipe.fidelity != "authors",
         )
         self.data = data
         self.labels = torch.from_numpy(data.train_labels).to(device)
@@ -200,8 +255,8 @@ class Loop:
         """Batches that are cut from the pool at once, for a method that chooses among their examples."""
         return 1
 
-    def epoch(self) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]:
-        """One pass over the data: the loss of each step, and by example log p and weight."""
+    def epoch(self) -> Outcome:
+        """One pass over the data."""
         self.model.train()
         losses, rows, log_ps, used = [], [], [], []
         for batch in self.batches.shuffled(self.portion, self.order):
@@ -210,6 +265,10 @@ class Loop:
             rows.append(batch.rows)
             log_ps.append(log_p)
             used.append(weight)
+        return self.outcome(losses, rows, log_ps, used)
+
+    def outcome(self, losses: list[Tensor], rows: list[Tensor], log_ps: list[Tensor], used: list[Tensor]) -> Outcome:
+        """An epoch's losses by step, log p and weights by example, from those of its batches."""
         # The only wait for the device in an epoch; a loss that went astray is found here, with its step.
         values = torch.stack(losses).double().cpu().numpy()
         if not np.isfinite(values).all():
@@ -268,9 +327,11 @@ class Loop:
         return log_p
 
 
-def forward(model: Callable[..., Any], batch: Batch, precision: str) -> Tensor:
+def forward(model: Callable[..., Any], batch: Batch | Packed, precision: str) -> Tensor:
     """Logits (batch, classes), float32 or, under bf16 autocast, bf16, of a classifier or of a call to one."""
-    with _autocast(batch.input_ids.device, precision):
+    with autocast(batch.rows.device, precision):
+        if not isinstance(batch, Batch):  # packed: there is no padding, and so no forward of transformers' own
+            return batch.logits(model)
         if isinstance(model, BertForSequenceClassification):
             return modeling.logits(model, batch.input_ids, batch.attention_mask, batch.token_type_ids)
         logits: Tensor = model(
@@ -285,7 +346,7 @@ def score(model: BertForSequenceClassification, batches: Batcher, precision: str
     size = max(SCORING_WIDTH // model.config.hidden_size, 1) if batches.device.type == "cpu" else SCORING_BATCH
     rows, outputs = [], []
     # One autocast region around all batches: the weights are cast to bf16 once, not for every batch.
-    with torch.inference_mode(), _autocast(batches.device, precision):
+    with torch.inference_mode(), autocast(batches.device, precision):
         for batch in batches.by_length(size):
             outputs.append(F.log_softmax(forward(model, batch, precision).float(), dim=-1))
             rows.append(batch.rows)
@@ -347,12 +408,12 @@ def _test_measures(test: NDArray[np.float32], data: TrainingData) -> tuple[float
     return accuracy(data.test_labels, guess), macro_f1(data.test_labels, guess, data.classes)
 
 
-def _autocast(device: torch.device, precision: str) -> torch.autocast:
+def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 @contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Dropout draws from torch's global generator: seed it inside, give the caller's state back after."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)

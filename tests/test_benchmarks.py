@@ -1,17 +1,22 @@
-"""The speed benchmark runs and reports; how fast anything is, no test says."""
+"""The speed benchmarks run and report; how fast anything is, no test says."""
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-pytest.importorskip("accelerate", reason="the Trainer needs accelerate (extra 'test')")
+TRAINERS = {"authors-dimp", "authors-imp", "tuned"}
+HAS_ACCELERATE = importlib.util.find_spec("accelerate") is not None
+trainer = pytest.mark.skipif(not HAS_ACCELERATE, reason="the Trainer needs accelerate (extra 'test')")
 
 
 def speed(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -30,6 +35,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return out, run.stdout
 
 
+@trainer
 def test_each_part_prints_its_rows(toy: tuple[Path, str]) -> None:
     _, printed = toy
     for title in ("CE against the authors' recipe (ce)", "CE against a tuned Trainer (ce)", "IMP, live checkers"):
@@ -37,6 +43,7 @@ def test_each_part_prints_its_rows(toy: tuple[Path, str]) -> None:
     assert "64 texts of" in printed and "(longest" in printed
 
 
+@trainer
 def test_rows_say_what_was_compared(toy: tuple[Path, str]) -> None:
     content = json.loads((toy[0] / "speed.json").read_text("utf-8"))
     assert {"hardware", "encoder", "torch", "transformers", "setting"} <= set(content["about"])
@@ -48,6 +55,7 @@ def test_rows_say_what_was_compared(toy: tuple[Path, str]) -> None:
             assert "fp32" in row[side] or "bf16" in row[side]
 
 
+@trainer
 def test_both_sides_compute_the_same_loss(toy: tuple[Path, str]) -> None:
     rows = json.loads((toy[0] / "speed.json").read_text("utf-8"))["rows"]
     fp32, bf16 = (row["ratio"] for row in rows if row["part"] == "agreement")
@@ -57,3 +65,61 @@ def test_both_sides_compute_the_same_loss(toy: tuple[Path, str]) -> None:
 
 def test_parts_are_listed() -> None:
     assert speed("--list").stdout.split() == ("ce news weighted pairs tiny scoring agreement overhead workers".split())
+
+
+# -- the engine -----------------------------------------------------------------------------------------------
+
+BARE = """
+import runpy, sys
+for name in ("datasets", "papermill", "seaborn", "matplotlib", "pandas", "sklearn", "scipy", "click", "accelerate"):
+    sys.modules[name] = None  # not installed
+script, *sys.argv[1:] = sys.argv[1:]
+sys.path.insert(0, script.rpartition("/")[0])
+runpy.run_path(script, run_name="__main__")
+"""
+
+
+def test_the_engine_is_measured_with_torch_and_transformers_alone(tmp_path: Path) -> None:
+    """One round of one step; without accelerate the authors' recipe is our own loop, and the Trainer is left out."""
+    script, out = str(ROOT / "benchmarks" / "engine.py"), str(tmp_path)
+    sizes = ["--layers", "1", "--width", "64", "--texts", "32", "--epochs", "1", "--rounds", "1"]
+    only = ["--only", "authors", "tuned", "fast", "ce", "together-2", "score-64", "score"]
+    command = [sys.executable, "-c", BARE, script, "--device", "cpu", "--out", out, *sizes, *only]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stderr
+    content = json.loads((tmp_path / "engine-cpu.json").read_text("utf-8"))
+    assert [row["part"] for row in content["rows"]] == ["fast", "ce", "ce", "together-2", "score"]
+    assert all(row["ratio"] > 0 and row["target"] == "" and row["predicted"] is None for row in content["rows"])
+    assert content["about"]["accelerate"] == "not installed" or HAS_ACCELERATE
+    assert "| 2 runs as one model, against: packed, bf16 (the engine), CE (together-2) |" in done.stdout
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The script as a module; what it sets in the environment is taken back."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    for name in ("OMP_NUM_THREADS", "TOKENIZERS_PARALLELISM"):
+        monkeypatch.setenv(name, os.environ.get(name, "1"))
+    return importlib.import_module("engine")
+
+
+def test_the_floor_is_the_rooflines(engine: Any) -> None:
+    """BERT-base, 10,012 texts of 28 tokens, 5 epochs on an H100: 0.72 s of arithmetic and 2.15 s of traffic."""
+    encoder = 12 * (4 * (768 * 768 + 768) + 2 * 768 * 3072 + 3072 + 768 + 4 * 768)
+    everything = encoder + (30522 + 512 + 2) * 768 + 2 * 768 + 768 * 768 + 768 + 3 * 768 + 3
+    assert engine.least_seconds(encoder, everything, 28 * 10_012, 313, 5, "NVIDIA H100 80GB HBM3") == pytest.approx(
+        0.723 + 2.148, abs=0.002
+    )
+
+
+def test_an_unknown_variant_is_named(engine: Any) -> None:
+    with pytest.raises(SystemExit, match="--only cee: expected some of authors, "):
+        engine.choose(engine.variants("cpu", engine.BF16), ["ce", "cee"], on_gpu=False)
+
+
+def test_every_comparison_is_between_variants(engine: Any) -> None:
+    every = engine.variants("cpu", engine.BF16)
+    assert {name for held in engine.COMPARISONS for name in held[:2]} == set(every)
+    assert "compiled" not in engine.choose(every, [], on_gpu=False)
+    assert set(engine.choose(every, [], on_gpu=True)) == set(every) - (set() if HAS_ACCELERATE else TRAINERS)

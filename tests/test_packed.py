@@ -1,0 +1,432 @@
+"""The engine for one GPU, on the CPU: against transformers' own padded model, and several runs against each alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from paper_repro import keys, packed, training, versions
+from paper_repro.encoding import Batcher, Encoded
+from paper_repro.errors import TrainingError, UserError
+from paper_repro.losses import METHODS, Switches
+from paper_repro.modeling import build
+from paper_repro.packed import loop
+from paper_repro.packed.attention import Spans, attention
+from paper_repro.packed.batches import Packed, Packer, joined
+from paper_repro.packed.bert import stacked_logits
+from paper_repro.packed.together import Member, train_together
+from paper_repro.runs import Recipe
+from paper_repro.training import Trained, TrainingData, train
+
+ROOT = Path(__file__).resolve().parents[1]
+CPU = torch.device("cpu")
+AUTHORS = Recipe(learning_rate=1e-3, epochs=3, batch_size=16, max_length=32, fidelity="authors")
+PACKED = replace(AUTHORS, fidelity="packed")
+ROWS = np.array([5, 40, 3, 17, 8, 22, 30])
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.make_encoder(tmp_path_factory.mktemp("encoder"), layers=2)
+
+
+@pytest.fixture(scope="module")
+def data(encoder: Path) -> TrainingData:
+    return tiny.training_data(encoder)
+
+
+@pytest.fixture(scope="module")
+def pairs(encoder: Path) -> TrainingData:
+    return tiny.training_data(encoder, pairs=True, max_length=48)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Any:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def losses(trained: Trained) -> list[float]:
+    return [row.train_loss for row in trained.history]
+
+
+def filled(pool: Packer, quantum: int, rows: np.ndarray[Any, Any] = ROWS) -> Packed:
+    """A batch of ``pool`` whose tokens are filled up to a multiple of ``quantum``."""
+    pool.quantum = quantum
+    return pool.batch(rows)
+
+
+# -- attention ------------------------------------------------------------------------------------------------
+
+
+def one_by_one(query: Tensor, key: Tensor, value: Tensor, asking: list[int], asked: list[int]) -> Tensor:
+    """Attention of each sequence by itself, from softmax(q k^T / sqrt(d)) v."""
+    parts = []
+    for q, k, v in zip(query.split(asking), key.split(asked), value.split(asked), strict=True):
+        scores = torch.einsum("qhd,khd->hqk", q, k) / q.shape[-1] ** 0.5
+        parts.append(torch.einsum("hqk,khd->qhd", scores.softmax(-1), v))
+    return torch.cat(parts)
+
+
+def spans(lengths: list[int]) -> Spans:
+    offsets = torch.tensor([0, *np.cumsum(lengths).tolist()], dtype=torch.int32)
+    return Spans(offsets, max(lengths))
+
+
+@pytest.mark.parametrize("asking", [[5, 1, 7, 2], [1, 1, 1, 1], [1, 1, 1, 0], [3, 0, 2, 4]])
+def test_attention_is_that_of_each_sequence_alone(asking: list[int]) -> None:
+    asked = [5, 1, 7, 2]
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(n, 3, 8, requires_grad=True) for n in (sum(asking), 15, 15))
+    found = attention(query, key, value, spans(asking), spans(asked), 0.0)
+    expected = one_by_one(query, key, value, asking, asked)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    towards = torch.randn_like(found)
+    ours, theirs = (torch.autograd.grad((x * towards).sum(), (query, key, value)) for x in (found, expected))
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_an_empty_sequence_harms_nobody() -> None:
+    """Filler may be empty; its softmax over nothing must reach neither a value nor a gradient."""
+    torch.manual_seed(0)
+    inputs = [torch.randn(6, 2, 4, requires_grad=True) for _ in range(3)]
+    whole, cut = ([4, 2], [4, 0, 2, 0])
+    found = [attention(*inputs, spans(lengths), spans(lengths), 0.0) for lengths in (whole, cut)]
+    torch.testing.assert_close(found[1], found[0])
+    for gradient in torch.autograd.grad(found[1].sum(), inputs):
+        assert torch.isfinite(gradient).all()
+
+
+# -- the model ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("quantum", [1, 16, 256])
+@pytest.mark.parametrize("with_pairs", [False, True])
+def test_logits_and_gradients_are_those_of_the_padded_model(
+    encoder: Path, data: TrainingData, pairs: TrainingData, with_pairs: bool, quantum: int
+) -> None:
+    """fp32, dropout 0, every parameter; ``quantum`` 256 is mostly filler."""
+    used = pairs if with_pairs else data
+    model = build(encoder, used.classes, seed=0, device=CPU, dropout=0.0).train()
+    padded = Batcher(used.train, CPU, pad_to=48).batch(ROWS)
+    theirs = model(padded.input_ids, padded.attention_mask, padded.token_type_ids).logits
+    ours = training.forward(model, filled(Packer(used.train, CPU), quantum), "fp32")
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+    labels = torch.from_numpy(used.train_labels[ROWS])
+    parameters = list(model.parameters())
+    first, second = (torch.autograd.grad(F.cross_entropy(found, labels), parameters) for found in (ours, theirs))
+    for (name, _), a, b in zip(model.named_parameters(), first, second, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6, msg=name)
+    assert any(gradient.abs().max() > 1e-3 for gradient in first)
+
+
+def test_nothing_looks_at_filler(encoder: Path, data: TrainingData) -> None:
+    """Filler is token 0: with quite another embedding of it, nothing changes."""
+    model = build(encoder, data.classes, seed=0, device=CPU, dropout=0.0).eval()
+    before = training.forward(model, filled(Packer(data.train, CPU), 1), "fp32")
+    model.bert.embeddings.word_embeddings.weight.data[0] = torch.linspace(-9, 9, 32).sin()
+    batch = filled(Packer(data.train, CPU), 256)
+    assert batch.tokens == 256 > batch.totals[0]
+    torch.testing.assert_close(training.forward(model, batch, "fp32"), before, rtol=1e-5, atol=1e-6)
+
+
+def test_runs_of_different_lengths_share_a_batch(encoder: Path, data: TrainingData) -> None:
+    """Two models, two batches: each run's logits are those that it has by itself."""
+    models = [build(encoder, data.classes, seed=seed, device=CPU, dropout=0.0).eval() for seed in (0, 1)]
+    pool = Packer(data.train, CPU)
+    order = np.argsort(data.train.lengths)
+    batches = [filled(pool, 8, rows) for rows in (order[:6], order[-6:])]
+    both = joined(batches)
+    assert both.totals[0] + 2 * both.longest < both.totals[1] <= both.tokens  # several pieces of filler
+    weights, _ = torch.func.stack_module_state(models)
+    found = stacked_logits(weights, models[0].config, both, training=False)
+    for model, batch, logits in zip(models, batches, found, strict=True):
+        torch.testing.assert_close(logits, training.forward(model, batch, "fp32"), rtol=1e-5, atol=1e-6)
+
+
+def test_scores_are_those_of_the_padded_pool(encoder: Path, data: TrainingData) -> None:
+    model = build(encoder, data.classes, seed=0, device=CPU)
+    ours, theirs = (training.score(model, cut(data.test, CPU), "fp32") for cut in (Packer, Batcher))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+# -- training -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("with_pairs", [False, True])
+@pytest.mark.parametrize("method", METHODS)
+def test_packed_training_is_the_authors(
+    encoder: Path, data: TrainingData, pairs: TrainingData, method: str, with_pairs: bool
+) -> None:
+    """The very batches, dropout 0, fp32: losses, weights, history and predictions of nine updates."""
+    used = pairs if with_pairs else data
+    recipe = replace(AUTHORS, max_length=48 if with_pairs else 32, clip_norm=0.5)
+    theirs = train(used, encoder, method, recipe, 3, dropout=0.0)
+    ours = train(used, encoder, method, replace(recipe, fidelity="packed"), 3, dropout=0.0)
+    np.testing.assert_allclose(losses(ours), losses(theirs), rtol=1e-5)
+    np.testing.assert_allclose(ours.train_log_p, theirs.train_log_p, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(ours.test_probabilities, theirs.test_probabilities, rtol=1e-3, atol=1e-5)
+    for a, b in zip(ours.history, theirs.history, strict=True):
+        assert a.weight_mean == pytest.approx(b.weight_mean, rel=1e-4)
+        assert (a.dev_accuracy, a.test_accuracy) == (b.dev_accuracy, b.test_accuracy)
+    assert ours.selected_epoch == theirs.selected_epoch
+
+
+def test_bf16_starts_as_fp32_does(data: TrainingData, tmp_path: Path) -> None:
+    encoder = tiny.make_encoder(tmp_path / "encoder", layers=2, spread=0.05)
+    recipe = replace(PACKED, learning_rate=1e-4)
+    single, half = (
+        train(data, encoder, "dimp", replace(recipe, precision=p), 0, dropout=0.0) for p in ("fp32", "bf16")
+    )
+    np.testing.assert_allclose(losses(half), losses(single), rtol=1e-3)
+    assert losses(half) != losses(single)
+
+
+def test_dropout_is_on_and_the_runs_own(encoder: Path, data: TrainingData) -> None:
+    state = torch.get_rng_state()
+    plain, first, again, other = (
+        tiny.fingerprint(train(data, encoder, "ce", PACKED, seed, dropout=drop))
+        for seed, drop in ((0, 0.0), (0, 0.2), (0, 0.2), (1, 0.2))
+    )
+    assert first == again
+    assert len({plain, first, other}) == 3
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_a_checkpoint_of_a_packed_run_scores_as_it_did(encoder: Path, data: TrainingData, tmp_path: Path) -> None:
+    from paper_repro.checkers import score_pool
+    from paper_repro.modeling import save_checkpoint
+
+    trained = train(data, encoder, "ce", PACKED, 0, keep_state=True)
+    assert trained.state is not None
+    save_checkpoint(trained.state, tmp_path / "checkpoint.safetensors", trained.kept)
+    scores = score_pool(tmp_path / "checkpoint.safetensors", encoder, data.classes, data.dev, "fp32", "cpu")
+    np.testing.assert_allclose(np.exp(scores), trained.dev_probabilities, rtol=1e-5, atol=1e-6)
+
+
+def test_a_loss_that_goes_astray_names_its_step(encoder: Path, data: TrainingData) -> None:
+    recipe = replace(PACKED, learning_rate=1e30)
+    with pytest.raises(TrainingError, match=r"loss is nan at step 2 of 9 \(method 'ce', learning rate 1e\+30\)"):
+        train(data, encoder, "ce", recipe, 0)
+    with pytest.raises(TrainingError, match=r"loss is nan at step 2 of 9"):
+        train_together([Member(data, "ce", 0), Member(data, "ce", 1)], encoder, recipe)
+
+
+def test_what_looks_into_padded_batches_is_refused(encoder: Path, data: TrainingData) -> None:
+    from paper_repro.baselines import ren, rho
+
+    with pytest.raises(UserError, match='recipe with fidelity "fast"'):
+        train(data, encoder, "ren", PACKED, 0, loop=ren.Step)
+    assert train(data, encoder, "rho", PACKED, 0, loop=lambda *given: rho.Step(*given, share=0.5)).selected_epoch
+
+
+# -- recorded steps -------------------------------------------------------------------------------------------
+
+
+class Recorder:
+    """Stands for a CUDA graph: it remembers the batch's tensor, and replays by going through the body again."""
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+        self.replays = 0
+
+    def __call__(self, body: Callable[[Packed], Any], batch: Packed) -> Callable[[], Any]:
+        self.shapes.append(batch.shape)
+
+        def replay() -> Any:
+            self.replays += 1
+            return body(batch)
+
+        return replay
+
+
+def record_all(monkeypatch: pytest.MonkeyPatch, quantum: int) -> Recorder:
+    """Steps are recorded as on a GPU, and batches filled up as there."""
+    recorder, made = Recorder(), Packer.__init__
+    monkeypatch.setattr(loop, "recorder", lambda _: recorder)
+    monkeypatch.setattr("paper_repro.packed.together.recorder", lambda _: recorder)
+
+    def quantised(self: Packer, *arguments: Any, **named: Any) -> None:
+        made(self, *arguments, **named)
+        self.quantum = quantum
+
+    monkeypatch.setattr(Packer, "__init__", quantised)
+    return recorder
+
+
+def test_a_recorded_step_is_the_step(encoder: Path, data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten epochs of four batches, the last of each smaller: few shapes, each recorded at its second sight."""
+    recipe = replace(PACKED, epochs=10, batch_size=14)
+    plain = train(data, encoder, "dimp", recipe, 0, dropout=0.0)
+    recorder = record_all(monkeypatch, 64)
+    recorded = train(data, encoder, "dimp", recipe, 0, dropout=0.0)
+    assert len(recorder.shapes) == len(set(recorder.shapes)) and len({shape[1] for shape in recorder.shapes}) == 2
+    assert 40 - 2 * 8 < recorder.replays < 40
+    np.testing.assert_allclose(losses(recorded), losses(plain), rtol=1e-5)
+    np.testing.assert_allclose(recorded.train_log_p, plain.train_log_p, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(recorded.test_probabilities, plain.test_probabilities, rtol=1e-3, atol=1e-4)
+
+
+def test_a_recording_sees_the_rows_of_each_call() -> None:
+    """The second batch of a shape is the first to be recorded, and what comes out is nobody else's to overwrite."""
+    even = Encoded(np.ones((6, 4), dtype=np.int64), np.full(6, 4), np.full(6, 4))
+    recorder, pool = Recorder(), Packer(even, CPU)
+    recorded = loop.Recorded(recorder)
+    out = torch.zeros(2, dtype=torch.long)  # a graph writes its outputs to the same memory each time
+    found = [
+        recorded(lambda batch: (out.copy_(batch.rows * 10),), pool.batch(np.array(rows)))[0]
+        for rows in ([0, 1], [2, 3], [4, 5])
+    ]
+    assert recorder.replays == 2
+    assert [values.tolist() for values in found[1:]] == [[20, 30], [40, 50]]
+
+
+# -- several runs at once -------------------------------------------------------------------------------------
+
+
+def members(data: TrainingData) -> list[Member]:
+    """Other seeds, other methods, other labels; the same texts."""
+    labels = data.train_labels.copy()
+    labels[::5] = (labels[::5] + 1) % data.classes
+    return [Member(data, "ce", 1), Member(data, "dimp", 2), Member(replace(data, train_labels=labels), "imp", 3)]
+
+
+@pytest.mark.parametrize("changes", [{}, {"test_curve": False, "clip_norm": 0.3}, {"weight_decay": 0.1}])
+def test_together_as_each_alone(encoder: Path, data: TrainingData, changes: dict[str, Any]) -> None:
+    """fp32, dropout 0: all that a run yields, its checkpoint included."""
+    recipe = replace(PACKED, **changes)
+    found = train_together(members(data), encoder, recipe, dropout=0.0, keep_state=True)
+    assert len(found) == 3
+    for member, ours in zip(members(data), found, strict=True):
+        alone = train(member.data, encoder, member.method, recipe, member.seed, dropout=0.0, keep_state=True)
+        np.testing.assert_allclose(losses(ours), losses(alone), rtol=1e-5)
+        np.testing.assert_allclose(ours.train_log_p, alone.train_log_p, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(ours.dev_probabilities, alone.dev_probabilities, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(ours.test_probabilities, alone.test_probabilities, rtol=1e-3, atol=1e-5)
+        assert ours.selected_epoch == alone.selected_epoch
+        assert ours.state is not None and alone.state is not None
+        for name, tensor in alone.state.items():
+            if "key.bias" not in name:  # softmax ignores it: its gradient is rounding noise, which Adam blows up
+                torch.testing.assert_close(ours.state[name], tensor, rtol=1e-2, atol=1e-4, msg=name)
+    assert len({tuple(losses(one)) for one in found}) == 3
+
+
+def test_a_run_is_clipped_by_its_own_gradient(encoder: Path, data: TrainingData) -> None:
+    """Beside a run whose gradient is a thousand times as large, a run goes as it goes alone."""
+    assert data.log_quality is not None
+    huge = replace(data, log_quality=data.log_quality + np.float32(np.log(1000)))
+    together = train_together([Member(data, "imp", 1), Member(huge, "imp", 1)], encoder, PACKED, dropout=0.0)
+    alone = train(data, encoder, "imp", PACKED, 1, dropout=0.0)
+    np.testing.assert_allclose(losses(together[0]), losses(alone), rtol=1e-5)
+    assert losses(together[1])[0] > 100 * losses(alone)[0]
+
+
+def test_together_recorded(encoder: Path, data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = replace(PACKED, epochs=6, batch_size=14)
+    plain = train_together(members(data), encoder, recipe, dropout=0.0)
+    recorder = record_all(monkeypatch, 64)
+    recorded = train_together(members(data), encoder, recipe, dropout=0.0)
+    assert recorder.replays > 0
+    for a, b in zip(recorded, plain, strict=True):
+        np.testing.assert_allclose(losses(a), losses(b), rtol=1e-5)
+
+
+def test_masks_differ_between_runs_and_come_again(encoder: Path, data: TrainingData) -> None:
+    twins = [Member(data, "ce", 1), Member(data, "ce", 1)]
+    still = train_together(twins, encoder, PACKED, dropout=0.0)
+    assert losses(still[0]) == pytest.approx(losses(still[1]), rel=1e-6)
+    first, again = ([tiny.fingerprint(one) for one in train_together(twins, encoder, PACKED)] for _ in range(2))
+    assert first == again
+    assert first[0] != first[1]
+
+
+def test_what_cannot_be_trained_together(encoder: Path, data: TrainingData) -> None:
+    pair = [Member(data, "ce", 0), Member(data, "dimp", 1)]
+    with pytest.raises(UserError, match='fidelity "packed" only'):
+        train_together(pair, encoder, replace(PACKED, fidelity="fast"))
+    with pytest.raises(UserError, match="train such runs one by one"):
+        train_together(pair, encoder, PACKED, switches=Switches(weight_forward="eval"))
+    fewer = data.subset(np.arange(20))
+    with pytest.raises(UserError, match="train texts differ"):
+        train_together([pair[0], Member(fewer, "ce", 1)], encoder, PACKED)
+
+
+# -- keys and imports -----------------------------------------------------------------------------------------
+
+
+def test_the_engine_enters_the_keys_of_its_own_runs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = tiny.workspace(tiny.make_inputs(tmp_path), tmp_path / "results")
+    fast, other = tiny.spec(), tiny.spec(recipe=replace(tiny.RECIPE, fidelity="packed"))
+    before = workspace.key(fast), workspace.key(other)
+    assert before[0] != before[1]
+    assert keys.engine_of(fast.recipe) == ()
+    files = {f"packed/{path.stem}" for path in (ROOT / "paper_repro" / "packed").glob("*.py")}
+    assert set(keys.engine_of(other.recipe)) == files
+    monkeypatch.setattr(packed, "MODULES", packed.MODULES[1:])  # as another text of them would be
+    versions.code_version.cache_clear()
+    assert workspace.key(fast) == before[0] and workspace.key(other) != before[1]
+
+
+BARE = """
+import sys
+for name in ("datasets", "papermill", "seaborn", "matplotlib", "pandas", "sklearn", "scipy", "click", "accelerate"):
+    sys.modules[name] = None  # not installed
+import paper_repro.packed.together, paper_repro.training
+assert "paper_repro.packed.loop" in sys.modules
+"""
+
+
+def test_training_needs_torch_transformers_and_numpy_alone() -> None:
+    done = subprocess.run([sys.executable, "-c", BARE], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+# -- on a GPU -------------------------------------------------------------------------------------------------
+
+gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")]
+
+
+@pytest.mark.parametrize("dropout", [pytest.param(d, marks=gpu) for d in (0.0, 0.1)])
+def test_the_kernel_is_the_padded_attention(dropout: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """bf16 at dropout 0; with dropout the mean over many draws."""
+    torch.manual_seed(0)
+    lengths, draws = [5, 31, 1, 17], 400 if dropout else 1
+    inputs = [torch.randn(54, 4, 64, device="cuda", dtype=torch.bfloat16) for _ in range(3)]
+    where = Spans(spans(lengths).offsets.cuda(), 31)
+    found = torch.stack([attention(*inputs, where, where, dropout).float() for _ in range(draws)]).mean(0)
+    monkeypatch.setattr(packed, "CHOICES", packed.Choices(flash=False))
+    expected = attention(*(x.float() for x in inputs), where, where, 0.0)
+    torch.testing.assert_close(found, expected, rtol=0.1, atol=0.1 if dropout else 0.02)
+
+
+@pytest.mark.parametrize("precision", [pytest.param(p, marks=gpu) for p in ("fp32", "bf16")])
+def test_graphs_give_the_losses_of_plain_steps(
+    data: TrainingData, precision: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Both alone and together, against fp32 on the CPU at dropout 0."""
+    encoder = tiny.make_encoder(tmp_path / "encoder", layers=2, spread=0.05)
+    recipe = replace(PACKED, epochs=8, learning_rate=1e-4)
+    reference = [losses(train(m.data, encoder, m.method, recipe, m.seed, dropout=0.0)) for m in members(data)]
+    recipe = replace(recipe, precision=precision)
+    tolerance = 1e-4 if precision == "fp32" else 5e-3
+    for graphs in (False, True):
+        monkeypatch.setattr(packed, "CHOICES", packed.Choices(graphs=graphs))
+        alone = [train(m.data, encoder, m.method, recipe, m.seed, dropout=0.0, device="cuda") for m in members(data)]
+        together = train_together(members(data), encoder, recipe, dropout=0.0, device="cuda")
+        for one, other, expected in zip(alone, together, reference, strict=True):
+            np.testing.assert_allclose(losses(one), expected, rtol=tolerance)
+            np.testing.assert_allclose(losses(other), expected, rtol=tolerance)
