@@ -3,8 +3,9 @@
 Real data come from a data directory (original public files), else the Hugging Face cache, else the hub; the
 miniature world makes its own. D_Q of the real benchmarks is the one that this package ships.
 
-A data directory is laid out as :mod:`paper_repro.real_data` tells. To run the paper's methods on data of your
-own, put JSON lines in place of a benchmark's files; the name of the folder stays, its content is yours::
+A data directory is laid out as :mod:`paper_repro.real_data` tells. To run everything on another version of these
+three, with splits of your own say, put JSON lines in place of a benchmark's files (a *fourth* benchmark is one file:
+:mod:`paper_repro.own_benchmark`)::
 
     financial/train.jsonl       D_P    {"text": "...", "label": "positive"}
     financial/dev.jsonl         D_P'   (for mrpc {"sentence1": "...", "sentence2": "...", "label": "1"})
@@ -22,12 +23,13 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from paper_repro import hub, real_data
 from paper_repro.errors import UserError
 from paper_repro.pools import POOL_NAMES, Benchmark, Pool
-from paper_repro.real_data import LABEL_NAMES, Row
+from paper_repro.real_data import LABEL_NAMES
+from paper_repro.tabular import Columns, read_rows
 
 if TYPE_CHECKING:
     from paper_repro.world import WorldConfig
@@ -39,8 +41,6 @@ TITLES: Mapping[str, str] = {
     "tweet_irony": "Tweet Irony",
     "mrpc": "MRPC",
 }
-
-OWN_LAYOUT = "one JSON object a line (see the docstring of paper_repro.benchmarks)"
 
 
 def load(
@@ -101,7 +101,9 @@ def _bundled(name: str) -> Pool:
 
 def _own(name: str, folder: Path) -> Benchmark:
     labels = _own_labels(name, folder / "labels.json")
-    pools = {pool: _own_pool(pool, folder / f"{pool}.jsonl", labels, pairs=name == "mrpc") for pool in POOL_NAMES}
+    columns = Columns("sentence1", "label", "sentence2") if name == "mrpc" else Columns()
+    rows = {pool: read_rows(folder / f"{pool}.jsonl", columns, labels) for pool in POOL_NAMES}
+    pools = {pool: real_data.make_pool(pool, found) for pool, found in rows.items()}
     return Benchmark(name, f"{TITLES[name]} (your own data)", labels, pools)
 
 
@@ -115,36 +117,3 @@ def _own_labels(name: str, path: Path) -> tuple[str, ...]:
     if not (isinstance(labels, list) and len(set(map(str, labels))) == len(labels) >= 2):
         raise UserError(f"{path}: expected a JSON list of two or more different label names.")
     return tuple(str(label) for label in labels)
-
-
-def _own_pool(name: str, path: Path, labels: tuple[str, ...], *, pairs: bool) -> Pool:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except FileNotFoundError:
-        raise UserError(f"Missing file {path}: expected {OWN_LAYOUT}.") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: byte {error.start} is not UTF-8, expected UTF-8: save the file as UTF-8.") from error
-    rows = [
-        _own_row(line, f"{path}, line {number}", labels, pairs=pairs)
-        for number, line in enumerate(lines, start=1)
-        if line.strip()
-    ]
-    if not rows:
-        raise UserError(f"{path}: no examples, expected {OWN_LAYOUT}.")
-    return real_data.make_pool(name, rows)
-
-
-def _own_row(line: str, place: str, labels: tuple[str, ...], *, pairs: bool) -> Row:
-    try:
-        entry: Any = json.loads(line)
-    except ValueError as error:
-        raise UserError(f"{place}: not JSON ({error}), expected {OWN_LAYOUT}.") from error
-    keys = ("sentence1", "sentence2") if pairs else ("text",)
-    texts = [entry.get(key) if isinstance(entry, dict) else None for key in keys]
-    for key, text in zip(keys, texts, strict=True):
-        if not isinstance(text, str) or not text.strip():
-            raise UserError(f"{place}: {key!r} is missing, empty or not a text, expected {OWN_LAYOUT}.")
-    label = str(entry.get("label"))
-    if label not in labels:
-        raise UserError(f"{place}: label {label!r}, expected one of {', '.join(labels)}.")
-    return Row(str(texts[0]), labels.index(label), str(texts[1]) if pairs else None)

@@ -1,4 +1,7 @@
-"""The command line: ``paper-repro run | plan | status | report | fetch``. Heavy modules are imported when needed."""
+"""The command line: ``paper-repro run | plan | status | report | fetch | generate | few-shot | diversity``.
+
+What is heavy is imported late.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ import click
 
 from paper_repro import __version__
 from paper_repro.errors import UserError
+from paper_repro.llm import command as _generation
+from paper_repro.llm import judging as _judging
 
 if TYPE_CHECKING:
     from paper_repro.outcomes import Outcome
@@ -23,7 +28,8 @@ if TYPE_CHECKING:
 PROGRAM = "paper-repro"
 INCOMPLETE, BAD_INPUT, INTERRUPTED = 1, 2, 130
 # What every notebook may have in its parameters cell; the options of `run` set them.
-COMMON = ("profile", "data_dir", "encoder_dir", "device", "workers", "scheduler", "results_dir", "figures_dir")
+FOLDERS = ("data_dir", "encoder_dir", "results_dir", "figures_dir")
+COMMON = ("profile", "benchmark_file", "device", "workers", "scheduler", *FOLDERS)
 
 
 class _Group(click.Group):
@@ -84,6 +90,12 @@ def _remember_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None
 _debug = click.option("--debug", is_flag=True, expose_value=False, callback=_remember_debug, help="Show tracebacks.")
 
 
+def _own(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The option that puts a benchmark of one's own in the place of the profile's."""
+    text = "A benchmark of your own instead of the profile's (see the README)."
+    return click.option("--benchmark", "benchmark_file", default="", metavar="FILE.toml", help=text)(command)
+
+
 def _where(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say which profile's results are meant."""
     options = [
@@ -124,6 +136,7 @@ def cli() -> None:
 @cli.command()
 @click.argument("notebooks", nargs=-1)
 @_where
+@_own
 @_inputs
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, help="Training processes; 0: as many as fit.")
@@ -134,7 +147,8 @@ def cli() -> None:
 def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], **common: Any) -> None:
     """Execute NOTEBOOKS ("04", "04_train_losses"; all by default), then build the report.
 
-    Exit code 0 means that every notebook ran to its end and every table is complete.
+    With --benchmark the notebooks are those that say something about any benchmark. Exit code 0 means that every
+    notebook ran to its end and every table is complete.
     """
     from paper_repro import fetch as fetching
     from paper_repro import notebooks as driver
@@ -146,9 +160,13 @@ def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], **common
     chosen = [driver.find(name) for name in dict.fromkeys(notebooks)] or driver.available()
     if not chosen:
         raise UserError(f"there are no notebooks in {_notebook_folder()}; run this in a checkout of the project")
+    if common["benchmark_file"]:
+        chosen = _for_own(chosen, asked=bool(notebooks))
     parameters = distribute(chosen, common, extra)
     count = "1 notebook" if len(parameters) == 1 else f"{len(parameters)} notebooks"
     click.echo(f"Profile {paths.profile}: {count}; tables and figures go to {paths.figures}")
+    if common["benchmark_file"]:
+        _introduce(common)
     first, *others = ("train" in driver.parameters_of(path) for path in chosen)
     with fetching.ahead(paths) if any(others) and not first else nullcontext():
         ended = driver.run_all(parameters, paths=paths, echo=click.echo)
@@ -173,6 +191,32 @@ def _reach(common: Mapping[str, Any]) -> None:
         raise UserError("--workers are processes here, a cluster has its own: give --workers or --scheduler, not both")
     with cluster.connected(common["scheduler"]):
         pass
+
+
+def _for_own(chosen: Sequence[Path], *, asked: bool) -> list[Path]:
+    """Those of the notebooks that take a benchmark of one's own; UserError where another was asked for by name."""
+    from paper_repro import notebooks as driver
+
+    able = [path for path in chosen if "benchmark_file" in driver.parameters_of(path)]
+    if not able or (asked and len(able) < len(chosen)):
+        other = next(path.stem for path in chosen if path not in able)
+        takers = [path.stem for path in driver.available() if "benchmark_file" in driver.parameters_of(path)]
+        raise UserError(f"{other}: it is about the paper's benchmarks; with --benchmark there are {', '.join(takers)}")
+    return able
+
+
+def _introduce(common: Mapping[str, Any]) -> None:
+    """Say what the benchmark of one's own holds. What is wrong with its files is told here, before any kernel."""
+    from paper_repro import own_benchmark, profiles
+
+    described = own_benchmark.read(Path(common["benchmark_file"]))
+    generated = own_benchmark.load(described).pools["generated"]
+    summary = own_benchmark.real_pools(described).summary
+    click.echo(f"Benchmark {described.name}, {len(described.form.labels)} classes: {summary}; D_Q {len(generated)}")
+    if profiles.load(common["profile"]).kind == "miniature" and not common["encoder_dir"]:
+        click.echo(
+            f"The encoder of {common['profile']} knows the words of its miniature world only: try --profile mini"
+        )
 
 
 def _report(paths: Paths, chosen: Mapping[str, Path], ended: Mapping[str, Outcome]) -> tuple[str, list[str]]:
@@ -201,7 +245,8 @@ def distribute(
     has = {path: driver.parameters_of(path) for path in chosen}
     for name, _ in extra:
         if name in COMMON:
-            raise UserError(f"-p {name}: use --{name.replace('_', '-')} instead, it is the same for all notebooks")
+            option = name.removesuffix("_file").replace("_", "-")
+            raise UserError(f"-p {name}: use --{option} instead, it is the same for all notebooks")
         if not any(name in names for names in has.values()):
             listing = "; ".join(
                 f"{path.stem}: {', '.join(sorted(set(names) - set(COMMON)))}" for path, names in has.items()
@@ -219,10 +264,11 @@ def _checked(common: Mapping[str, Any]) -> dict[str, Any]:
     """The options that can be judged without loading anything. Kernels run elsewhere, so folders become absolute."""
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", common["device"]):
         raise UserError(f"--device {common['device']!r} is not known; expected auto, cpu, cuda or cuda:0, cuda:1, ...")
-    folders = {name: common[name] for name in COMMON if name.endswith("_dir")}
+    folders = {name: common[name] for name in FOLDERS}
     for name in ("data_dir", "encoder_dir"):
         if folders[name] and not Path(folders[name]).is_dir():
             raise UserError(f"--{name.replace('_', '-')}: {folders[name]} is not a folder")
+    folders["benchmark_file"] = common["benchmark_file"]
     places = {name: str(Path(folder).resolve()) if folder else "" for name, folder in folders.items()}
     file = Path(common["scheduler"])
     return {**places, "scheduler": str(file.resolve())} if common["scheduler"] and file.is_file() else places
@@ -233,7 +279,12 @@ def _paths(common: Mapping[str, Any]) -> Paths:
     from paper_repro.paths import Paths
 
     profile = profiles.check_name(common["profile"])
-    return Paths.of(profile, common["results_dir"], common["figures_dir"])
+    benchmark = ""
+    if common.get("benchmark_file"):
+        from paper_repro import own_benchmark
+
+        benchmark = own_benchmark.read(Path(common["benchmark_file"])).name
+    return Paths.of(profile, common["results_dir"], common["figures_dir"], benchmark)
 
 
 def _notebook_folder() -> Path:
@@ -244,6 +295,7 @@ def _notebook_folder() -> Path:
 
 @cli.command()
 @_where
+@_own
 @_inputs
 def status(**common: Any) -> None:
     """Tell what is done, running, failed or missing, for each notebook and each table."""
@@ -274,6 +326,7 @@ def plan(measure: bool, **common: Any) -> None:
 
 @cli.command()
 @_where
+@_own
 def report(**common: Any) -> None:
     """Build the one-page report from what is there, and print its path."""
     paths = _paths(common)
@@ -292,6 +345,48 @@ def fetch(**common: Any) -> None:
 
     folders = {name: Path(common[name]) if common[name] else None for name in ("data_dir", "encoder_dir")}
     get(paths.profile, **folders, cache=paths.cache, echo=click.echo)
+
+
+def _whose(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say which benchmarks a language model is asked about, and where the results go."""
+    whose = "Whose benchmarks: demo's world, or mini's real ones."
+    options = [
+        click.option("--profile", default="demo", show_default=True, help=whose),
+        click.option(
+            "--data-dir", default="", envvar="PAPER_REPRO_DATA", metavar="DIR", help="The benchmarks' original files."
+        ),
+        click.option("--results-dir", default="", metavar="DIR", help="What is asked and answered goes there."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@cli.command()
+@_generation.options
+@_whose
+@_debug
+def generate(**given: Any) -> None:
+    """Make a D_Q by any language model. Stop it at any time: the same command goes on, and asks nothing twice."""
+    _generation.run(given)
+
+
+@cli.command("few-shot")
+@_judging.few_shot_options
+@_whose
+@_debug
+def few_shot(**given: Any) -> None:
+    """Ask a language model for the labels of the test set, shown eight examples: the first row of Table 1."""
+    _judging.run_few_shot(given)
+
+
+@cli.command()
+@_judging.diversity_options
+@_whose
+@_debug
+def diversity(**given: Any) -> None:
+    """Ask a language model how diverse D_Q is (the cluster-agent)."""
+    _judging.run_diversity(given)
 
 
 def main() -> None:

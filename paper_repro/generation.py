@@ -1,9 +1,9 @@
 """The generated data D_Q: the bundled texts, the generator's own labels, and what a D_Q looks like.
 
 Sources: App. I (generator), Table 5 (sizes), Tables 1 and 4 (few-shot rows).
-Whatever makes a D_Q hands over a :class:`~paper_repro.pools.Pool`: today :func:`bundled`, or the miniature
-world. A language model asked live would start from the messages of :func:`paper_repro.prompts.prompt` and
-end in the file format of :func:`write_pool`; nothing after that would know the difference.
+Whatever makes a D_Q hands over a :class:`~paper_repro.pools.Pool`: :func:`bundled`, the miniature world, or a
+language model (:mod:`paper_repro.llm.generate`), whose texts end in the file format of :func:`write_pool`; nothing
+after that knows the difference.
 
 Generated text is data: it is never evaluated, and :func:`readable` escapes it in HTML.
 """
@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.io.formats.style import Styler
 
+from paper_repro.atomic import write_whole
 from paper_repro.errors import UserError
 from paper_repro.paths import BUNDLED
 from paper_repro.pools import Benchmark, Pool
@@ -85,16 +86,24 @@ def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise UserError(f"{path}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
 
 
-def write_pool(pool: Pool, form: Template, path: Path) -> None:
-    """The inverse of :func:`read_pool`; the file appears whole or not at all."""
+def write_pool(pool: Pool, form: Template, path: Path, notes: Sequence[Mapping[str, Any]] | None = None) -> None:
+    """The inverse of :func:`read_pool`; the file appears whole or not at all.
+
+    ``notes`` are further fields for each text (an id, the words asked for).
+    """
     pairs = pool.pairs if pool.pairs is not None else ("",) * len(pool)
     lines = []
-    for text, pair, label in zip(pool.texts, pairs, pool.labels, strict=True):
+    for i, (text, pair, label) in enumerate(zip(pool.texts, pairs, pool.labels, strict=True)):
         body = {"sentence1": text, "sentence2": pair} if form.paired else {"text": text}
-        lines.append(json.dumps({"label": form.labels[label], **body}, ensure_ascii=False) + "\n")
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text("".join(lines), encoding="utf-8")
-    partial.replace(path)
+        record = {"label": form.labels[label], **body, **(notes[i] if notes else {})}
+        lines.append(json.dumps(record, ensure_ascii=False) + "\n")
+    write_whole(path, "".join(lines).encode())
+
+
+def with_generated(benchmark: Benchmark, pool: Pool) -> Benchmark:
+    """The benchmark with another D_Q, whose P(y|x) and Q(y|x) nobody knows."""
+    truth = {name: known for name, known in benchmark.truth.items() if name != "generated"}
+    return replace(benchmark, pools={**benchmark.pools, "generated": pool}, truth=truth)
 
 
 def few_shot(name: str) -> NDArray[np.int64]:
@@ -103,29 +112,40 @@ def few_shot(name: str) -> NDArray[np.int64]:
     The generator is :data:`FEW_SHOT_GENERATOR`; it may have met the test sets in its own training.
     Raises UserError for an unknown benchmark or a damaged file.
     """
-    form, path = template(name), GENERATED / f"few_shot_{name}.csv"
+    path = GENERATED / f"few_shot_{name}.csv"
     if not path.is_file():
         raise UserError(f"no few-shot predictions for {name}: no file {path}")
+    return read_labels(path, template(name))
+
+
+def read_labels(path: Path, form: Template) -> NDArray[np.int64]:
+    """(examples,) class indices from a CSV with test_row (0, 1, ...) and label; -1 where no label was given.
+
+    Raises UserError with file and line for anything else.
+    """
     with path.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.reader(lines))
     if not rows or rows[0] != ["test_row", "label"]:
         raise UserError(f"{path}, line 1: found {','.join(rows[0] if rows else [])!r}; expected test_row,label")
     predictions = []
     for number, row in enumerate(rows[1:]):
-        if len(row) != 2 or row[0] != str(number) or row[1] not in form.labels:
+        if len(row) != 2 or row[0] != str(number) or row[1] not in (*form.labels, ""):
             expected = f"{number},<one of {', '.join(form.labels)}>"
             raise UserError(f"{path}, line {number + 2}: found {','.join(row)!r}; expected {expected}")
-        predictions.append(form.labels.index(row[1]))
+        predictions.append(form.labels.index(row[1]) if row[1] else -1)
     return np.array(predictions, dtype=np.int64)
 
 
 def own_labels(benchmark: Benchmark) -> NDArray[np.int64] | None:
     """(test examples,) the labels that the generator itself gives to the test set.
 
-    For a real benchmark these are the :func:`few_shot` predictions; in the miniature world the generator
-    *is* Q(y|x), and its answer is the class of largest Q. None for any other test set (your own data):
-    predictions belong to one set of texts in one order, and the content decides, not the size.
+    For a real benchmark these are the :func:`few_shot` predictions, or those that a language model was asked for
+    (:mod:`paper_repro.llm.few_shot`); in the miniature world the generator *is* Q(y|x), and its answer is the class of
+    largest Q. None for any other test set (your own data): predictions belong to one set of texts in one order, and
+    the content decides, not the size.
     """
+    if benchmark.few_shot is not None:
+        return benchmark.few_shot.labels
     if "test" in benchmark.truth:
         return np.asarray(benchmark.truth["test"].q.argmax(axis=1), dtype=np.int64)
     published = FINGERPRINTS.get(benchmark.name, {}).get("test")

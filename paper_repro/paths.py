@@ -21,22 +21,28 @@ NOTEBOOKS = project_root() / "notebooks"
 
 @dataclass(frozen=True)
 class Paths:
-    """Every place that a profile reads or writes."""
+    """Every place that a profile reads or writes. A ``benchmark`` of one's own has places beside the profile's."""
 
     profile: str
     results_root: Path
     figures_root: Path
+    benchmark: str = ""
 
     @classmethod
-    def of(cls, profile: str, results_dir: str = "", figures_dir: str = "") -> Paths:
+    def of(cls, profile: str, results_dir: str = "", figures_dir: str = "", benchmark: str = "") -> Paths:
         """Explicit folders first, then ``PAPER_REPRO_RESULTS`` / ``PAPER_REPRO_FIGURES``, then the project's."""
         results = results_dir or os.environ.get("PAPER_REPRO_RESULTS") or project_root() / "results"
         figures = figures_dir or os.environ.get("PAPER_REPRO_FIGURES") or project_root() / "figures"
-        return cls(profile, Path(results).resolve(), Path(figures).resolve())
+        return cls(profile, Path(results).resolve(), Path(figures).resolve(), benchmark)
+
+    @property
+    def folder(self) -> str:
+        """The name of the profile's folder under the results and the figures."""
+        return f"{self.profile}-{self.benchmark}" if self.benchmark else self.profile
 
     @property
     def results(self) -> Path:
-        return self.results_root / self.profile
+        return self.results_root / self.folder
 
     @property
     def store(self) -> Path:
@@ -56,7 +62,11 @@ class Paths:
     @property
     def figures(self) -> Path:
         """Tables and figures: a CSV and a picture each, and the manifest."""
-        return self.figures_root / self.profile
+        return self.figures_root / self.folder
+
+    def asked(self, what: str, benchmark: str) -> Path:
+        """What a language model was asked about a benchmark, and what came of it: "few_shot" or "diversity"."""
+        return self.results / what / benchmark
 
     @property
     def report(self) -> Path:

@@ -59,14 +59,23 @@ class Truth:
 
 
 @dataclass(frozen=True)
+class FewShot:
+    """The classes that a language model gave to a test set, (texts,) int64, -1 for none; ``generator`` says which."""
+
+    labels: NDArray[np.int64]
+    generator: str
+
+
+@dataclass(frozen=True)
 class Benchmark:
-    """One of the three classification tasks with all its pools."""
+    """A classification task with all its pools. ``few_shot`` labels stand for the bundled ones where they are given."""
 
     name: str
     title: str
     label_names: tuple[str, ...]
     pools: Mapping[str, Pool]
     truth: Mapping[str, Truth] = field(default_factory=dict)
+    few_shot: FewShot | None = None
     _made: dict[str, tuple[Pool, Truth | None]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property

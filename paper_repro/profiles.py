@@ -6,7 +6,7 @@ import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -99,12 +99,23 @@ def load(name: str) -> Profile:
     return read(FOLDER / f"{check_name(name)}.toml")
 
 
-def read(path: Path) -> Profile:
-    """The profile in a TOML file; its name is the file's. Unknown keys and values are refused by name."""
+def kind_of(name: str) -> Literal["real", "miniature"]:
+    """Whose texts the profile called ``name`` has. The rest of it needs torch, whose import takes seconds."""
+    path = FOLDER / f"{check_name(name)}.toml"
+    kind: Literal["real", "miniature"] = _choice(_content(path).get("kind"), KINDS, f"{path}: kind")
+    return kind
+
+
+def _content(path: Path) -> dict[str, Any]:
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"{path}: cannot be read as a profile ({error})") from error
+
+
+def read(path: Path) -> Profile:
+    """The profile in a TOML file; its name is the file's. Unknown keys and values are refused by name."""
+    content = _content(path)
     known = {field.name for field in fields(Profile)} - {"name"}
     _check_keys(content, known, required=known, where=str(path))
     recipes, expected = content["recipes"], content["expected"]
@@ -125,6 +136,11 @@ def read(path: Path) -> Profile:
         baselines=_baselines(content["baselines"], f"{path}: baselines"),
         expected=dict(expected),
     )
+
+
+def with_own_benchmark(profile: Profile, name: str, title: str) -> Profile:
+    """The profile's encoder, recipes and seeds on a benchmark of one's own, of which no truth is known."""
+    return replace(profile, title=f"{title}, with the recipes of {profile.name}", kind="real", benchmarks=(name,))
 
 
 def _check_keys(table: Mapping[str, Any], known: Iterable[str], required: Iterable[str], where: str) -> None:

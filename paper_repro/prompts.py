@@ -2,13 +2,14 @@
 
 A prompt file (``data/prompts/<task>.toml``) holds the two messages, the line of one example, the wording of
 the labels and how lengths are drawn. A new task is one more such file: give its path where a task's name
-is taken. Sending the messages of :func:`prompt` to a language model is not this module's business.
+is taken. With a title and a table ``[data]`` it is a benchmark of one's own (:mod:`paper_repro.own_benchmark`).
+Sending the messages of :func:`prompt` to a language model is not this module's business.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from string import Formatter
@@ -26,6 +27,7 @@ PROMPTS = BUNDLED / "prompts"
 
 _MESSAGE_FIELDS = {"label", "num_of_words", "num_of_examples", "examples"}
 _EXAMPLE_FIELDS = {"text", "pair", "label"}
+_BENCHMARK_FIELDS = {"title", "data"}
 
 
 @dataclass(frozen=True)
@@ -40,16 +42,23 @@ class Length:
 
 @dataclass(frozen=True)
 class Template:
-    """One task's prompt file. ``labels`` (in the benchmark's label order) is the wording put for {label}."""
+    """One task's prompt file.
+
+    ``labels`` are the names of the classes, in the benchmark's order; ``wording`` is what a request calls them, where a
+    {label} stands in its messages (the names themselves, unless the file says more: ``spam = "unwanted mail"``).
+    ``question`` is what few-shot prediction asks about a text (:mod:`paper_repro.llm.few_shot`).
+    """
 
     name: str
     labels: tuple[str, ...]
+    wording: tuple[str, ...]
     system_title: str
     system: str
     user: str
     again: str
     example: str
     length: Length | None = None
+    question: str = ""
 
     @property
     def one_label(self) -> bool:
@@ -74,35 +83,57 @@ def template(task: str | Path) -> Template:
     Raises UserError for an unknown task, broken TOML, missing or unknown fields and placeholders.
     """
     path = Path(task) if str(task).endswith(".toml") else PROMPTS / f"{task}.toml"
+    return _checked(path, entries(path))
+
+
+def entries(path: Path) -> dict[str, Any]:
+    """What a prompt file says, unchecked. Raises UserError where there is none, and for broken TOML."""
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in PROMPTS.glob("*.toml")))
         raise UserError(f"no prompt file {path}: bundled tasks are {known}; your own is given by its path (.toml)")
     try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a TOML file in UTF-8 ({error})") from None
-    return _checked(path, entries)
 
 
 def _checked(path: Path, entries: dict[str, Any]) -> Template:
-    known = {f.name for f in fields(Template)} - {"name"}
-    unknown, missing = set(entries) - known, known - {"length"} - set(entries)
+    texts = {f.name for f in fields(Template)} - {"name", "wording", "labels", "length", "question"}
+    required, known = texts | {"labels"}, texts | {"labels", "length", "question"} | _BENCHMARK_FIELDS
+    unknown, missing = set(entries) - known, required - set(entries)
     if unknown or missing:
         what = f"unknown field {min(unknown)!r}" if unknown else f"field {min(missing)!r} is missing"
         raise UserError(f"{path}: {what}; a prompt file has {', '.join(sorted(known))}")
-    labels = entries.pop("labels")
-    words = isinstance(labels, list) and all(isinstance(label, str) and label for label in labels)
-    if not words or len(labels) < 2 or len(set(labels)) != len(labels):
-        raise UserError(f"{path}: labels = {labels!r}; expected a list of at least two different words")
-    length = _checked_length(path, entries.pop("length", None))
-    for field, value in entries.items():
+    labels, wording = _checked_labels(path, entries["labels"])
+    length = _checked_length(path, entries.get("length"))
+    for field in sorted(texts):
+        value = entries[field]
         if not isinstance(value, str):
             raise UserError(f"{path}: {field} = {value!r}; expected text")
         allowed = _EXAMPLE_FIELDS if field == "example" else _MESSAGE_FIELDS
         if strange := _placeholders(value, f"{path}: {field}") - allowed:
             choice = ", ".join(f"{{{name}}}" for name in sorted(allowed))
             raise UserError(f"{path}: {field} holds {{{min(strange)}}}; known placeholders are {choice}")
-    return Template(path.stem, tuple(labels), length=length, **entries)
+    question = entries.get("question", "")
+    if not isinstance(question, str):
+        raise UserError(f"{path}: question = {question!r}; expected text")
+    return Template(path.stem, labels, wording, length=length, question=question, **{f: entries[f] for f in texts})
+
+
+def _checked_labels(path: Path, entry: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names and wording of a list of names, or of a table from names to wording."""
+    table = dict(zip(entry, entry, strict=True)) if isinstance(entry, list) and _are_words(entry) else entry
+    if (
+        not isinstance(table, dict)
+        or not _are_words([*table, *table.values()])
+        or not 2 <= len(table) == len(entry) == len(set(table.values()))
+    ):
+        raise UserError(f"{path}: labels = {entry!r}; expected a list of at least two different words")
+    return tuple(table), tuple(table.values())
+
+
+def _are_words(entries: Iterable[Any]) -> bool:
+    return all(isinstance(entry, str) and entry.strip() for entry in entries)
 
 
 def _checked_length(path: Path, entry: Any) -> Length | None:
@@ -165,7 +196,7 @@ def prompt(
     if words is None and "num_of_words" in _placeholders(form.system + form.user, form.name):
         raise UserError(f"prompt {form.name}: it asks for a length; give words=")
     values = {
-        "label": form.labels[label] if form.one_label and label is not None else "",
+        "label": form.wording[label] if form.one_label and label is not None else "",
         "num_of_words": words,
         "num_of_examples": count,
         "examples": "\n".join(_example_lines(form, examples)),

@@ -71,11 +71,15 @@ def macro_f1(labels: ArrayLike, predictions: ArrayLike, classes: int) -> float:
     """The mean of the F1 scores of classes 0 .. ``classes`` - 1, from (N,) or (N, classes) predictions.
 
     A class that neither the labels nor the predictions hold counts as 0, as in scikit-learn's ``f1_score``
-    with ``labels=range(classes)``. ValueError on shapes and for a class out of range.
+    with ``labels=range(classes)``. A prediction of -1 is none of the classes (a language model may answer so) and
+    right for no text. ValueError on shapes and for a class out of range.
     """
     truth, guess = np.asarray(labels), predicted_classes(predictions)
-    if truth.size and guess.size and not set(np.unique(np.r_[truth, guess])) <= set(range(classes)):
+    none = guess == -1
+    if truth.size and guess.size and not set(np.unique(np.r_[truth, guess[~none]])) <= set(range(classes)):
         raise ValueError(f"labels and predictions must lie in 0 .. {classes - 1}")
+    if none.any():  # as a class more, whose F1 is 0
+        return metrics.macro_f1(truth, np.where(none, classes, guess), classes + 1) * (classes + 1) / classes
     return metrics.macro_f1(truth, guess, classes)
 
 

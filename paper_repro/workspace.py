@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,17 +12,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from paper_repro import benchmarks, encoders, experiments, profiles
+from paper_repro import benchmarks, encoders, experiments, own_benchmark, profiles, prompts
 from paper_repro.checkers import fold_of
 from paper_repro.encoders import Encoder
 from paper_repro.encoding import Encoded, encode
 from paper_repro.errors import UserError
 from paper_repro.execution import execute, warm_up
 from paper_repro.keys import run_key, score_key
+from paper_repro.own_benchmark import Description
 from paper_repro.paths import Paths
-from paper_repro.pools import Benchmark, Pool
+from paper_repro.pools import Benchmark, FewShot, Pool
 from paper_repro.profiles import Profile
 from paper_repro.progress import Progress
+from paper_repro.prompts import Template
 from paper_repro.runs import Checker, RunResult, RunSpec, Source
 from paper_repro.store import Store
 from paper_repro.tasks import plan, scores_plan
@@ -38,6 +41,7 @@ MOST_WORKERS = 8  # by default; each holds a model and its optimiser
 def open_workspace(
     profile: str = "demo",
     *,
+    benchmark_file: str = "",
     data_dir: str = "",
     encoder_dir: str = "",
     device: str = "auto",
@@ -45,28 +49,39 @@ def open_workspace(
     scheduler: str = "",
     results_dir: str = "",
     figures_dir: str = "",
+    few_shot: str = "bundled",
     world: Mapping[str, Any] | None = None,
     offline: bool = False,
 ) -> Workspace:
     """Open a profile by name.
 
-    ``data_dir`` holds the original public files, ``encoder_dir`` a BERT in Hugging Face layout; left empty they
-    are looked for in the environment, the caches and the hub. ``device`` is "auto", "cpu", "cuda" or "cuda:1".
+    ``benchmark_file`` is a benchmark of your own (:mod:`paper_repro.own_benchmark`) in place of the profile's three,
+    with results and figures beside theirs. ``data_dir`` holds the original public files, ``encoder_dir`` a BERT in
+    Hugging Face layout; left empty they are looked for in the environment, the caches and the hub. ``device`` is
+    "auto", "cpu", "cuda" or "cuda:1".
     ``workers`` is the number of training processes; 0 takes one for each core (one on a GPU). With ``scheduler``, the
     address or the scheduler file of a Dask cluster, its workers train, and ``device`` is theirs.
+    ``few_shot`` "asked" takes the labels that ``paper-repro few-shot`` got for the first row of Tables 1 and 4.
     ``world`` turns knobs of the miniature world, by the names of :class:`paper_repro.world.WorldConfig`. With
     ``offline`` nothing is looked for on the hub.
-    Raises UserError for an unknown profile, device or knob, and for workers here as well as on a cluster.
+    Raises UserError for an unknown profile, device or knob, for a faulty benchmark file, and for workers here as
+    well as on a cluster.
     """
     if workers and scheduler:
         raise UserError("give workers (processes here) or scheduler (a cluster with workers of its own), not both")
+    if few_shot not in ("bundled", "asked"):
+        raise UserError(f"few_shot={few_shot!r} is not known; expected 'bundled' or 'asked'")
+    own = own_benchmark.read(Path(benchmark_file)) if benchmark_file else None
+    chosen = profiles.load(profile)
     opened = Workspace(
-        profiles.load(profile),
-        Paths.of(profile, results_dir, figures_dir),
+        chosen if own is None else profiles.with_own_benchmark(chosen, own.name, own.title),
+        Paths.of(profile, results_dir, figures_dir, own.name if own else ""),
+        own=own,
         data_dir=Path(data_dir).resolve() if data_dir else None,
         encoder_dir=Path(encoder_dir).resolve() if encoder_dir else None,
         device=_device("auto" if scheduler else device),
         workers=1 if scheduler else _workers(workers, device),
+        few_shot=few_shot == "asked",
         world=dict(world or {}),
         scheduler=scheduler,
         worker_device=device,
@@ -85,10 +100,12 @@ class Workspace:
         profile: Profile,
         paths: Paths,
         *,
+        own: Description | None,
         data_dir: Path | None,
         encoder_dir: Path | None,
         device: str,
         workers: int,
+        few_shot: bool,
         world: Mapping[str, Any],
         scheduler: str = "",
         worker_device: str = "",
@@ -96,8 +113,8 @@ class Workspace:
     ) -> None:
         self.profile, self.paths, self.device, self.workers = profile, paths, device, workers
         self.scheduler, self.worker_device = scheduler, worker_device or device
-        self.data_dir, self.encoder_dir = data_dir, encoder_dir
-        self.world, self.offline = world, offline
+        self.own, self.data_dir, self.encoder_dir = own, data_dir, encoder_dir
+        self.few_shot, self.world, self.offline = few_shot, world, offline
         self.store = Store(paths.store)
         self._benchmarks: dict[str, Benchmark] = {}
         self._sources: dict[tuple[str, Source], Pool] = {}
@@ -107,6 +124,7 @@ class Workspace:
         """Plain arguments of :func:`open_workspace` that open the same workspace in another process."""
         return {
             "profile": self.profile.name,
+            "benchmark_file": str(self.own.path) if self.own else "",
             "data_dir": str(self.data_dir or ""),
             "encoder_dir": str(self.encoder_dir or ""),
             "device": self.device,
@@ -119,12 +137,33 @@ class Workspace:
     # -- inputs -------------------------------------------------------------------------------------------
 
     def benchmark(self, name: str) -> Benchmark:
-        """One of the three benchmarks with all its pools, loaded once."""
+        """One of the profile's benchmarks with all its pools, loaded once."""
         if name not in self._benchmarks:
-            self._benchmarks[name] = benchmarks.load(
+            found = self._load(name)
+            self._benchmarks[name] = replace(found, few_shot=self._asked_labels(found)) if self.few_shot else found
+        return self._benchmarks[name]
+
+    def _asked_labels(self, benchmark: Benchmark) -> FewShot:
+        from paper_repro.llm import few_shot
+
+        return few_shot.load(self.paths.asked("few_shot", benchmark.name), benchmark, self.task(benchmark.name))
+
+    def task(self, name: str) -> str | Path:
+        """What :mod:`paper_repro.prompts` calls a benchmark: its name, or the path of your own."""
+        return self.own.path if self.own else name
+
+    def form(self, name: str) -> Template:
+        """The prompt file of a benchmark."""
+        return prompts.template(self.task(name))
+
+    def _load(self, name: str) -> Benchmark:
+        if self.own is None:
+            return benchmarks.load(
                 name, kind=self.profile.kind, data_dir=self.data_dir, offline=self.offline, world=_world(self.world)
             )
-        return self._benchmarks[name]
+        if name != self.own.name:
+            raise UserError(f"Unknown benchmark {name!r}: with a benchmark of your own there is {self.own.name} only.")
+        return own_benchmark.load(self.own)
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -265,7 +304,8 @@ class Workspace:
 
         Runs on another encoder than the profile's count as missing where that one cannot be had.
         """
-        cells = [(table, cell) for table, grid in experiments.TABLES.items() for cell in grid(self.profile)]
+        tables = experiments.OF_ANY_BENCHMARK if self.own else tuple(experiments.TABLES)
+        cells = [(table, cell) for table in tables for cell in experiments.TABLES[table](self.profile)]
         absent = self._absent(set().union(*(_encoders_of(cell.spec) for _, cell in cells)) - {self.profile.encoder})
         rows = [
             {

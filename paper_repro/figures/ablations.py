@@ -30,7 +30,7 @@ from paper_repro.figures.style import (
     span,
     styled,
 )
-from paper_repro.tables import BENCHMARK_TITLES, records
+from paper_repro.tables import benchmark_title, records
 from paper_repro.tables.timing import PHASE_TITLES, PHASES
 
 CHECKER = "Quality checker"
@@ -58,7 +58,7 @@ def figure2(frame: pd.DataFrame, *, profile: str = "") -> Figure:
             with_interval(ax, here, here["variant"] + 0.6 * (index - 2), style, label=method.removesuffix(" (Ours)"))
     ax.set_xlabel("share of the training set that the quality checker learns from (%)")
     ax.set_ylabel("test accuracy (%)")
-    ax.set_title(", ".join(BENCHMARK_TITLES.get(name, name) for name in frame["benchmark"].unique()))
+    ax.set_title(", ".join(benchmark_title(name) for name in frame["benchmark"].unique()))
     ax.set_xlim(0, 104)
     handles, labels = ax.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=4, handlelength=2.6, columnspacing=1.2)

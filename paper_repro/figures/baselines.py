@@ -28,7 +28,7 @@ from paper_repro.figures.style import (
     span,
     styled,
 )
-from paper_repro.tables import BENCHMARK_TITLES, records
+from paper_repro.tables import benchmark_title, in_order, records
 
 GROUPS: Mapping[str, tuple[str, str]] = {
     "the paper's": (BLUE, "o"),
@@ -70,7 +70,7 @@ def baselines_differences(frame: pd.DataFrame, *, profile: str = "") -> Figure:
     ``frame`` is that of :func:`paper_repro.tables.baseline_differences`.
     """
     order = [name for name in SHORT if name in set(frame["rival"])]
-    benchmarks = [name for name in BENCHMARK_TITLES if name in set(frame["benchmark"])]
+    benchmarks = in_order(frame["benchmark"])
     figure, axes = panels(len(benchmarks), 7.4, 1.2 + 0.24 * len(order), sharey=True)
     for benchmark, ax in zip(benchmarks, axes, strict=True):
         for row in records(frame[(frame["benchmark"] == benchmark) & frame["mean"].notna()]):
@@ -80,7 +80,7 @@ def baselines_differences(frame: pd.DataFrame, *, profile: str = "") -> Figure:
             face = colour if told else "white"
             ax.plot(row["mean"], place, marker=marker, color=colour, markerfacecolor=face, markersize=4.2)
         ax.axvline(0, color=BLACK, linewidth=0.8)
-        ax.set_title(BENCHMARK_TITLES[benchmark])
+        ax.set_title(benchmark_title(benchmark))
         ax.set_xlabel("points above the row")
         ax.tick_params(axis="y", length=0)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=5, min_n_ticks=3))
@@ -103,12 +103,12 @@ def baselines_cost(frame: pd.DataFrame, *, profile: str = "") -> Figure:
     and ``accuracy_high``.
     """
     known = frame[frame["mean_accuracy"].notna() & (frame["total_ratio"] > 0)]
-    benchmarks = [name for name in BENCHMARK_TITLES if name in set(known["benchmark"])]
+    benchmarks = in_order(known["benchmark"])
     figure = Picture(figsize=(7.4, 0.9 + 2.5 * max(len(benchmarks), 1)), layout="constrained")
     axes = np.ravel(figure.subplots(max(len(benchmarks), 1), 1, sharex=True, squeeze=False))
     for benchmark, ax in zip(benchmarks, axes, strict=False):
         cost_panel(ax, known[known["benchmark"] == benchmark])
-        ax.set_title(BENCHMARK_TITLES[benchmark])
+        ax.set_title(benchmark_title(benchmark))
         ax.set_ylabel("test accuracy (%)")
     axes[-1].set_xlabel("seconds in all, checkers included, relative to one CE run on $D_Q$")
     shown = [(name, style) for name, style in GROUPS.items() if name in set(known["group"])]

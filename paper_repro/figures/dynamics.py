@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from paper_repro.figures.style import BLACK, BLUE, ORANGE, VERMILION, caption, new_axes, panels, styled
-from paper_repro.tables import BENCHMARK_TITLES
+from paper_repro.tables import benchmark_title, in_order
 
 CURVES: dict[str, dict[str, Any]] = {
     "CE-Loss": {"color": BLACK, "linestyle": (0, (4, 1.5)), "marker": "s"},
@@ -30,7 +30,7 @@ def figure1(frame: pd.DataFrame) -> Figure:
     lowest to the highest seed, as in the paper. Runs that are not there are named in the caption.
     """
     chosen = frame[(frame["train_source"] == "GPT-3.5 generated") & frame["method"].isin(list(CURVES))]
-    benchmarks = [name for name in BENCHMARK_TITLES if name in set(chosen["benchmark"])]
+    benchmarks = in_order(chosen["benchmark"])
     figure, axes = panels(max(len(benchmarks), 1), 7.4, 3.0)
     for benchmark, ax in zip(benchmarks, axes, strict=False):
         curves(chosen, benchmark, ax=ax)
@@ -52,7 +52,7 @@ def curves(frame: pd.DataFrame, benchmark: str, *, ax: Axes | None = None) -> Ax
         epochs = mean.index.to_numpy(dtype=float)
         ax.fill_between(epochs, low, high, color=style["color"], alpha=0.14, linewidth=0)
         ax.plot(epochs, mean, label=method, **style)
-    ax.set_title(BENCHMARK_TITLES.get(benchmark, benchmark))
+    ax.set_title(benchmark_title(benchmark))
     ax.set_xlabel("epoch")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=2))
     return ax
@@ -62,7 +62,7 @@ def _figure1_caption(frame: pd.DataFrame) -> str:
     done = frame[frame["status"] == "complete"]
     seeds = done.groupby(["method", "benchmark"])["seed"].nunique()
     sizes = done.groupby("benchmark")["n_test"].first()
-    tests = ", ".join(f"{BENCHMARK_TITLES[b]} {int(sizes[b])}" for b in BENCHMARK_TITLES if b in sizes.index)
+    tests = ", ".join(f"{benchmark_title(b)} {int(sizes[b])}" for b in in_order(sizes.index))
     count = f"{seeds.min()}" if seeds.nunique() == 1 else f"{seeds.min()}-{seeds.max()}" if len(seeds) else "0"
     text = f"Line: mean, band: lowest to highest of n = {count} seeds. Test texts: {tests}. Source: {_origin(frame)}."
     wanted = frame.drop_duplicates(["method", "benchmark", "seed"])

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from paper_repro import information
 from paper_repro.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION, caption, new_axes, panels, styled
-from paper_repro.tables import BENCHMARK_TITLES, records
+from paper_repro.tables import benchmark_title, in_order, records
 from paper_repro.tables.information import QUANTITIES, VARIANTS
 
 DATA = {"D_P": BLUE, "D_Q": ORANGE}
@@ -35,7 +35,7 @@ def estimate_dots(frame: pd.DataFrame, profile: str) -> Figure:
     ``frame`` is that of :func:`paper_repro.tables.section3_2`; the caption names ``profile``. A green line is the
     exact value, where it is known, a diamond the paper's number.
     """
-    benchmarks = [name for name in BENCHMARK_TITLES if name in set(frame["benchmark"])]
+    benchmarks = in_order(frame["benchmark"])
     figure, axes = panels(len(QUANTITIES), 7.4, 1.3 + 0.75 * len(benchmarks), sharey=True)
     for ax, quantity in zip(axes, QUANTITIES, strict=True):
         _quantity(ax, frame[frame["quantity"] == quantity], benchmarks)
@@ -43,7 +43,7 @@ def estimate_dots(frame: pd.DataFrame, profile: str) -> Figure:
         ax.set_xlabel("nats")
     rows = len(VARIANTS) + 1
     places = [rows * b + v for b in range(len(benchmarks)) for v in range(len(VARIANTS))]
-    labels = [f"{BENCHMARK_TITLES[b]}  {v}" if v == "a" else v for b in benchmarks for v in VARIANTS]
+    labels = [f"{benchmark_title(b)}  {v}" if v == "a" else v for b in benchmarks for v in VARIANTS]
     axes[0].set_yticks(places, labels)
     axes[0].invert_yaxis()
     figure.legend(handles=_estimate_handles(frame), loc="outside upper center", ncols=4)
@@ -87,7 +87,7 @@ def entropy_bound(frame: pd.DataFrame, profile: str) -> Figure:
     ``frame`` is that of :func:`paper_repro.tables.entropy_bound`. Dark: no model and no data can lie there with the
     label form. Light: only a model can that is surer of itself than right.
     """
-    benchmarks = [name for name in BENCHMARK_TITLES if name in set(frame["benchmark"])]
+    benchmarks = in_order(frame["benchmark"])
     figure, axes = panels(len(benchmarks), 7.4, 3.7, sharey=True, sharex=True)
     top = 1.12 * float(frame[["error", "error_high"]].max().max())
     right = 1.1 * float(frame[["entropy", "entropy_high"]].max().max())
@@ -95,7 +95,7 @@ def entropy_bound(frame: pd.DataFrame, profile: str) -> Figure:
         bounds(right, top, ax=ax)
         for row in records(frame[frame["benchmark"] == benchmark]):
             _bound_point(ax, row)
-        ax.set_title(BENCHMARK_TITLES[benchmark])
+        ax.set_title(benchmark_title(benchmark))
         ax.set_xlabel("conditional entropy (nats)")
     axes[0].set_ylabel("error on the same texts (%)")
     figure.legend(handles=_bound_handles(frame), loc="outside upper center", ncols=4, fontsize=7.5)
@@ -165,7 +165,7 @@ def input_shift(frame: pd.DataFrame, profile: str, *, margin: float = 0.05, ax: 
     ``frame`` is that of :func:`paper_repro.tables.input_shift`. The band reaches to 0.5 + ``margin``; green bars are
     the AUC of the best classifier, where the laws are known.
     """
-    benchmarks = [name for name in BENCHMARK_TITLES if name in set(frame["benchmark"])]
+    benchmarks = in_order(frame["benchmark"])
     comparisons = list(frame["comparison"].unique())
     rows = len(comparisons) + 1
     ax = new_axes(ax, 6.6, 0.9 + 0.23 * rows * len(benchmarks))
@@ -180,10 +180,10 @@ def input_shift(frame: pd.DataFrame, profile: str, *, margin: float = 0.05, ax: 
         ax.plot(row["auc"], place, "o", color=colour, markersize=4.5)
         ax.plot(row["best_auc"], place, "|", color=GREEN, markersize=9, markeredgewidth=2)
     for number, benchmark in enumerate(benchmarks):
-        labels[rows * number - 0.9] = BENCHMARK_TITLES[benchmark]
+        labels[rows * number - 0.9] = benchmark_title(benchmark)
     ax.set_yticks(list(labels), list(labels.values()))
     for label in ax.get_yticklabels():
-        label.set_fontweight("bold" if label.get_text() in BENCHMARK_TITLES.values() else "normal")
+        label.set_fontweight("bold" if label.get_text() in map(benchmark_title, benchmarks) else "normal")
     ax.set_ylim(rows * len(benchmarks) - 1.3, -1.5)
     ax.grid(axis="y", visible=False)
     ax.set_xlim(0.4, 1.005)

@@ -25,7 +25,7 @@ from paper_repro.figures.style import (
     styled,
 )
 from paper_repro.noise import PARTS
-from paper_repro.tables import BENCHMARK_TITLES, records
+from paper_repro.tables import benchmark_title, in_order, records
 from paper_repro.tables.noisy import CROSS_FITTED, DIMP, IMP, TRUE
 
 PART_TITLES = {"original": "original", "swapped": "swapped label", "duplicated": "duplicated"}
@@ -52,7 +52,7 @@ def noisy_bars(frame: pd.DataFrame, benchmark: str) -> Figure:
     """
     figure, (ax,) = panels(1, 5.6, 3.2)
     bars(frame, benchmark, ax=ax)
-    ax.set_title(BENCHMARK_TITLES.get(benchmark, benchmark))
+    ax.set_title(benchmark_title(benchmark))
     handles, labels = ax.get_legend_handles_labels()
     handles, labels = handles[-3:] + handles[:-3], labels[-3:] + labels[:-3]  # the bars first
     figure.legend(handles, labels, loc="outside upper center", ncols=len(handles), handlelength=1.6)
@@ -93,7 +93,7 @@ def noisy_epochs(frame: pd.DataFrame, score: str) -> Figure:
     ``frame`` as for :func:`noisy_bars`. The paper shows Financial only.
     """
     chosen = frame[(frame["weighting"] == DIMP) & (frame["score"] == score)]
-    benchmarks = [name for name in BENCHMARK_TITLES if name in set(chosen["benchmark"])]
+    benchmarks = in_order(chosen["benchmark"])
     figure, axes = panels(max(len(benchmarks), 1), 7.4, 3.0)
     for benchmark, ax in zip(benchmarks, axes, strict=False):
         epoch_lines(chosen, benchmark, ax=ax)
@@ -116,7 +116,7 @@ def epoch_lines(frame: pd.DataFrame, benchmark: str, *, ax: Axes | None = None) 
         epochs = rows["epoch"].to_numpy(dtype=float)
         ax.fill_between(epochs, rows["low"], rows["high"], color=style["color"], alpha=0.14, linewidth=0)
         ax.plot(epochs, rows["mean"], **style)
-    ax.set_title(BENCHMARK_TITLES.get(benchmark, benchmark))
+    ax.set_title(benchmark_title(benchmark))
     ax.set_xlabel("epoch")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=2))
     return ax
@@ -137,7 +137,7 @@ def noisy_detection(frame: pd.DataFrame) -> Figure:
         detection(frame[frame["other"] == other], rows, ax=ax)
         ax.set_title(f"original against {PART_TITLES[other]}")
     handles = [
-        Line2D([], [], label=BENCHMARK_TITLES[name], color=colour, marker=marker)
+        Line2D([], [], label=benchmark_title(name), color=colour, marker=marker)
         for name, (colour, marker) in DOTS.items()
         if name in set(frame["benchmark"])
     ]
@@ -183,7 +183,7 @@ def _caption(frame: pd.DataFrame) -> str:
         texts = ", ".join(f"{size} {part}" for part, size in sizes.items()) + ", these twice"
     else:
         sizes, source = frame.drop_duplicates("benchmark").set_index("benchmark")["n_original"], "noisy_detection.csv"
-        texts = "originals: " + ", ".join(f"{BENCHMARK_TITLES.get(str(b), b)} {size}" for b, size in sizes.items())
+        texts = "originals: " + ", ".join(f"{benchmark_title(str(b))} {size}" for b, size in sizes.items())
     profile = frame["profile"].iloc[0] if len(frame) else "?"
     lost = fitted[fitted["status"] != "complete"]["status"].unique()
     text = f"95 % intervals over n = {count} seeds and all texts ({texts}). Source: {source}, profile {profile}."

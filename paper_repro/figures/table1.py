@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from paper_repro.figures.style import BLUE, VERMILION, caption, new_axes, panels, styled
-from paper_repro.tables import BENCHMARK_TITLES, FEW_SHOT, OTHER_DATA, records
+from paper_repro.tables import FEW_SHOT, OTHER_DATA, benchmark_title, in_order, records
 
 
 @styled
@@ -27,12 +27,13 @@ def table_dots(frame: pd.DataFrame, source: str, *, miniature: bool = False) -> 
     ``frame`` is that of :func:`paper_repro.tables.beside_paper`, ``source`` the name of its file; ``miniature`` adds
     that the paper's numbers are of other data.
     """
-    benchmarks = [name for name in BENCHMARK_TITLES if name in set(frame["benchmark"])]
+    benchmarks = in_order(frame["benchmark"])
     rows = len(frame.drop_duplicates(["train_source", "method"])) + frame["train_source"].nunique()
     figure, axes = panels(len(benchmarks), 7.4, 1.15 + 0.215 * rows, sharey=True)
     for benchmark, ax in zip(benchmarks, axes, strict=True):
         dots(frame, benchmark, ax=ax)
-    figure.legend(handles=_dot_handles(), loc="outside upper center", ncols=3, handlelength=2.4)
+    beside_paper = "paper_accuracy" in frame  # not for a benchmark of one's own
+    figure.legend(handles=_dot_handles()[not beside_paper :], loc="outside upper center", ncols=3, handlelength=2.4)
     seeds = frame["n_seeds"].dropna()
     count = f"up to {int(seeds.max())}" if len(seeds) else "no"
     text = f"Interval over {count} seeds and all test texts; best: of these seeds, as the paper reports."
@@ -62,7 +63,7 @@ def dots(frame: pd.DataFrame, benchmark: str, *, ax: Axes | None = None) -> Axes
     for place, label in enumerate(ax.get_yticklabels()):  # none in panels that share the first one's
         label.set_fontweight("bold" if place in headings else "normal")
     ax.xaxis.set_major_locator(MaxNLocator(nbins=5, min_n_ticks=3, steps=[1, 2, 5, 10]))
-    ax.set_title(BENCHMARK_TITLES.get(benchmark, benchmark))
+    ax.set_title(benchmark_title(benchmark))
     ax.set_xlabel("test accuracy (%)")
     return ax
 
@@ -73,7 +74,8 @@ def _dot_row(ax: Axes, row: dict[str, Any], place: int) -> None:
         ax.plot([row["accuracy_low"], row["accuracy_high"]], [place, place], color=BLUE, linewidth=1.6, alpha=0.55)
         ax.plot(row["best_accuracy"], place, marker="|", color=BLUE, markersize=7, markeredgewidth=1.4)
         ax.plot(row["mean_accuracy"], place, marker="o", color=BLUE, markerfacecolor=face, markersize=4.5)
-    ax.plot(row["paper_accuracy"], place, marker="D", color=VERMILION, markerfacecolor="none", markersize=4.5)
+    if "paper_accuracy" in row:
+        ax.plot(row["paper_accuracy"], place, marker="D", color=VERMILION, markerfacecolor="none", markersize=4.5)
 
 
 def _dot_name(row: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ from paper_repro.figures.style import (
     plain_numbers,
     styled,
 )
-from paper_repro.tables.outcomes import BENCHMARK_TITLES
+from paper_repro.tables.outcomes import benchmark_title
 
 LINES: tuple[dict[str, Any], ...] = (
     {"color": BLUE, "linestyle": "-", "marker": "o"},
@@ -43,7 +43,7 @@ def theory_convergence(frame: pd.DataFrame, errors: pd.DataFrame, source: str) -
     figure, (left, right) = panels(2, 7.4, 3.1)
     floor = 0.5 / frame["resamples"].max()
     for style, (name, group) in zip(LINES, frame.groupby("benchmark", sort=False), strict=False):
-        title = BENCHMARK_TITLES.get(str(name), str(name))
+        title = benchmark_title(str(name))
         share = group["share"].clip(lower=floor)
         spans = np.abs(group[["share_low", "share_high"]].clip(lower=floor).to_numpy().T - share.to_numpy())
         left.errorbar(group["size"], share, yerr=spans, elinewidth=0.8, label=title, **style)
@@ -98,7 +98,7 @@ def theory_bound(frame: pd.DataFrame, source: str) -> Figure:
     means = frame.groupby(["benchmark", "epoch"], sort=False)[["loss", "bound"]].mean()
     for style, name in zip(LINES, means.index.get_level_values(0).unique(), strict=False):
         here = means.loc[name]
-        label = BENCHMARK_TITLES.get(name, name)
+        label = benchmark_title(name)
         right.plot(here.index, here["loss"], label=label, **style)
         right.plot(here.index, here["bound"], color=style["color"], linestyle=(0, (4, 1.5)), linewidth=1)
     right.axhline(0, color=GREY, linewidth=0.8)
@@ -207,7 +207,7 @@ def theory_one_step(frame: pd.DataFrame, source: str) -> Figure:
                 elinewidth=1, label=f"θ after {case[0]} epoch{'s' * (case[0] > 1)}, {case[1]} step",
             )  # fmt: skip
         ax.axvline(0, color=GREY, linewidth=0.9)
-        ax.set(title=BENCHMARK_TITLES.get(name, name), xlabel="Spearman", xlim=(-1.05, 1.05))
+        ax.set(title=benchmark_title(name), xlabel="Spearman", xlim=(-1.05, 1.05))
     axes[0].set_yticks(range(len(criteria)), criteria)
     axes[0].invert_yaxis()
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)

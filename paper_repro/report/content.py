@@ -7,7 +7,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import pandas as pd
 from paper_repro import published
 from paper_repro.paths import Paths
 from paper_repro.report.manifest import sha256
-from paper_repro.tables import BENCHMARK_TITLES, counted, load, records
+from paper_repro.tables import benchmark_title, counted, load, records
 
 Entries = Mapping[str, dict[str, Any]]
 """Products of the manifest by name."""
@@ -94,8 +94,8 @@ def is_claims(name: str) -> bool:
     return name.endswith("claims.csv")
 
 
-def claim_blocks(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Claims by section of the paper: one row a claim with a cell for each benchmark and one for "all"."""
+def claim_blocks(rows: Iterable[Mapping[str, Any]], benchmarks: Container[str]) -> list[dict[str, Any]]:
+    """Claims by section of the paper: one row a claim with a cell for each of ``benchmarks`` and one for "all"."""
     blocks: dict[str, dict[str, dict[str, Any]]] = {}
     for row in sorted(rows, key=lambda row: _place(str(row["section"]))):
         lines = blocks.setdefault(_section_title(str(row["section"])), {})
@@ -103,7 +103,7 @@ def claim_blocks(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         name = str(row["claim"]) if _missing(variant) else f"{row['claim']} ({variant})"
         line = lines.setdefault(name, {"claim": name, "cells": {}})
         benchmark = row.get("benchmark")
-        line["cells"]["all" if _missing(benchmark) or benchmark not in BENCHMARK_TITLES else benchmark] = _cell(row)
+        line["cells"]["all" if _missing(benchmark) or benchmark not in benchmarks else benchmark] = _cell(row)
     return [{"title": title, "rows": list(lines.values())} for title, lines in blocks.items()]
 
 
@@ -172,7 +172,7 @@ def figure1_verdicts(frame: pd.DataFrame | None) -> list[dict[str, Any]]:
         found = "holds" if above else "fails" if below else "cannot be told"
         rows.append(
             {
-                "benchmark": BENCHMARK_TITLES.get(str(benchmark), str(benchmark)),
+                "benchmark": benchmark_title(str(benchmark)),
                 "method": method,
                 "ours": 100 * ours,
                 "theirs": 100 * theirs,
@@ -218,7 +218,7 @@ def section(paths: Paths, entry: Mapping[str, Any]) -> dict[str, Any]:
         if not name.endswith(".csv") or is_claims(name) or not (paths.figures / name).is_file():
             continue
         frame = load(paths.figures / name)
-        if {"train_source", "method", "paper_accuracy", "mean_accuracy"} <= set(frame):
+        if {"train_source", "method", "best_accuracy", "mean_accuracy", "n_test"} <= set(frame):
             blocks += accuracy_blocks(frame)
         elif len(frame) <= LONGEST_TABLE:
             tables.append({"name": name, "columns": list(frame), "rows": _texts(frame)})

@@ -104,7 +104,8 @@ def read_manifest(figures_dir: Path) -> dict[str, dict[str, Any]]:
                 raise KeyError(f"{name} has no {', '.join(lacking)}")
         return {name: {"name": name, **entry} for name, entry in products.items()}
     except FileNotFoundError:
-        way_out = f"run `paper-repro run --profile {figures_dir.name}` first"
+        profile, dash, _ = figures_dir.name.partition("-")
+        way_out = f"run `paper-repro run --profile {profile}{' --benchmark ...' if dash else ''}` first"
         raise UserError(f"no tables and figures yet (no file {path}): {way_out}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not a manifest ({error}); delete it and run the notebooks again") from None

@@ -26,18 +26,20 @@ def build(paths: Paths) -> Path:
     for entry in products.values():
         entry["changed"] = content.changed_files(paths, entry)
     profile = profiles.load(paths.profile) if paths.profile in profiles.names() else None
+    benchmarks = {paths.benchmark: paths.benchmark} if paths.benchmark else BENCHMARK_TITLES
     table1, runs = (content.table(paths, products, name) for name in ("table1.csv", "table1_runs.csv"))
     claims = content.claims(paths, products)
     page = _template().render(
-        profile=paths.profile,
+        profile=paths.folder,
         title=profile.title if profile else paths.profile,
-        other_data=OTHER_DATA if profile and profile.kind == "miniature" else "",
-        benchmarks=BENCHMARK_TITLES,
+        other_data=OTHER_DATA if profile and profile.kind == "miniature" and not paths.benchmark else "",
+        own=bool(paths.benchmark),
+        benchmarks=benchmarks,
         rule=RULE,
         figure_rule=content.FIGURE_RULE,
         verdicts=Counter(claim["verdict"] for claim in claims),
         items=content.items(products, claims, {"Table 1": content.without(table1)}),
-        claims=content.claim_blocks(claims),
+        claims=content.claim_blocks(claims, benchmarks),
         figure1=content.figure1_verdicts(runs),
         sections=content.sections(paths, products),
         products=list(products.values()),

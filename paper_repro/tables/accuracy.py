@@ -17,6 +17,7 @@ from paper_repro.tables.outcomes import (
     Key,
     Outcome,
     Runs,
+    benchmark_title,
     comparison,
     measures,
     outcomes_of,
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from paper_repro.profiles import Profile
 
 
+PAPER_COLUMNS = ["paper_accuracy", "paper_macro_f1"]
+
+
 def beside_paper(workspace: Runs, cells: Iterable[Cell], table: str = "table1") -> pd.DataFrame:
     """A table of the paper ("table1", "table2" or "table4") with ours beside it: one row per train_source, method
     and benchmark.
@@ -34,11 +38,14 @@ def beside_paper(workspace: Runs, cells: Iterable[Cell], table: str = "table1") 
     Columns: train_source, method, reproduction (what ours is where it is not the same thing), benchmark,
     paper_accuracy, paper_macro_f1 (best of four seeds), best_accuracy, best_macro_f1 (ours, best of n),
     mean_accuracy, accuracy_low, accuracy_high (95 % interval over seeds and test examples), mean_macro_f1,
-    n_seeds, n_test, status ("complete", "2 of 4 seeds", "failed: ...", "not run", "number not known").
+    n_seeds, n_test, status ("complete", "2 of 4 seeds", "failed: ...", "not run", "number not known"). Where the
+    paper has no number at all, for a benchmark of one's own, its rows and columns are left out.
     """
-    outcomes, paper_numbers = outcomes_of(workspace, cells), printed(table)
+    of_ours = workspace.profile.benchmarks
+    paper_numbers = {key: numbers for key, numbers in printed(table).items() if key[2] in of_ours}
+    outcomes = outcomes_of(workspace, cells)
     rows = []
-    for source, method in _row_order(table, outcomes):
+    for source, method in _row_order(table, paper_numbers, outcomes):
         for benchmark in workspace.profile.benchmarks:
             key = (source, method, benchmark)
             paper, outcome = paper_numbers.get(key, (np.nan, np.nan)), outcomes.get(key)
@@ -46,7 +53,7 @@ def beside_paper(workspace: Runs, cells: Iterable[Cell], table: str = "table1") 
                 {
                     "train_source": source,
                     "method": method,
-                    "reproduction": _reproduction(workspace, source, method),
+                    "reproduction": _reproduction(workspace, source, method, benchmark),
                     "benchmark": benchmark,
                     "paper_accuracy": paper[0],
                     "paper_macro_f1": paper[1],
@@ -54,7 +61,8 @@ def beside_paper(workspace: Runs, cells: Iterable[Cell], table: str = "table1") 
                     "status": outcome.status if outcome else _empty_status(source, method),
                 }
             )
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows)
+    return frame if paper_numbers else frame.drop(columns=PAPER_COLUMNS)
 
 
 def differences(workspace: Runs, cells: Iterable[Cell]) -> pd.DataFrame:
@@ -78,7 +86,10 @@ def differences(workspace: Runs, cells: Iterable[Cell]) -> pd.DataFrame:
 
 def title(profile: Profile, table: str = "Table 1") -> str:
     """Heading of a table for a profile; the miniature world's says what its paper columns are not."""
-    heading = f"{table}, the paper beside this reproduction ({profile.title}); accuracy / macro-F1 in per cent"
+    ours = f"({profile.title}); accuracy / macro-F1 in per cent"
+    if not set(profile.benchmarks) & set(BENCHMARK_TITLES):
+        return f"The rows of {table} on a benchmark of your own {ours}"
+    heading = f"{table}, the paper beside this reproduction {ours}"
     return f"{heading}; {OTHER_DATA}" if profile.kind == "miniature" else heading
 
 
@@ -91,9 +102,9 @@ def side_by_side(frame: pd.DataFrame) -> pd.DataFrame:
     most = frame["n_seeds"].max()
     columns: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
     for row in records(frame):
-        heading, at = BENCHMARK_TITLES[row["benchmark"]], (row["train_source"], row["method"])
-        texts = {
-            "paper": _pair(row["paper_accuracy"], row["paper_macro_f1"]),
+        heading, at = benchmark_title(row["benchmark"]), (row["train_source"], row["method"])
+        texts = {"paper": _pair(row["paper_accuracy"], row["paper_macro_f1"])} if "paper_accuracy" in row else {}
+        texts |= {
             "best": _pair(row["best_accuracy"], row["best_macro_f1"]),
             "mean [95 %]": _mean_text(row, most),
         }
@@ -126,20 +137,22 @@ def printed(table: str) -> dict[Key, tuple[float, float]]:
     return {(r["train_source"], r["method"], r["benchmark"]): (r["accuracy"], r["macro_f1"]) for r in rows}
 
 
-def _row_order(table: str, outcomes: Mapping[Key, Outcome]) -> list[tuple[str, str]]:
+def _row_order(table: str, paper: Iterable[Key], outcomes: Mapping[Key, Outcome]) -> list[tuple[str, str]]:
     """The paper's rows in the paper's order, then in each block what only the camera-ready or we have."""
-    rows = [(source, method) for source, method, _ in printed(table)]
+    rows = [(source, method) for source, method, _ in paper]
     own = [(source, method) for source, method, _ in outcomes]
-    if table == "table1":
+    if table == "table1" and rows:
         rows += published.NUMBERS_NOT_KNOWN
-    rows += own if FEW_SHOT in rows else [row for row in own if row != FEW_SHOT]
+    rows += own if FEW_SHOT in rows or not rows else [row for row in own if row != FEW_SHOT]
     blocks = list(dict.fromkeys(source for source, _ in rows))
     return sorted(dict.fromkeys(rows), key=lambda row: blocks.index(row[0]))
 
 
-def _reproduction(workspace: Runs, source: str, method: str) -> str:
+def _reproduction(workspace: Runs, source: str, method: str, benchmark: str) -> str:
     if (source, method) != FEW_SHOT:
         return ""
+    if (asked := workspace.benchmark(benchmark).few_shot) is not None:
+        return asked.generator
     if workspace.profile.kind == "miniature":
         return "the generator's own answer, argmax Q(y|x)"
     return generation.FEW_SHOT_GENERATOR

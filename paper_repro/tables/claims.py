@@ -60,7 +60,8 @@ def comparisons(workspace: Runs, outcomes: Mapping[Key, Outcome], table: str) ->
         for benchmark in workspace.profile.benchmarks:
             ours = (claim["train_source"], claim["method"], benchmark)
             theirs = (claim["versus_source"], claim["versus_method"], benchmark)
-            unheard_of = ours not in paper and ours not in outcomes  # the oracle, outside its world
+            # the oracle, outside its world; few-shot labels and Hu et al. on a benchmark of one's own
+            unheard_of = any(key not in paper and key not in outcomes for key in (ours, theirs))
             if unheard_of or (named and benchmark not in named.split(";")):
                 continue
             compared = comparison(outcomes.get(ours), outcomes.get(theirs))
@@ -103,7 +104,7 @@ def _gain(outcomes: Mapping[Key, Outcome], method: str, benchmark: str) -> dict[
     complete = all(len(shared) == outcome.wanted for outcome in found)
     status = "complete" if complete else f"{len(shared)} of {max(o.wanted for o in found)} seeds"
     paper = printed("table1")
-    gaps = [paper[key][0] for key in wanted]
+    gaps = [paper.get(key, (np.nan, np.nan))[0] for key in wanted]
     return {
         **row,
         "paper_difference": (gaps[0] - gaps[1]) - (gaps[2] - gaps[3]),
@@ -165,7 +166,8 @@ def together(
     for claim, (section, pattern) in sentences.items():
         members = [row for row in rows if re.search(pattern, row["claim"])]
         verdicts = Counter(row["verdict"] for row in members)
-        found.append(sentence(claim, section, item, "all", verdicts, jointly(verdicts)))
+        if members:
+            found.append(sentence(claim, section, item, "all", verdicts, jointly(verdicts)))
     return found
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from paper_repro.profiles import Profile
 
 BENCHMARK_TITLES = {"financial": "Financial", "tweet_irony": "Tweet Irony", "mrpc": "MRPC"}
+"""Headings of the paper's tables; a benchmark of one's own goes by its name (:func:`benchmark_title`)."""
 FEW_SHOT = ("Small real world", "GPT-3.5 few-shot")
 OTHER_DATA = "the paper's numbers belong to other data: only the ordering of the methods can be compared"
 RULE = (
@@ -26,6 +27,16 @@ RULE = (
 )
 Key = tuple[str, str, str]
 """train_source, method, benchmark."""
+
+
+def benchmark_title(name: str) -> str:
+    return BENCHMARK_TITLES.get(name, name)
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """The different names among ``names``: the paper's benchmarks in its order, then others as they come."""
+    found = list(dict.fromkeys(names))
+    return [name for name in BENCHMARK_TITLES if name in found] + [n for n in found if n not in BENCHMARK_TITLES]
 
 
 class Runs(Protocol):
