@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import inf, log
+from math import e, inf, log
 from typing import Any
 
 import numpy as np
@@ -332,7 +332,7 @@ def limit(
 def _not_detached(scaled: Floats) -> Floats:
     """p with p^2 = v (1 - log p): DIMP's fixed point where the gradient flows through the weight; v > 0."""
     # With s = 1 - log p the equation is 2s exp(2s) = 2 e^2 / v.
-    lambert: Floats = np.real(lambertw(2 * np.e**2 / scaled))
+    lambert: Floats = np.real(lambertw(2 * e**2 / scaled))
     return np.exp(1 - lambert / 2)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
@@ -47,7 +49,7 @@ def lower_bound() -> Point:
         f"{last:g} without: both hold, Eq. 10 is the sharper. The regulariser is p log p of the observed label only, "
         f"smallest at p = {least:.4f} = 1/e whatever the number of classes; entropy is largest at 1/C",
         follows="take Eq. 10; do not read the second term as entropy: with two classes it pulls p below one half",
-        borne_out=first >= -1e-12 and last >= -1e-12 and abs(least - 1 / np.e) < 1e-6,
+        borne_out=first >= -1e-12 and last >= -1e-12 and abs(least - 1 / math.e) < 1e-6,
     )
 
 
