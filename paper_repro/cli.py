@@ -227,7 +227,8 @@ def _report(paths: Paths, chosen: Mapping[str, Path], ended: Mapping[str, Outcom
     finished = {name: outcome for name, outcome in ended.items() if outcome.status == "done"}
     declared = {name: driver.products_of(chosen[name]) for name in finished}
     try:
-        lacking = outcomes.gaps(paths.figures, report.read_manifest(paths.figures), finished, declared)
+        asked = {product for name in finished for product in driver.products_of(chosen[name], on_demand=True)}
+        lacking = outcomes.gaps(paths.figures, report.read_manifest(paths.figures), finished, declared, asked)
         return str(report.build(paths)), lacking
     except UserError as error:
         return "", [str(error)]

@@ -382,10 +382,11 @@ def run_all(parameters: Mapping[str, Mapping[str, object]], *, paths: Paths, ech
     return ended
 
 
-def products_of(path: Path) -> list[str]:
+def products_of(path: Path, *, on_demand: bool = False) -> list[str]:
     """The tables and figures (their names in the manifest) that a notebook's metadata says it makes.
 
-    They stand as a list under ``paper_repro.products``.
+    They stand as a list under ``paper_repro.products``; those that it makes only when a parameter says so, under
+    ``paper_repro.on_demand``.
     """
     metadata = json.loads(path.read_text(encoding="utf-8")).get("metadata", {})
-    return [str(name) for name in metadata.get("paper_repro", {}).get("products", [])]
+    return [str(name) for name in metadata.get("paper_repro", {}).get("on_demand" if on_demand else "products", [])]

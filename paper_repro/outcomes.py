@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,18 +87,21 @@ def gaps(
     products: Mapping[str, Mapping[str, Any]],
     notebooks: Mapping[str, Outcome],
     declared: Mapping[str, Sequence[str]],
+    on_demand: Collection[str] = (),
 ) -> list[str]:
     """What keeps the work of ``notebooks`` from being complete, a line for each product.
 
     ``products`` is the manifest of the folder ``figures`` (report.read_manifest); ``declared`` names the
     products that each notebook says it makes. A product must be there, written since its notebook started,
-    whole (every run that it needs), and its files must be those that the manifest has hashed.
+    whole (every run that it needs), and its files must be those that the manifest has hashed. Those ``on_demand``,
+    which a notebook makes only when it is asked to, may be older.
     """
     missing = []
     for name, outcome in notebooks.items():
         owned = [key for key, entry in products.items() if Path(str(entry["notebook"])).stem == name]
         for product in dict.fromkeys([*declared.get(name, ()), *owned]):
-            fault = _fault(figures, products.get(product), outcome.started)
+            since = "" if product in on_demand else outcome.started
+            fault = _fault(figures, products.get(product), since)
             if fault:
                 missing.append(f"{name}: {product}: {fault}")
     return missing

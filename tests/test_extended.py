@@ -282,6 +282,13 @@ def test_a_missing_run_leaves_its_cost_open() -> None:
     assert row.loc[IMP, "n_runs"] == 3
 
 
+def test_a_baseline_that_was_not_run_has_no_cost() -> None:
+    space = fake(missing=frozenset((GENERATED, "SunGen (ours)", "financial", seed) for seed in range(4)))
+    cost = tables.baselines_cost(space, space.cells, experiments.best_on_dev(space, space.cells))
+    row = cost[(cost["method"] == "SunGen (ours)") & (cost["benchmark"] == "financial")].iloc[0]
+    assert row["status"] == "0 of 2 seeds" and math.isnan(row["total_ratio"]) and row["n_runs"] == 0
+
+
 def test_what_stands_behind_a_run() -> None:
     cells = {c.method: c.spec for c in experiments.extended(profiles.load("demo")) if c.seed == 0}
     then = cells["CE-Loss on D_Q, then on D_P'"]

@@ -331,6 +331,22 @@ def test_a_product_must_be_new_whole_and_as_it_was_hashed(tmp_path, entry, fault
     assert told == ([] if fault is None else [f"04_train_losses: table1: {fault}"])
 
 
+def test_what_is_made_on_demand_may_be_older_but_must_be_whole(tmp_path):
+    (tmp_path / "t.csv").write_text("method\n", encoding="utf-8")
+    started = {"04_train_losses": outcomes.Outcome("04_train_losses", "2027-01-01T00:00:00+00:00", process=1, host="")}
+    assert outcomes.gaps(tmp_path, {"table1": GOOD}, started, {}, {"table1"}) == []
+    (tmp_path / "t.csv").unlink()
+    told = outcomes.gaps(tmp_path, {"table1": GOOD}, started, {}, {"table1"})
+    assert told == ["04_train_losses: table1: t.csv differs from what the manifest says"]
+
+
+def test_on_demand_products_are_told_from_the_others(folder):
+    assert notebooks.products_of(write(folder, "01_a", products=["table1"]), on_demand=True) == []
+    shipped = places.project_root() / "notebooks" / "07_theory.ipynb"
+    assert "limits_growing" in notebooks.products_of(shipped, on_demand=True)
+    assert "limits_growing" not in notebooks.products_of(shipped)
+
+
 def test_a_product_that_is_declared_must_be_there(tmp_path):
     started = outcomes.Outcome("04_train_losses", "2026-01-01T00:00:00+00:00", process=1, host="")
     declared = {"04_train_losses": ["table1"]}

@@ -140,7 +140,7 @@ def _memory(result: RunResult) -> float:
 def _summary(method: str, benchmark: str, single: dict[Row, dict[str, Any]]) -> dict[str, Any]:
     mine = {seed: one for (m, b, seed), one in single.items() if (m, b) == (method, benchmark)}
     both = {s: (one, single[CE, benchmark, s]) for s, one in mine.items() if (CE, benchmark, s) in single}
-    whole = [(one, ce) for one, ce in both.values() if not math.isnan(one["total"] + ce["training"])]
+    whole = [(one, ce) for one, ce in both.values() if not math.isnan(one["training"] + one["total"] + ce["training"])]
     row: dict[str, Any] = {"method": method, "benchmark": benchmark}
     for name in ("counted_training", "counted_total"):
         row[name] = _mean([one[name] / ce["counted_training"] for one, ce in whole])
