@@ -9,7 +9,7 @@ import errno
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from paper_repro import __version__
 from paper_repro.errors import UserError
 from paper_repro.llm import command as _generation
 from paper_repro.llm import judging as _judging
+from paper_repro.options import with_options
 
 if TYPE_CHECKING:
     from paper_repro.outcomes import Outcome
@@ -90,40 +91,31 @@ def _remember_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None
 _debug = click.option("--debug", is_flag=True, expose_value=False, callback=_remember_debug, help="Show tracebacks.")
 
 
-def _own(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The option that puts a benchmark of one's own in the place of the profile's."""
-    text = "A benchmark of your own instead of the profile's (see the README)."
-    return click.option("--benchmark", "benchmark_file", default="", metavar="FILE.toml", help=text)(command)
-
-
-def _where(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say which profile's results are meant."""
-    options = [
-        click.option("--profile", default="demo", show_default=True, help="demo, mini or paper."),
-        click.option("--results-dir", default="", metavar="DIR", help="Runs and executed notebooks go here."),
-        click.option("--figures-dir", default="", metavar="DIR", help="Tables and figures go here."),
-        _debug,
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def _inputs(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say where data and weights lie."""
-    options = [
-        click.option(
-            "--data-dir",
-            default="",
-            envvar="PAPER_REPRO_DATA",
-            metavar="DIR",
-            help="The benchmarks' original files; else the cache, else the hub.  [env: PAPER_REPRO_DATA]",
-        ),
-        click.option("--encoder-dir", default="", metavar="DIR", help="A BERT in Hugging Face layout."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+_own = click.option(
+    "--benchmark",
+    "benchmark_file",
+    default="",
+    metavar="FILE.toml",
+    help="A benchmark of your own instead of the profile's (see the README).",
+)
+# Which profile's results are meant.
+_where = with_options(
+    click.option("--profile", default="demo", show_default=True, help="demo, mini or paper."),
+    click.option("--results-dir", default="", metavar="DIR", help="Runs and executed notebooks go here."),
+    click.option("--figures-dir", default="", metavar="DIR", help="Tables and figures go here."),
+    _debug,
+)
+# Where data and weights lie.
+_inputs = with_options(
+    click.option(
+        "--data-dir",
+        default="",
+        envvar="PAPER_REPRO_DATA",
+        metavar="DIR",
+        help="The benchmarks' original files; else the cache, else the hub.  [env: PAPER_REPRO_DATA]",
+    ),
+    click.option("--encoder-dir", default="", metavar="DIR", help="A BERT in Hugging Face layout."),
+)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -168,7 +160,8 @@ def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], **common
     if common["benchmark_file"]:
         _introduce(common)
     first, *others = ("train" in driver.parameters_of(path) for path in chosen)
-    with fetching.ahead(paths) if any(others) and not first else nullcontext():
+    needed = any(others) and not first and not common["encoder_dir"]  # whoever brings an encoder needs no other
+    with fetching.ahead(paths) if needed else nullcontext():
         ended = driver.run_all(parameters, paths=paths, echo=click.echo)
     problems = [outcome.error.splitlines()[0] for outcome in ended.values() if outcome.error]
     page = ""
@@ -210,9 +203,10 @@ def _introduce(common: Mapping[str, Any]) -> None:
     from paper_repro import own_benchmark, profiles
 
     described = own_benchmark.read(Path(common["benchmark_file"]))
-    generated = own_benchmark.load(described).pools["generated"]
-    summary = own_benchmark.real_pools(described).summary
-    click.echo(f"Benchmark {described.name}, {len(described.form.labels)} classes: {summary}; D_Q {len(generated)}")
+    real, generated = own_benchmark.real_pools(described), own_benchmark.generated_pool(described)
+    click.echo(
+        f"Benchmark {described.name}, {len(described.form.labels)} classes: {real.summary}; D_Q {len(generated)}"
+    )
     if profiles.load(common["profile"]).kind == "miniature" and not common["encoder_dir"]:
         click.echo(
             f"The encoder of {common['profile']} knows the words of its miniature world only: try --profile mini"
@@ -348,19 +342,16 @@ def fetch(**common: Any) -> None:
     get(paths.profile, **folders, cache=paths.cache, echo=click.echo)
 
 
-def _whose(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say which benchmarks a language model is asked about, and where the results go."""
-    whose = "Whose benchmarks: demo's world, or mini's real ones."
-    options = [
-        click.option("--profile", default="demo", show_default=True, help=whose),
-        click.option(
-            "--data-dir", default="", envvar="PAPER_REPRO_DATA", metavar="DIR", help="The benchmarks' original files."
-        ),
-        click.option("--results-dir", default="", metavar="DIR", help="What is asked and answered goes there."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+# Which benchmarks a language model is asked about, and where the results go.
+_whose = with_options(
+    click.option(
+        "--profile", default="demo", show_default=True, help="Whose benchmarks: demo's world, or mini's real ones."
+    ),
+    click.option(
+        "--data-dir", default="", envvar="PAPER_REPRO_DATA", metavar="DIR", help="The benchmarks' original files."
+    ),
+    click.option("--results-dir", default="", metavar="DIR", help="What is asked and answered goes there."),
+)
 
 
 @cli.command()

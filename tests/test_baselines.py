@@ -23,6 +23,7 @@ from paper_repro.runs import Checker, Recipe, RunSpec, Source
 from paper_repro.training import Loop, Trained, TrainingData
 from paper_repro.workspace import Workspace
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 RECIPE = Recipe(learning_rate=3e-3, epochs=2, batch_size=16, max_length=32)
 META = ("hu", "ren", "meta_weight_net", "sungen")
 QUICK: Mapping[str, dict[str, float | str]] = {"sungen": {"iterations": 2}, "rho": {"share": 0.34}}
@@ -46,14 +47,6 @@ def data(encoder: Path) -> TrainingData:
         log_diversity=scores[1][rows, made.train_labels],
         log_diversity_all=scores[1],
     )
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def run(

@@ -21,7 +21,7 @@ from paper_repro.errors import UserError
 from paper_repro.llm import clusters, few_shot
 from paper_repro.llm.asking import Asker, Retry
 from paper_repro.llm.budget import Budget, Limits
-from paper_repro.llm.journal import Journal
+from paper_repro.llm.journal import JOURNAL, Journal
 from paper_repro.llm.local import Local
 from paper_repro.llm.recorded import Recorded
 from paper_repro.llm.server import Server
@@ -38,7 +38,7 @@ def server(tmp_path: Path) -> Iterator[ChatServer]:
 
 
 def asking(server: ChatServer, folder: Path, **limits: int) -> tuple[Journal, Server]:
-    return Journal(folder / few_shot.JOURNAL, backend := Server("scripted", server.url, key_env="")), backend
+    return Journal(folder / JOURNAL, backend := Server("scripted", server.url, key_env="")), backend
 
 
 def pool(name: str, texts: list[str], labels: list[int]) -> Pool:
@@ -251,10 +251,10 @@ def test_the_command_asks_about_a_benchmark_of_ones_own_and_replays_without_a_se
 
 def test_a_model_in_this_process_judges_by_log_probability(tmp_path: Path) -> None:
     made, form, backend = benchmark(), prompts.template("financial"), Local(str(tiny_chat.make(tmp_path / "model")))
-    with Journal(tmp_path / few_shot.JOURNAL, backend) as journal:
+    with Journal(tmp_path / JOURNAL, backend) as journal:
         found = few_shot.predict(made, form, few_shot.Settings(), Asker(backend, journal, Budget()))
     assert found.counts == {few_shot.BY_LOGPROB: 12}
-    with Journal(tmp_path / few_shot.JOURNAL, Recorded(tmp_path / few_shot.JOURNAL)) as journal:
+    with Journal(tmp_path / JOURNAL, Recorded(tmp_path / JOURNAL)) as journal:
         for request, label in zip(few_shot.requests(made, form, few_shot.Settings()), found.labels, strict=True):
             kept = journal.get(request)
             assert kept is not None and kept.choice_logprobs is not None

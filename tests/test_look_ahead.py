@@ -279,11 +279,6 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.make_encoder(tmp_path_factory.mktemp("encoder"), spread=0.5)
 
 
-@pytest.fixture(scope="module")
-def data(encoder: Path) -> TrainingData:
-    return tiny.training_data(encoder)
-
-
 def step_of(
     module: Any,
     method: str,

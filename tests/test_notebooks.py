@@ -353,3 +353,12 @@ def test_a_product_that_is_declared_must_be_there(tmp_path):
     told = outcomes.gaps(tmp_path, {}, {"04_train_losses": started}, declared)
     assert told == ["04_train_losses: table1: not in the manifest"]
     assert outcomes.gaps(tmp_path, {}, {}, declared) == [], "a notebook that failed is told once"
+
+
+@pytest.mark.parametrize("path", sorted((places.project_root() / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem)
+def test_a_shipped_notebook_is_clean_and_its_cells_are_short(path):
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    lengths = sorted(len(cell.source.splitlines()) for cell in cells)
+    assert not any(cell.outputs or cell.execution_count for cell in cells)
+    assert lengths[-1] <= 25 and lengths[len(lengths) // 2] <= 8
+    assert cells[0].metadata.tags == ["parameters"]

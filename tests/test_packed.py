@@ -14,6 +14,7 @@ import pytest
 import tiny
 import torch
 import torch.nn.functional as F
+from tiny import losses
 from torch import Tensor
 
 from paper_repro import keys, packed, training, versions
@@ -27,40 +28,19 @@ from paper_repro.packed.batches import Packed, Packer, joined
 from paper_repro.packed.bert import stacked_logits
 from paper_repro.packed.together import Member, train_together
 from paper_repro.runs import Recipe
-from paper_repro.training import Trained, TrainingData, train
+from paper_repro.training import TrainingData, train
 
 ROOT = Path(__file__).resolve().parents[1]
 CPU = torch.device("cpu")
 AUTHORS = Recipe(learning_rate=1e-3, epochs=3, batch_size=16, max_length=32, fidelity="authors")
 PACKED = replace(AUTHORS, fidelity="packed")
+pytestmark = pytest.mark.usefixtures("one_thread")
 ROWS = np.array([5, 40, 3, 17, 8, 22, 30])
 
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.make_encoder(tmp_path_factory.mktemp("encoder"), layers=2)
-
-
-@pytest.fixture(scope="module")
-def data(encoder: Path) -> TrainingData:
-    return tiny.training_data(encoder)
-
-
-@pytest.fixture(scope="module")
-def pairs(encoder: Path) -> TrainingData:
-    return tiny.training_data(encoder, pairs=True, max_length=48)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def losses(trained: Trained) -> list[float]:
-    return [row.train_loss for row in trained.history]
 
 
 def filled(pool: Packer, quantum: int, rows: np.ndarray[Any, Any] = ROWS) -> Packed:

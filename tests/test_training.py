@@ -15,6 +15,7 @@ import pytest
 import tiny
 import torch
 import torch.nn.functional as F
+from tiny import losses
 from torch import Tensor
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
@@ -25,38 +26,17 @@ from paper_repro.encoding import Encoded
 from paper_repro.errors import TrainingError, UserError
 from paper_repro.losses import METHODS, Switches
 from paper_repro.runs import Recipe
-from paper_repro.training import Trained, TrainingData, train
+from paper_repro.training import TrainingData, train
 
 ROOT = Path(__file__).resolve().parents[1]
 AUTHORS = Recipe(learning_rate=1e-3, epochs=3, batch_size=16, max_length=32, fidelity="authors")
 FAST = replace(AUTHORS, fidelity="fast")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.make_encoder(tmp_path_factory.mktemp("encoder"))
-
-
-@pytest.fixture(scope="module")
-def data(encoder: Path) -> TrainingData:
-    return tiny.training_data(encoder)
-
-
-@pytest.fixture(scope="module")
-def pairs(encoder: Path) -> TrainingData:
-    return tiny.training_data(encoder, pairs=True, max_length=48)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def losses(trained: Trained) -> list[float]:
-    return [row.train_loss for row in trained.history]
 
 
 # -- the plain loop -------------------------------------------------------------------------------------------

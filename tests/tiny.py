@@ -155,6 +155,11 @@ def training_data(
     )
 
 
+def losses(trained: Trained) -> list[float]:
+    """The mean training loss of each epoch."""
+    return [row.train_loss for row in trained.history]
+
+
 def fingerprint(trained: Trained) -> str:
     """A hash of every number that training yields but the seconds: equal for equal bits only."""
     digest = hashlib.sha256()

@@ -28,11 +28,11 @@ import numpy as np
 import pandas as pd
 
 from paper_repro import statistics
-from paper_repro.atomic import write_whole
+from paper_repro.atomic import write_json, write_whole
 from paper_repro.errors import UserError
 from paper_repro.generation import whole_texts
 from paper_repro.llm.asking import Asker, run
-from paper_repro.llm.exchange import Request, Response
+from paper_repro.llm.exchange import Request, Response, a_temperature, at_least
 from paper_repro.llm.parsing import json_values, without_thoughts
 from paper_repro.pools import Pool
 
@@ -82,11 +82,8 @@ class Settings:
     answer_tokens: int = 1024
 
     def __post_init__(self) -> None:
-        for name, low in (("n", 1), ("k", 2), ("m", 1), ("j", 1), ("seed", 0), ("answer_tokens", 1)):
-            if getattr(self, name) < low:
-                raise UserError(f"{name} {getattr(self, name)}: expected {low} or more")
-        if not 0 <= self.temperature <= 2:
-            raise UserError(f"temperature {self.temperature:g}: expected 0 to 2")
+        at_least(self, n=1, k=2, m=1, j=1, seed=0, answer_tokens=1)
+        a_temperature(self.temperature)
 
     @property
     def requests(self) -> int:
@@ -356,7 +353,7 @@ def save(folder: Path, found: Diversity, model: str, settings: Settings, pool: P
         "criteria": asdict(found.criteria),
     }
     write_whole(folder / "draws.csv", found.table().to_csv(index_label="draw").encode())
-    write_whole(folder / "diversity.json", (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
+    write_json(folder / "diversity.json", about)
     return folder / "diversity.json"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import click
 
 from paper_repro.errors import UserError
 from paper_repro.llm.backends import OPENAI_URL
+from paper_repro.options import with_options
 
 if TYPE_CHECKING:
     from paper_repro.llm.budget import Limits, Prices
@@ -26,7 +27,7 @@ BACKEND_HELP = (
 )
 SOURCE_HELP = "replay: the folder of an earlier generation (else the bundled D_Q); released: the authors' folder."
 
-_ASKING = (
+ASKING_OPTIONS = (
     click.option("--model", default="", help="The model's name on the server, or a local model's folder."),
     click.option("--base-url", default=OPENAI_URL, show_default=True, metavar="URL"),
     click.option(
@@ -53,11 +54,12 @@ _ASKING = (
     click.option("--no-seed", is_flag=True, help="Send no seed, to a server that refuses it."),
 )
 """Whom to ask, within which budget: the same for every command that asks."""
+BENCHMARK = click.option(
+    "--benchmark", required=True, metavar="NAME|FILE.toml", help="financial, tweet_irony, mrpc, or yours."
+)
 
-_OPTIONS = (
-    click.option(
-        "--benchmark", required=True, metavar="NAME|FILE.toml", help="financial, tweet_irony, mrpc, or yours."
-    ),
+options = with_options(
+    BENCHMARK,
     click.option("--backend", type=click.Choice(BACKENDS), default="server", show_default=True, help=BACKEND_HELP),
     click.option("--source", default="", metavar="DIR", help=SOURCE_HELP),
     click.option("--texts", type=click.IntRange(min=1), help="Size of D_Q."),
@@ -70,22 +72,9 @@ _OPTIONS = (
     click.option("--answer-tokens", type=int, default=0, help="Longest answer; 0: as long as it may need."),
     click.option("--out", default="", metavar="DIR", help="Where D_Q and its records go."),
     click.option("--dry-run", is_flag=True, help="Estimate, ask nothing."),
+    *ASKING_OPTIONS,
 )
-
-
-def asking(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give ``command`` the options that say whom to ask and within which budget."""
-    for option in reversed(_ASKING):
-        command = option(command)
-    return command
-
-
-def options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give ``command`` the options of ``paper-repro generate``."""
-    command = asking(command)
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+"""Those of ``paper-repro generate``."""
 
 
 def run(given: Mapping[str, Any]) -> None:
@@ -139,7 +128,7 @@ def budget_of(given: Mapping[str, Any]) -> tuple[Limits, Prices]:
 
 def backend_of(given: Mapping[str, Any]) -> Backend:
     from paper_repro.llm.backends import open_backend
-    from paper_repro.llm.job import JOURNAL
+    from paper_repro.llm.journal import JOURNAL
 
     names = ("model", "base_url", "key_env", "timeout", "token_limit", "revision", "device")
     return open_backend(

@@ -16,7 +16,7 @@ from pathlib import Path
 from paper_repro import prompts
 from paper_repro.errors import UserError
 from paper_repro.generation import word_counts
-from paper_repro.llm.exchange import Message, Request, Response
+from paper_repro.llm.exchange import Message, Request, Response, a_temperature, at_least
 from paper_repro.llm.validation import Asked
 from paper_repro.pools import Pool
 
@@ -42,11 +42,8 @@ class Settings:
     answer_tokens: int = 0
 
     def __post_init__(self) -> None:
-        for name, low in (("seed", 0), ("examples", 1), ("depth", 1), ("count", 1), ("answer_tokens", 0)):
-            if getattr(self, name) < low:
-                raise UserError(f"{name} {getattr(self, name)}: expected {low} or more")
-        if not 0 <= self.temperature <= 2:
-            raise UserError(f"temperature {self.temperature:g}: expected 0 to 2")
+        at_least(self, seed=0, examples=1, depth=1, count=1, answer_tokens=0)
+        a_temperature(self.temperature)
         if not 0 < self.top_p <= 1:
             raise UserError(f"top_p {self.top_p:g}: expected more than 0, at most 1")
 

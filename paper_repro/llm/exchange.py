@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from paper_repro.errors import UserError
+
 Message = Mapping[str, str]
 
 # What a chat template may put around a message and around all of them, in tokens: generous, since a budget
@@ -54,6 +56,19 @@ class Request:
     def prompt_tokens_about(self) -> int:
         """For an estimate: English has about four bytes a token."""
         return self.prompt_bytes // 4 + 4 * len(self.messages)
+
+
+def at_least(settings: object, **lowest: int) -> None:
+    """UserError for the first field of ``settings`` that is below its lowest value."""
+    for name, low in lowest.items():
+        if (value := getattr(settings, name)) < low:
+            raise UserError(f"{name} {value}: expected {low} or more")
+
+
+def a_temperature(value: float) -> None:
+    """UserError for what no chat API takes as one."""
+    if not 0 <= value <= 2:
+        raise UserError(f"temperature {value:g}: expected 0 to 2")
 
 
 @dataclass(frozen=True)

@@ -23,16 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paper_repro import generation, prompts
-from paper_repro.atomic import write_whole
+from paper_repro.atomic import write_json, write_whole
 from paper_repro.errors import UserError
 from paper_repro.llm.asking import Asker
-from paper_repro.llm.exchange import Message, Request, Response
+from paper_repro.llm.exchange import Message, Request, Response, at_least
 from paper_repro.llm.parsing import json_values, label_of, without_thoughts
 from paper_repro.pools import Benchmark, FewShot, Pool
 from paper_repro.prompts import Template
 
 BY_LOGPROB, BY_TEXT, NO_LABEL = "by log-probability", "by text", "no label"
-JOURNAL, PREDICTIONS, ABOUT = "responses.jsonl.gz", "predictions.csv", "about.json"
+PREDICTIONS, ABOUT = "predictions.csv", "about.json"
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,7 @@ class Settings:
     answer_tokens: int = 32
 
     def __post_init__(self) -> None:
-        for name, low in (("seed", 0), ("examples", 1), ("answer_tokens", 1)):
-            if getattr(self, name) < low:
-                raise UserError(f"{name} {getattr(self, name)}: expected {low} or more")
+        at_least(self, seed=0, examples=1, answer_tokens=1)
 
 
 @dataclass(frozen=True)
@@ -162,7 +160,7 @@ def save(folder: Path, predicted: Predicted, benchmark: Benchmark, model: str, s
     }
     (folder / ABOUT).unlink(missing_ok=True)
     write_whole(folder / PREDICTIONS, f"test_row,label\n{rows}".encode())
-    write_whole(folder / ABOUT, (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
+    write_json(folder / ABOUT, about)
 
 
 def load(folder: Path, benchmark: Benchmark, task: str | Path) -> FewShot:

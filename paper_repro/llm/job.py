@@ -21,20 +21,18 @@ from typing import Any
 import pandas as pd
 
 from paper_repro import __version__, benchmarks, generation, own_benchmark, profiles, prompts
-from paper_repro.atomic import write_whole
+from paper_repro.atomic import write_json, write_whole
 from paper_repro.errors import UserError
 from paper_repro.llm.asking import Asker, Retry
 from paper_repro.llm.budget import Budget, Limits, Prices
 from paper_repro.llm.conversations import Conversations, Settings
 from paper_repro.llm.exchange import Backend
 from paper_repro.llm.generate import Generated, Place, estimate, generate, summary
-from paper_repro.llm.journal import Journal
+from paper_repro.llm.journal import JOURNAL, Journal
 from paper_repro.paths import Paths
 from paper_repro.pools import Benchmark, Pool
 from paper_repro.progress import Progress
 from paper_repro.prompts import Template
-
-JOURNAL = "responses.jsonl.gz"
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,7 @@ def _write(
         "cost": budget.cost,
         "paper_repro": __version__,
     }
-    write_whole(job.folder / "generation.json", (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
+    write_json(job.folder / "generation.json", about)
     notes: list[Mapping[str, Any]] = [
         {"id": name_of(text.place)} | ({} if text.words_asked is None else {"words_asked": text.words_asked})
         for text in made.texts

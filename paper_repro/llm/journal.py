@@ -32,6 +32,7 @@ from paper_repro.errors import UserError
 from paper_repro.llm.budget import Usage
 from paper_repro.llm.exchange import Backend, Request, Response, Unreadable, read_completion
 
+JOURNAL = "responses.jsonl.gz"
 FORMAT = 1
 MAGIC = b"\x1f\x8b\x08"
 CHUNK = 1 << 14  # of the file at a time: what stands behind a record is not unpacked with it

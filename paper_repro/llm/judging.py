@@ -7,7 +7,7 @@ What was asked and answered lies in a folder for each model, ``results/<profile>
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from paper_repro.errors import UserError
-from paper_repro.llm.command import asking, backend_of, budget_of
+from paper_repro.llm.command import ASKING_OPTIONS, BENCHMARK, backend_of, budget_of
+from paper_repro.options import with_options
 
 if TYPE_CHECKING:
     from paper_repro.llm.asking import Asker
@@ -25,41 +26,28 @@ if TYPE_CHECKING:
 BACKENDS = ("server", "local", "replay")
 
 _BOTH = (
-    click.option(
-        "--benchmark", required=True, metavar="NAME|FILE.toml", help="financial, tweet_irony, mrpc, or yours."
-    ),
+    BENCHMARK,
     click.option("--backend", type=click.Choice(BACKENDS), default="server", show_default=True),
     click.option("--source", default="", metavar="DIR", help="replay: the folder with the recorded answers."),
     click.option("--seed", type=int, default=0, show_default=True),
 )
-_FEW_SHOT = (
+few_shot_options = with_options(
+    *_BOTH,
     click.option("--examples", type=int, default=8, show_default=True, help="Of D_P', for all texts the same."),
     click.option("--by-text", is_flag=True, help="Ask for no log-probabilities, of a server that refuses them."),
     click.option("--answer-tokens", type=int, default=32, show_default=True),
+    *ASKING_OPTIONS,
 )
-_DIVERSITY = (
+diversity_options = with_options(
+    *_BOTH,
     click.option("-n", type=int, default=100, show_default=True, help="Draws that are clustered (N)."),
     click.option("-k", type=int, default=10, show_default=True, help="Texts in each of these (K)."),
     click.option("-m", type=int, default=100, show_default=True, help="Draws that criteria come from (M)."),
     click.option("-j", type=int, default=5, show_default=True, help="Texts in each of these (J)."),
     click.option("--temperature", type=float, default=1.0, show_default=True),
     click.option("--answer-tokens", type=int, default=1024, show_default=True),
+    *ASKING_OPTIONS,
 )
-
-
-def few_shot_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    return _with(command, *_BOTH, *_FEW_SHOT)
-
-
-def diversity_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    return _with(command, *_BOTH, *_DIVERSITY)
-
-
-def _with(command: Callable[..., Any], *options: Callable[..., Any]) -> Callable[..., Any]:
-    command = asking(command)
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 def run_few_shot(given: Mapping[str, Any]) -> None:
@@ -124,8 +112,7 @@ def _asker(given: Mapping[str, Any], folder: Path, requests: int, tokens: int) -
     """
     from paper_repro.llm.asking import Asker, Retry
     from paper_repro.llm.budget import Budget, Prices, Usage
-    from paper_repro.llm.job import JOURNAL
-    from paper_repro.llm.journal import Journal
+    from paper_repro.llm.journal import JOURNAL, Journal
     from paper_repro.progress import Progress
 
     if given["backend"] == "replay" and not given["source"]:
