@@ -34,6 +34,7 @@ GRIDS: Mapping[str, Callable[..., list[experiments.Cell]]] = {
     "size of D_P'": experiments.real_sizes,
     "size of D_Q": experiments.generated_sizes,
     "switches": experiments.switches,
+    "search": experiments.search,
 }
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -17,10 +19,13 @@ if TYPE_CHECKING:
     from paper_repro.runs import Recipe
 
 FOLDER = BUNDLED / "profiles"
+PRECISION = "PAPER_REPRO_PRECISION"
+"""The environment variable that sets the precision of every recipe, for processors without bf16."""
 KINDS = ("miniature", "real")
 ENCODERS = ("tiny-world", "minilm-l6", "bert-base-uncased", "bert-large-uncased")
 BENCHMARKS = ("financial", "tweet_irony", "mrpc")
 RECIPES = ("dev", "generated", "train")
+SEARCHED = ("ce", "focal", "imp", "dimp", "quality_only")
 HU_VARIANTS = ("faithful", "cheap", "official")
 
 
@@ -61,6 +66,21 @@ class Baselines:
 
 
 @dataclass(frozen=True)
+class Search:
+    """The search over hyper-parameters (notebook 09): every combination for each of ``methods`` on ``benchmarks``.
+
+    Table 1's recipe for generated data must be one of the combinations; ``seeds`` counts the first seeds.
+    """
+
+    learning_rates: tuple[float, ...]
+    epochs: tuple[int, ...]
+    batch_sizes: tuple[int, ...]
+    methods: tuple[str, ...]
+    benchmarks: tuple[str, ...]
+    seeds: int
+
+
+@dataclass(frozen=True)
 class Profile:
     """One size of the experiments.
 
@@ -77,6 +97,7 @@ class Profile:
     recipes: Mapping[str, Recipe]
     ablations: Ablations
     baselines: Baselines
+    search: Search
     expected: Mapping[str, str]
 
 
@@ -134,6 +155,7 @@ def read(path: Path) -> Profile:
         recipes={pool: _recipe(recipes[pool], f"{path}: recipes.{pool}") for pool in RECIPES},
         ablations=_ablations(content["ablations"], f"{path}: ablations"),
         baselines=_baselines(content["baselines"], f"{path}: baselines"),
+        search=_search(content["search"], content["recipes"]["generated"], f"{path}: search"),
         expected=dict(expected),
     )
 
@@ -207,6 +229,26 @@ def _baselines(table: Any, where: str) -> Baselines:
     return Baselines(hu=_choice(table["hu"], HU_VARIANTS, f"{where}.hu"), look_ahead=look_ahead, **numbers)
 
 
+def _search(table: Any, usual: Any, where: str) -> Search:
+    if not isinstance(table, dict):
+        raise UserError(f"{where} must be a table, found {table!r}")
+    names = [field.name for field in fields(Search)]
+    _check_keys(table, names, required=names, where=where)
+    found = Search(
+        learning_rates=_several(table["learning_rates"], float, f"{where}.learning_rates"),
+        epochs=_several(table["epochs"], int, f"{where}.epochs"),
+        batch_sizes=_several(table["batch_sizes"], int, f"{where}.batch_sizes"),
+        methods=tuple(_choice(name, SEARCHED, f"{where}.methods") for name in _several(table["methods"], str, where)),
+        benchmarks=_benchmarks(table["benchmarks"], f"{where}.benchmarks"),
+        seeds=_setting(table["seeds"], int, f"{where}.seeds"),
+    )
+    recipe = _recipe(usual, where)
+    place = (recipe.learning_rate, recipe.epochs, recipe.batch_size)
+    if place not in set(product(found.learning_rates, found.epochs, found.batch_sizes)):
+        raise UserError(f"{where}: recipes.generated {place} must be one of its combinations")
+    return found
+
+
 def _encoder(value: Any, where: str) -> str:
     """An encoder, or the first layers of one."""
     name, colon, layers = str(value).partition(":")
@@ -217,8 +259,8 @@ def _encoder(value: Any, where: str) -> str:
 
 
 def _several(value: Any, kind: type[Any], where: str) -> tuple[Any, ...]:
-    words = {int: "whole numbers above 0", str: "texts"}[kind]
-    good = isinstance(value, list) and all(type(one) is kind and (one > 0 if kind is int else one) for one in value)
+    words = {int: "whole numbers above 0", float: "numbers above 0", str: "texts"}[kind]
+    good = isinstance(value, list) and all(type(one) is kind and (one if kind is str else one > 0) for one in value)
     if not good or not value or len(set(value)) != len(value):
         raise UserError(f"{where} must be a list of different {words}, found {value!r}")
     return tuple(value)
@@ -233,7 +275,10 @@ def _recipe(table: Any, where: str) -> Recipe:
     required = [field.name for field in fields(Recipe) if field.default is MISSING]
     _check_keys(table, [field.name for field in fields(Recipe)], required, where)
     hints = get_type_hints(Recipe)
-    return Recipe(**{key: _setting(value, hints[key], f"{where}.{key}") for key, value in table.items()})
+    recipe = Recipe(**{key: _setting(value, hints[key], f"{where}.{key}") for key, value in table.items()})
+    if asked := os.environ.get(PRECISION):
+        recipe = replace(recipe, precision=_choice(asked, get_args(hints["precision"]), PRECISION))
+    return recipe
 
 
 def _setting(value: Any, hint: Any, where: str) -> Any:

@@ -23,7 +23,7 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import fdtri, stdtrit
+from scipy.special import fdtri, ndtr, stdtrit
 
 from paper_repro import metrics
 
@@ -146,6 +146,14 @@ def log_spread_ratio(wide: ArrayLike, narrow: ArrayLike, *, level: float = 0.95)
     ratio = 0.5 * math.log(a.var(ddof=1) / b.var(ddof=1))
     low, high = (0.5 * math.log(fdtri(len(a) - 1, len(b) - 1, p)) for p in ((1 - level) / 2, (1 + level) / 2))
     return Interval(ratio, ratio - high, ratio - low)
+
+
+def expected_maximum(count: int) -> float:
+    """Mean of the largest of ``count`` independent standard normals: what the best of as many equal runs lies above
+    their mean by chance, in standard deviations."""
+    x = np.linspace(-12, 12, 4801)
+    density = np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
+    return float(np.trapezoid(x * count * density * ndtr(x) ** (count - 1), x))
 
 
 def _as_runs(values: ArrayLike) -> Floats:

@@ -133,13 +133,24 @@ def _version(package: str) -> str:
 @lru_cache(maxsize=1)
 def processor() -> str:
     """The processor's name and the number of cores that this process may use."""
-    name = platform.processor() or platform.machine()
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            name = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), name)
-    except OSError:
-        pass
+    name = _cpuinfo().get("model name") or platform.processor() or platform.machine()
     return f"{name}, {available_cores()} cores"
+
+
+def computes_bf16() -> bool:
+    """Whether the processor multiplies bf16 by itself; True where the system does not tell."""
+    flags = _cpuinfo()
+    known = set((flags.get("flags") or flags.get("Features") or "avx512_bf16").split())
+    return bool(known & {"avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16"})
+
+
+def _cpuinfo() -> dict[str, str]:
+    """What Linux says of the first core; nothing elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").split("\n\n")[0].splitlines()
+    except OSError:
+        return {}
+    return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
 def available_cores() -> int:

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from paper_repro import experiments, published
 from paper_repro.experiments import Cell
 from paper_repro.pools import Benchmark, Pool, Truth
-from paper_repro.profiles import Ablations, Baselines, Profile
+from paper_repro.profiles import Ablations, Baselines, Profile, Search
 from paper_repro.runs import EpochRecord, Recipe, RunResult, RunSpec
 
 LABELS = {"financial": 3, "tweet_irony": 2, "mrpc": 2}
 ABLATIONS = Ablations("minilm-l6:3", "minilm-l6", 4, 2, (10, 100), ("dev:50", "dev"), ("generated:300", "generated"))
 BASELINES = Baselines("faithful", 4, 2, 1, ("financial", "tweet_irony", "mrpc"))
+SEARCH = Search((6e-6, 6e-5), (5,), (32,), ("ce", "imp", "dimp"), ("financial",), 2)
 HARDWARE = {"device": "Made-up CPU, 2 cores", "torch": "2.13.0", "commit": "0123456789ab"}
 
 
@@ -35,6 +36,7 @@ def profile(kind: str = "real", seeds: int = 4) -> Profile:
         recipes=recipes,
         ablations=ABLATIONS,
         baselines=BASELINES,
+        search=SEARCH,
         expected={},
     )
 

@@ -22,7 +22,7 @@ import tiny
 import torch
 from disturbed import PATIENCE, assert_complete, done_once, family, go, grid, start, wait_for
 
-from paper_repro import execution, training, worker
+from paper_repro import execution, training, versions, worker
 from paper_repro.errors import TrainingError, UserError
 from paper_repro.execution import execute
 from paper_repro.progress import Progress, duration
@@ -401,6 +401,39 @@ def test_threads_and_environment_are_put_back(monkeypatch: pytest.MonkeyPatch) -
         inside()
     assert torch.get_num_threads() == before
     assert os.environ["OMP_NUM_THREADS"] == "3" and "MKL_NUM_THREADS" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "has"),
+    [
+        ("processor\t: 0\nflags\t\t: fpu avx2 avx512f avx512_bf16\n\nprocessor\t: 1\n", True),
+        ("processor\t: 0\nflags\t\t: fpu avx2 amx_bf16\n", True),
+        ("processor\t: 0\nflags\t\t: fpu avx2 avx512f\n", False),
+        ("processor\t: 0\nFeatures\t: fp asimd bf16\n", True),
+        ("processor\t: 0\nFeatures\t: fp asimd\n", False),
+        ("", True),  # the system does not tell
+    ],
+)
+def test_whether_the_processor_has_bf16(cpuinfo: str, has: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda *_: cpuinfo)
+    assert versions.computes_bf16() is has
+
+
+@pytest.mark.parametrize(("has", "precision"), [(False, "bf16"), (True, "bf16"), (False, "fp32")])
+def test_bf16_in_software_is_told_with_the_way_out(
+    has: bool,
+    precision: Any,
+    inputs: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(execution, "computes_bf16", lambda: has)
+    monkeypatch.setattr(execution, "_serial", lambda *_: None)
+    made = tiny.workspace(inputs, tmp_path / "results", workers=1)
+    made.run([tiny.spec("ce", recipe=replace(tiny.RECIPE, precision=precision))])
+    told = "set PAPER_REPRO_PRECISION=fp32" in capsys.readouterr().out
+    assert told == (precision == "bf16" and not has)
 
 
 def test_progress_counts(capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,6 +39,17 @@ FAULTS = {
     "nothing to vary": ('generated = ["generated:300"', 'generate = ["generated:300"', "unknown key 'generate'"),
     "unknown way to Hu": ('hu = "faithful"', 'hu = "exact"', "baselines.hu must be one of faithful, cheap, official"),
     "baselines of no seed": ("hu_seeds = 4", "hu_seeds = 0", "baselines.hu_seeds must be a whole number above 0"),
+    "search without Table 1": ("[6e-6, 6e-5]", "[6e-6, 7e-5]", "recipes.generated (6e-05, 5, 32) must be one of its"),
+    "search by no number": (
+        "[6e-6, 6e-5]",
+        '["low", 6e-5]',
+        "learning_rates must be a list of different numbers above 0",
+    ),
+    "search of no method": (
+        'methods = ["ce"',
+        'methods = ["sgd"',
+        "search.methods must be one of ce, focal, imp, dimp",
+    ),
     "no TOML": ("[expected]", "[expected", "cannot be read as a profile"),
 }
 
@@ -107,3 +118,11 @@ def test_a_faulty_file_is_refused_by_name(fault, tmp_path):
 
 def test_the_benchmarks_are_those_that_can_be_loaded():
     assert benchmarks.NAMES == profiles.BENCHMARKS
+
+
+def test_the_environment_can_set_the_precision(monkeypatch):
+    monkeypatch.setenv(profiles.PRECISION, "fp32")
+    assert {recipe.precision for recipe in profiles.load("mini").recipes.values()} == {"fp32"}
+    monkeypatch.setenv(profiles.PRECISION, "fp8")
+    with pytest.raises(UserError, match="PAPER_REPRO_PRECISION must be one of fp32, bf16, found 'fp8'"):
+        profiles.load("mini")

@@ -78,11 +78,11 @@ def test_the_majority_of_tweet_irony() -> None:
 
 
 def test_expected_maxima_of_normals() -> None:
-    assert checks.expected_maximum(1) == pytest.approx(0, abs=1e-9)
-    assert checks.expected_maximum(2) == pytest.approx(1 / np.sqrt(np.pi))
-    assert checks.expected_maximum(3) == pytest.approx(1.5 / np.sqrt(np.pi))
-    assert checks.expected_maximum(4) == pytest.approx(1.0294, abs=1e-4)
-    assert checks.expected_maximum(32) == pytest.approx(2.0697, abs=1e-4)
+    assert statistics.expected_maximum(1) == pytest.approx(0, abs=1e-9)
+    assert statistics.expected_maximum(2) == pytest.approx(1 / np.sqrt(np.pi))
+    assert statistics.expected_maximum(3) == pytest.approx(1.5 / np.sqrt(np.pi))
+    assert statistics.expected_maximum(4) == pytest.approx(1.0294, abs=1e-4)
+    assert statistics.expected_maximum(32) == pytest.approx(2.0697, abs=1e-4)
 
 
 def test_standard_errors_and_z_values() -> None:

@@ -22,6 +22,7 @@ from paper_repro.experiments.extended import (
 from paper_repro.experiments.grid import GENERATED, LARGE, SMALL, SOURCES, TITLES, Cell, recipe_of, spec
 from paper_repro.experiments.information import Fits, section3_2, section3_2_scores
 from paper_repro.experiments.noisy import NOISY, NOISY_METHODS, NOISY_POOL, cross_fitted, table4
+from paper_repro.experiments.search import search, setting_name, settings
 from paper_repro.experiments.sizes import (
     BASE,
     BASE_DC,
@@ -104,8 +105,11 @@ __all__ = [
     "oracle",
     "real_sizes",
     "recipe_of",
+    "search",
     "section3_2",
     "section3_2_scores",
+    "setting_name",
+    "settings",
     "spec",
     "switches",
     "table1",

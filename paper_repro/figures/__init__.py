@@ -6,6 +6,7 @@ from paper_repro.figures.checkers import estimated_against_true, reliability, we
 from paper_repro.figures.dynamics import CURVES, curves, figure1
 from paper_repro.figures.information import entropy_bound, estimate_dots, input_shift
 from paper_repro.figures.noisy import bars, detection, epoch_lines, noisy_bars, noisy_detection, noisy_epochs
+from paper_repro.figures.search import search
 from paper_repro.figures.style import (
     BLACK,
     BLUE,
@@ -75,6 +76,7 @@ __all__ = [
     "primer_sampling",
     "reliability",
     "save",
+    "search",
     "sizes",
     "switches",
     "table1_dots",

@@ -9,8 +9,6 @@ from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import quad
-from scipy.stats import norm
 
 from paper_repro import published
 
@@ -135,11 +133,6 @@ def standard_error(accuracy: float, size: int) -> float:
 def z_value(a: float, b: float, size: int) -> float:
     """(a - b) over its standard error for two accuracies in per cent, taken as independent."""
     return (a - b) / sqrt(standard_error(a, size) ** 2 + standard_error(b, size) ** 2)
-
-
-def expected_maximum(count: int) -> float:
-    """Mean of the largest of ``count`` independent standard normals, by quadrature."""
-    return float(quad(lambda x: x * count * norm.pdf(x) * norm.cdf(x) ** (count - 1), -12, 12)[0])
 
 
 def accuracy_of(table: str, benchmark: str, method: str, **where: str) -> float:

@@ -10,7 +10,6 @@ from paper_repro.slips.checks import (
     accuracy_of,
     binary_rows,
     confusions,
-    expected_maximum,
     hits,
     largest_excess,
     same,
@@ -21,6 +20,7 @@ from paper_repro.slips.checks import (
     z_value,
 )
 from paper_repro.slips.point import Point
+from paper_repro.statistics import expected_maximum
 
 FEW_SHOT, SMALL, GENERATED = "GPT-3.5 few-shot", "Small real world", "GPT-3.5 generated"
 TITLES = {"financial": "Financial", "tweet_irony": "Tweet Irony", "mrpc": "MRPC"}

@@ -54,6 +54,7 @@ from paper_repro.tables.outcomes import (
     verdict,
 )
 from paper_repro.tables.runs import runs, timings
+from paper_repro.tables.search import RULES, search_rules, search_settings
 from paper_repro.tables.theory import theory_claims
 from paper_repro.tables.timing import ABOUT_RULE, PHASE_TITLES, phases, ratio_interval, table3, timing_claims
 
@@ -64,6 +65,7 @@ __all__ = [
     "OTHER_DATA",
     "PHASE_TITLES",
     "RULE",
+    "RULES",
     "VARIANTS",
     "Estimate",
     "Key",
@@ -107,6 +109,8 @@ __all__ = [
     "records",
     "runs",
     "save",
+    "search_rules",
+    "search_settings",
     "section3_2",
     "side_by_side",
     "table1_extended",
