@@ -29,7 +29,7 @@ class Choices:
     # or six graphs): no launches, 20 ms -> 4 ms. Expected 4 to 5. On a GPU not measured.
     graphs: bool = True
     # torch.compile on one layer, whose code all layers and all runs share: a third of the kernels. Expected 1.3 within
-    # a graph, for about a minute of compiling in each process. On a GPU not measured, so off; on a CPU 0.98 to 1.03.
+    # a graph, for about a minute of compiling in each process. On a GPU not measured, so off; on a CPU 0.78.
     compiled: bool = False
     # Multiple of the tokens of a batch: fewer graphs to record against more filler; on average 64 tokens of 960 are
     # filler, 1.07 in arithmetic, 1.02 in time. 1 (on a CPU): no filler.
