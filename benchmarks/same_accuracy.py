@@ -41,12 +41,13 @@ def trial(settings: dict[str, Any], benchmark: str, seed: int, engine: Engine) -
     """Test accuracy after the last epoch of one run."""
     workspace = open_workspace(**settings)
     found, directory = workspace.benchmark(benchmark), workspace.encoder.directory
-    recipe = replace(workspace.profile.recipes["generated"], fidelity=engine, max_length=LONGEST, select="last", test_curve=False)
-    half = np.random.default_rng(0).permutation(len(found.pools["generated"]))[:TEXTS]
+    usual = workspace.profile.recipes["generated"]
+    recipe = replace(usual, fidelity=engine, max_length=LONGEST, select="last", test_curve=False)
+    some = np.random.default_rng(0).permutation(len(found.pools["generated"]))[:TEXTS]
     train_pool, dev, test = (found.pools[name] for name in ("generated", "dev", "test"))
     encoded, *others = (encode(pool, directory, LONGEST, workspace.paths.cache) for pool in (train_pool, dev, test))
     data = TrainingData(
-        encoded.subset(half), train_pool.labels[half], others[0], dev.labels, others[1], test.labels, found.classes
+        encoded.subset(some), train_pool.labels[some], others[0], dev.labels, others[1], test.labels, found.classes
     )
     last = train(data, directory, "ce", recipe, seed, device=workspace.device).history[-1]
     return {
