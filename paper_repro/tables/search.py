@@ -24,8 +24,8 @@ RULES = {
     "best seed": "Table 1's setting, best seed on the test set",
     "best run": "best of all runs on the test set",
 }
-"""What could be reported of a search, by name. The last two look at the test set before they choose; App. F has the
-fourth for the printed tables, and does not say by what the setting was chosen."""
+"""What could be reported of a search, by name. The last two look at the test set before they choose. App. F reports
+"the best accuracy run" of four seeds, and does not say on what it was the best."""
 
 
 @dataclass(frozen=True)
