@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from paper_repro.runs import Recipe
 
 FOLDER = BUNDLED / "profiles"
-PRECISION = "PAPER_REPRO_PRECISION"
-"""The environment variable that sets the precision of every recipe, for processors without bf16."""
+PRECISION, FIDELITY = "PAPER_REPRO_PRECISION", "PAPER_REPRO_FIDELITY"
+"""Environment variables that set these two of every recipe: what a machine can compute, not what is asked."""
 KINDS = ("miniature", "real")
 ENCODERS = ("tiny-world", "minilm-l6", "bert-base-uncased", "bert-large-uncased")
 BENCHMARKS = ("financial", "tweet_irony", "mrpc")
@@ -276,8 +276,9 @@ def _recipe(table: Any, where: str) -> Recipe:
     _check_keys(table, [field.name for field in fields(Recipe)], required, where)
     hints = get_type_hints(Recipe)
     recipe = Recipe(**{key: _setting(value, hints[key], f"{where}.{key}") for key, value in table.items()})
-    if asked := os.environ.get(PRECISION):
-        recipe = replace(recipe, precision=_choice(asked, get_args(hints["precision"]), PRECISION))
+    for name, variable in (("precision", PRECISION), ("fidelity", FIDELITY)):
+        if asked := os.environ.get(variable):
+            recipe = replace(recipe, **{name: _choice(asked, get_args(hints[name]), variable)})
     return recipe
 
 

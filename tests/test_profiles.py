@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from paper_repro import benchmarks, profiles
+from paper_repro import benchmarks, experiments, profiles
 from paper_repro.errors import UserError
 from paper_repro.runs import Recipe
 
@@ -126,3 +126,12 @@ def test_the_environment_can_set_the_precision(monkeypatch):
     monkeypatch.setenv(profiles.PRECISION, "fp8")
     with pytest.raises(UserError, match="PAPER_REPRO_PRECISION must be one of fp32, bf16, found 'fp8'"):
         profiles.load("mini")
+
+
+def test_the_environment_can_choose_the_engine_for_all_methods_that_it_can_train(monkeypatch):
+    monkeypatch.setenv(profiles.FIDELITY, "packed")
+    cells = experiments.extended(profiles.load("paper"))
+    engines = {cell.spec.method: cell.spec.recipe.fidelity for cell in cells}
+    padded = {method for method, engine in engines.items() if engine == "fast"}
+    assert padded == {"ren", "meta_weight_net", "sungen", "hu"}
+    assert {engine for method, engine in engines.items() if method not in padded} == {"packed"}
