@@ -28,6 +28,9 @@ RULES = {
 "the best accuracy run" of four seeds, and does not say on what it was the best."""
 
 
+ON_TEST = ("best seed", "best run")
+
+
 @dataclass(frozen=True)
 class Found:
     """One setting of one method on one benchmark: test predictions, and accuracies on D_P' of the same seeds,
@@ -65,7 +68,8 @@ def search_rules(workspace: Runs, cells: Iterable[Cell], usual: str) -> pd.DataF
     vs_ce_mean, vs_ce_low and vs_ce_high in points, n_seeds (runs behind the number), n_runs (that it was chosen from),
     n_test, verdict, status. Both sides of a difference follow the rule. Intervals know of seeds and test texts, not of
     the choosing: those of the rules that look at the test set are too high. ``chance`` says how much of that comes by
-    itself: points that the best of as many runs lies above their mean where they differ by their seeds alone.
+    itself: points that the best of as many runs lies above their mean where they differ by their seeds alone; such rows
+    have no verdict.
     """
     found = _found(workspace, cells)
     rows = []
@@ -75,9 +79,10 @@ def search_rules(workspace: Runs, cells: Iterable[Cell], usual: str) -> pd.DataF
             chosen = {method: _chosen(rule, settings, usual) for method, settings in methods.items()}
             for method, choice in chosen.items():
                 names = {"benchmark": benchmark, "rule": words, "method": method, "setting": choice.setting}
-                chance = _by_chance(methods[method], choice.runs) if rule in ("best seed", "best run") else np.nan
                 reported = _reported(choice, chosen.get(CE) if method != CE else None)
-                rows.append({**names, **reported, "chance": chance})
+                if rule in ON_TEST:
+                    reported |= {"chance": _by_chance(methods[method], choice.runs), "verdict": ""}
+                rows.append({**names, **reported})
     return pd.DataFrame(rows)
 
 
@@ -149,6 +154,7 @@ def _reported(choice: _Choice, ce: _Choice | None) -> dict[str, Any]:
         "n_seeds": len(choice.outcome.seeds),
         "n_runs": choice.runs,
         "n_test": len(choice.outcome.labels),
+        "chance": np.nan,
         "verdict": "" if ce is None else verdict(compared["low"], compared["high"], status),
         "status": status,
     }
