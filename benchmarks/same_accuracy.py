@@ -23,10 +23,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from paper_repro.encoding import encode
 from paper_repro.execution import one_thread_each
+from paper_repro.statistics import student_quantile
 from paper_repro.training import TrainingData, train
 from paper_repro.versions import environment
 from paper_repro.workspace import open_workspace
@@ -70,7 +70,7 @@ def compared(frame: pd.DataFrame) -> pd.DataFrame:
         for theirs, ours in combinations(engines, 2):
             gap = (by[ours] - by[theirs]).to_numpy()
             error = gap.std(ddof=1) / np.sqrt(len(gap))
-            low, high = gap.mean() + np.array([-1, 1]) * stats.t.ppf(0.975, len(gap) - 1) * error
+            low, high = gap.mean() + np.array([-1, 1]) * student_quantile(0.975, len(gap) - 1) * error
             same = low <= 0 <= high and max(-low, high) <= noise
             rows.append((benchmark, f"{ours} - {theirs}", gap.mean(), low, high, noise, len(gap), same))
     columns = ["benchmark", "difference", "points", "low", "high", "seed_sd", "n_seeds", "same"]

@@ -55,14 +55,14 @@ def execute(workspace: Workspace, tasks: Sequence[Task], progress: Progress) -> 
     if not tasks:
         return
     workspace.store.sweep()
-    in_bf16 = any(task.spec["recipe"]["precision"] == "bf16" for task in tasks)
-    if in_bf16 and workspace.device == "cpu" and not workspace.scheduler and not computes_bf16():
-        progress.tell(SLOW)
     if workspace.scheduler:
         from paper_repro import cluster  # late: it brings Dask, which is an extra
 
         cluster.execute(workspace, tasks, progress)
         return
+    in_bf16 = any(task.spec["recipe"]["precision"] == "bf16" for task in tasks)
+    if in_bf16 and workspace.device == "cpu" and not computes_bf16():
+        progress.tell(SLOW)
     with one_thread_each():
         if workspace.workers == 1:
             _serial(workspace, tasks, progress)

@@ -145,6 +145,7 @@ def read(path: Path) -> Profile:
     _check_keys(recipes, RECIPES, required=RECIPES, where=f"{path}: recipes")
     if not isinstance(expected, dict) or not all(isinstance(text, str) for text in expected.values()):
         raise UserError(f"{path}: expected must be a table of texts, found {expected!r}")
+    made = {pool: _recipe(recipes[pool], f"{path}: recipes.{pool}") for pool in RECIPES}
     return Profile(
         name=path.stem,
         title=_text(content["title"], f"{path}: title"),
@@ -152,10 +153,10 @@ def read(path: Path) -> Profile:
         encoder=_choice(content["encoder"], ENCODERS, f"{path}: encoder"),
         seeds=_seeds(content["seeds"], f"{path}: seeds"),
         benchmarks=_benchmarks(content["benchmarks"], f"{path}: benchmarks"),
-        recipes={pool: _recipe(recipes[pool], f"{path}: recipes.{pool}") for pool in RECIPES},
+        recipes=made,
         ablations=_ablations(content["ablations"], f"{path}: ablations"),
         baselines=_baselines(content["baselines"], f"{path}: baselines"),
-        search=_search(content["search"], content["recipes"]["generated"], f"{path}: search"),
+        search=_search(content["search"], made["generated"], f"{path}: search"),
         expected=dict(expected),
     )
 
@@ -173,6 +174,14 @@ def _check_keys(table: Mapping[str, Any], known: Iterable[str], required: Iterab
     missing = sorted(set(required) - set(table))
     if missing:
         raise UserError(f"{where}: {', '.join(missing)} missing")
+
+
+def _check_table(table: Any, kind: type[Any], where: str) -> None:
+    """Its keys must be the fields of the dataclass ``kind``; those that have a default may be left out."""
+    if not isinstance(table, dict):
+        raise UserError(f"{where} must be a table, found {table!r}")
+    required = [field.name for field in fields(kind) if field.default is MISSING]
+    _check_keys(table, [field.name for field in fields(kind)], required, where)
 
 
 def _text(value: Any, where: str) -> str:
@@ -201,10 +210,7 @@ def _benchmarks(value: Any, where: str) -> tuple[str, ...]:
 
 
 def _ablations(table: Any, where: str) -> Ablations:
-    if not isinstance(table, dict):
-        raise UserError(f"{where} must be a table, found {table!r}")
-    names = [field.name for field in fields(Ablations)]
-    _check_keys(table, names, required=names, where=where)
+    _check_table(table, Ablations, where)
     return Ablations(
         small=_encoder(table["small"], f"{where}.small"),
         large=_encoder(table["large"], f"{where}.large"),
@@ -217,11 +223,8 @@ def _ablations(table: Any, where: str) -> Ablations:
 
 
 def _baselines(table: Any, where: str) -> Baselines:
-    if not isinstance(table, dict):
-        raise UserError(f"{where} must be a table, found {table!r}")
+    _check_table(table, Baselines, where)
     counts = ("seeds", "look_ahead_seeds", "hu_seeds")
-    names = ("hu", *counts, "look_ahead")
-    _check_keys(table, names, required=names, where=where)
     numbers = {name: _setting(table[name], int, f"{where}.{name}") for name in counts}
     look_ahead = _several(table["look_ahead"], str, f"{where}.look_ahead")
     for name in look_ahead:
@@ -229,11 +232,8 @@ def _baselines(table: Any, where: str) -> Baselines:
     return Baselines(hu=_choice(table["hu"], HU_VARIANTS, f"{where}.hu"), look_ahead=look_ahead, **numbers)
 
 
-def _search(table: Any, usual: Any, where: str) -> Search:
-    if not isinstance(table, dict):
-        raise UserError(f"{where} must be a table, found {table!r}")
-    names = [field.name for field in fields(Search)]
-    _check_keys(table, names, required=names, where=where)
+def _search(table: Any, usual: Recipe, where: str) -> Search:
+    _check_table(table, Search, where)
     found = Search(
         learning_rates=_several(table["learning_rates"], float, f"{where}.learning_rates"),
         epochs=_several(table["epochs"], int, f"{where}.epochs"),
@@ -242,8 +242,7 @@ def _search(table: Any, usual: Any, where: str) -> Search:
         benchmarks=_benchmarks(table["benchmarks"], f"{where}.benchmarks"),
         seeds=_setting(table["seeds"], int, f"{where}.seeds"),
     )
-    recipe = _recipe(usual, where)
-    place = (recipe.learning_rate, recipe.epochs, recipe.batch_size)
+    place = (usual.learning_rate, usual.epochs, usual.batch_size)
     if place not in set(product(found.learning_rates, found.epochs, found.batch_sizes)):
         raise UserError(f"{where}: recipes.generated {place} must be one of its combinations")
     return found
@@ -270,10 +269,7 @@ def _recipe(table: Any, where: str) -> Recipe:
     # Imported here because it brings in torch, and `paper-repro run` only needs the profiles' names.
     from paper_repro.runs import Recipe
 
-    if not isinstance(table, dict):
-        raise UserError(f"{where} must be a table, found {table!r}")
-    required = [field.name for field in fields(Recipe) if field.default is MISSING]
-    _check_keys(table, [field.name for field in fields(Recipe)], required, where)
+    _check_table(table, Recipe, where)
     hints = get_type_hints(Recipe)
     recipe = Recipe(**{key: _setting(value, hints[key], f"{where}.{key}") for key, value in table.items()})
     for name, variable in (("precision", PRECISION), ("fidelity", FIDELITY)):

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from test_figures import words
 
-from paper_repro import experiments, figures, profiles, tables
+from paper_repro import experiments, figures, losses, profiles, tables
 from paper_repro.experiments import Cell
 from paper_repro.pools import Benchmark, Pool
 from paper_repro.profiles import Profile
@@ -41,6 +41,10 @@ def test_a_setting_changes_the_classifier_and_nothing_else(name: str) -> None:
 
 def _on_d_q(cell: Cell) -> bool:
     return cell.train_source == experiments.GENERATED and cell.method != experiments.ORACLE
+
+
+def test_a_search_can_have_every_loss_of_the_paper() -> None:
+    assert profiles.SEARCHED == losses.METHODS
 
 
 def test_the_papers_search_is_app_f() -> None:
@@ -109,6 +113,15 @@ def known(runs: dict[tuple[str, str, int], tuple[int, float]]) -> Known:
     return Known(profile, runs, experiments.search(profile))
 
 
+def rules(workspace: Known) -> pd.DataFrame:
+    return tables.search_rules(tables.outcomes_of(workspace, workspace.cells), HIGH)
+
+
+def settings(workspace: Known) -> pd.DataFrame:
+    outcomes = tables.outcomes_of(workspace, workspace.cells)
+    return tables.search_settings(outcomes, experiments.settings(workspace.profile), HIGH)
+
+
 def accuracies(frame: pd.DataFrame, method: str) -> dict[str, float]:
     rows = frame[frame["method"] == method]
     return {rule: rows.loc[rows["rule"] == RULES[rule], "accuracy"].item() for rule in RULES}
@@ -116,7 +129,7 @@ def accuracies(frame: pd.DataFrame, method: str) -> dict[str, float]:
 
 def test_each_rule_reports_what_it_may_see() -> None:
     workspace = known(ACCURACIES)
-    frame = tables.search_rules(workspace, workspace.cells, HIGH)
+    frame = rules(workspace)
     assert accuracies(frame, CE) == pytest.approx(
         {"fixed": 72.5, "dev": 70.0, "dev run": 80.0, "best seed": 75.0, "best run": 80.0}
     )
@@ -131,12 +144,12 @@ def test_each_rule_reports_what_it_may_see() -> None:
 
 def test_both_sides_of_a_difference_follow_the_rule() -> None:
     workspace = known(ACCURACIES)
-    rows = tables.search_rules(workspace, workspace.cells, HIGH)
-    by = rows[rows["method"] == IMP].set_index("rule")["vs_ce_mean"]
+    frame = rules(workspace)
+    by = frame[frame["method"] == IMP].set_index("rule")["vs_ce_mean"]
     assert by.to_dict() == pytest.approx(
         {RULES[rule]: gap for rule, gap in zip(RULES, (10.0, 12.5, -25.0, 10.0, 5.0), strict=True)}
     )
-    row = rows[(rows["method"] == IMP) & (rows["rule"] == RULES["dev"])].iloc[0]
+    row = frame[(frame["method"] == IMP) & (frame["rule"] == RULES["dev"])].iloc[0]
     right = {key: np.arange(TEXTS) < number for key, (number, _) in ACCURACIES.items()}
     pairs = [np.stack([right[place, method, seed] for seed in (0, 1)]) for place, method in ((HIGH, IMP), (LOW, CE))]
     interval = paired_interval(*pairs).scaled(100)
@@ -146,7 +159,7 @@ def test_both_sides_of_a_difference_follow_the_rule() -> None:
 
 def test_what_the_test_set_chose_has_no_verdict() -> None:
     workspace = known(ACCURACIES)
-    frame = tables.search_rules(workspace, workspace.cells, HIGH)
+    frame = rules(workspace)
     judged = frame[frame["verdict"] != ""]
     assert set(judged["method"]) == {IMP}
     assert set(judged["rule"]) == {RULES["fixed"], RULES["dev"], RULES["dev run"]}
@@ -155,7 +168,7 @@ def test_what_the_test_set_chose_has_no_verdict() -> None:
 def test_chance_is_the_spread_of_the_seeds_times_the_largest_of_so_many() -> None:
     """CE: two seeds 5 points apart in one setting and 20 in the other; variances 12.5 and 200, pooled 106.25."""
     workspace = known(ACCURACIES)
-    frame = tables.search_rules(workspace, workspace.cells, HIGH)
+    frame = rules(workspace)
     chance = frame[frame["method"] == CE].set_index("rule")["chance"]
     assert chance[RULES["best run"]] == pytest.approx(np.sqrt(106.25) * expected_maximum(4))
     assert chance[RULES["best seed"]] == pytest.approx(np.sqrt(106.25) * expected_maximum(2))
@@ -164,7 +177,7 @@ def test_chance_is_the_spread_of_the_seeds_times_the_largest_of_so_many() -> Non
 
 def test_every_setting_has_its_row() -> None:
     workspace = known(ACCURACIES)
-    frame = tables.search_settings(workspace, workspace.cells, HIGH)
+    frame = settings(workspace)
     row = frame[(frame["method"] == CE) & (frame["setting"] == LOW)].iloc[0]
     assert (row["mean_accuracy"], row["dev_accuracy"], row["n_seeds"]) == pytest.approx((70.0, 65.0, 2))
     assert (row["learning_rate"], row["epochs"], row["batch_size"], row["table1"]) == (6e-6, 5, 32, False)
@@ -174,7 +187,7 @@ def test_every_setting_has_its_row() -> None:
 @pytest.mark.parametrize("lost", [(LOW, CE, 1), (HIGH, CE, 0)])
 def test_a_search_that_is_not_complete_has_no_verdict(lost: tuple[str, str, int]) -> None:
     workspace = known({key: value for key, value in ACCURACIES.items() if key != lost})
-    frame = tables.search_rules(workspace, workspace.cells, HIGH)
+    frame = rules(workspace)
     by = frame[frame["method"] == IMP].set_index("rule")
     assert (by["verdict"] == "not complete").loc[[RULES["dev"], RULES["dev run"]]].all()
     assert (by.loc[RULES["fixed"], "verdict"] == "not complete") == (lost[0] == HIGH)
@@ -183,15 +196,14 @@ def test_a_search_that_is_not_complete_has_no_verdict(lost: tuple[str, str, int]
 
 def test_nothing_at_all_is_an_empty_table_and_no_error() -> None:
     workspace = known({})
-    frame = tables.search_rules(workspace, workspace.cells, HIGH)
+    frame = rules(workspace)
     assert frame["accuracy"].isna().all()
     assert set(frame.loc[frame["method"] == IMP, "verdict"]) == {"not complete", ""}
-    assert tables.search_settings(workspace, workspace.cells, HIGH)["mean_accuracy"].isna().all()
+    assert settings(workspace)["mean_accuracy"].isna().all()
 
 
 def drawn(workspace: Known) -> Any:
-    settings = tables.search_settings(workspace, workspace.cells, HIGH)
-    return figures.search(settings, tables.search_rules(workspace, workspace.cells, HIGH), profile="mini")
+    return figures.search(settings(workspace), rules(workspace), profile="mini")
 
 
 def test_the_picture_shows_every_setting_and_what_the_rules_choose() -> None:

@@ -17,6 +17,7 @@ from paper_repro.experiments.extended import (
     extended,
     hu,
     hu_as_written,
+    named,
     narrowed,
 )
 from paper_repro.experiments.grid import GENERATED, LARGE, SMALL, SOURCES, TITLES, Cell, recipe_of, spec
@@ -101,6 +102,7 @@ __all__ = [
     "hu",
     "hu_as_written",
     "limits",
+    "named",
     "narrowed",
     "oracle",
     "real_sizes",

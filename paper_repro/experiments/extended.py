@@ -128,7 +128,7 @@ def narrowed(
     Empty and 0 leave things as they are; ``seeds`` is the most that any row has, ``simple_seeds`` are those of the
     baselines that learn no weights. Raises UserError for what is unknown.
     """
-    names = _named(benchmarks, profile.benchmarks) or profile.benchmarks
+    names = named(benchmarks, profile.benchmarks) or profile.benchmarks
     if hu and hu not in HU_VARIANTS:
         raise UserError(f"hu={hu!r} is not known; expected one of {', '.join(HU_VARIANTS)}")
     numbers = {
@@ -145,12 +145,13 @@ def narrowed(
         "look_ahead_seeds": min(look_ahead_seeds or usual.look_ahead_seeds, most),
         "hu_seeds": min(hu_seeds or usual.hu_seeds, most),
     }
-    ahead = _named(look_ahead, profile.benchmarks) or usual.look_ahead
+    ahead = named(look_ahead, profile.benchmarks) or usual.look_ahead
     chosen = replace(usual, hu=hu or usual.hu, look_ahead=ahead, **counts)  # type: ignore[arg-type]
     return replace(profile, benchmarks=names, seeds=profile.seeds[:most], baselines=chosen)
 
 
-def _named(text: str, known: Iterable[str]) -> tuple[str, ...]:
+def named(text: str, known: Iterable[str]) -> tuple[str, ...]:
+    """The benchmarks in a text, parted by commas; none for an empty one. UserError for one that is not ``known``."""
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     if unknown := [name for name in names if name not in set(known)]:
         raise UserError(f"benchmark {unknown[0]!r} is not known; expected some of {', '.join(known)}")

@@ -65,6 +65,8 @@ class Outcome:
     status: str
     fixed: bool = False
     """One set of predictions without a seed: the generator's own labels."""
+    dev: tuple[float, ...] = ()
+    """Accuracy on D_P' of each run's selected epoch, a fraction; none of the generator's own labels."""
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -102,7 +104,8 @@ def _outcome(workspace: Runs, group: list[Cell]) -> Outcome:
     guesses = [statistics.predicted_classes(result.test_probabilities) for _, result in found]
     predictions = np.array(guesses, dtype=np.int64).reshape(len(found), len(labels))
     seeds = tuple(seed for seed, _ in found)
-    return Outcome(seeds, len(group), labels, predictions, benchmark.classes, status)
+    dev = tuple(result.selected.dev_accuracy for _, result in found)
+    return Outcome(seeds, len(group), labels, predictions, benchmark.classes, status, dev=dev)
 
 
 def measures(outcome: Outcome | None) -> dict[str, Any]:

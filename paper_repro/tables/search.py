@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from paper_repro.statistics import expected_maximum, mean_interval
-from paper_repro.tables.outcomes import FEW_SHOT, Outcome, Runs, comparison, measures, outcomes_of, verdict
+from paper_repro.tables.outcomes import FEW_SHOT, Key, Outcome, comparison, measures, verdict
 
 if TYPE_CHECKING:
-    from paper_repro.experiments import Cell
+    from paper_repro.runs import Recipe
 
 CE = "CE-Loss"
 RULES = {
@@ -26,42 +25,28 @@ RULES = {
 }
 """What could be reported of a search, by name. The last two look at the test set before they choose. App. F reports
 "the best accuracy run" of four seeds, and does not say on what it was the best."""
-
-
 ON_TEST = ("best seed", "best run")
 
 
-@dataclass(frozen=True)
-class Found:
-    """One setting of one method on one benchmark: test predictions, and accuracies on D_P' of the same seeds,
-    (seeds found,) fractions."""
-
-    setting: str
-    outcome: Outcome
-    dev: NDArray[np.float64]
-
-
-def search_settings(workspace: Runs, cells: Iterable[Cell], usual: str) -> pd.DataFrame:
+def search_settings(outcomes: Mapping[Key, Outcome], recipes: Mapping[str, Recipe], usual: str) -> pd.DataFrame:
     """One row a benchmark, method and setting.
 
+    ``outcomes`` are those of the search's cells, ``recipes`` those of :func:`paper_repro.experiments.settings`.
     Columns: benchmark, method, setting, learning_rate, epochs, batch_size, table1 (whether it is ``usual``, the
     setting of Table 1), dev_accuracy (mean over the seeds), those of our part of Table 1, status. Per cent.
     """
-    cells = list(cells)
-    recipes = {cell.train_source: cell.spec.recipe for cell in cells}
     rows = []
-    for (benchmark, method), settings in _found(workspace, cells).items():
-        for one in settings:
-            recipe = recipes[one.setting]
+    for (benchmark, method), settings in _settings(outcomes).items():
+        for setting, outcome in settings.items():
+            recipe = recipes[setting]
             numbers = {name: getattr(recipe, name) for name in ("learning_rate", "epochs", "batch_size")}
-            dev = 100 * float(one.dev.mean()) if len(one.dev) else np.nan
-            names = {"benchmark": benchmark, "method": method, "setting": one.setting, **numbers}
-            about = {"table1": one.setting == usual, "dev_accuracy": dev}
-            rows.append({**names, **about, **measures(one.outcome), "status": one.outcome.status})
+            names = {"benchmark": benchmark, "method": method, "setting": setting, **numbers}
+            about = {"table1": setting == usual, "dev_accuracy": 100 * _dev(outcome) if outcome.dev else np.nan}
+            rows.append({**names, **about, **measures(outcome), "status": outcome.status})
     return pd.DataFrame(rows)
 
 
-def search_rules(workspace: Runs, cells: Iterable[Cell], usual: str) -> pd.DataFrame:
+def search_rules(outcomes: Mapping[Key, Outcome], usual: str) -> pd.DataFrame:
     """One row a benchmark, rule of :data:`RULES` and method: what would be reported, and the difference to CE-Loss.
 
     Columns: benchmark, rule, method, setting (that the rule chooses), accuracy with low and high in per cent, chance,
@@ -71,7 +56,7 @@ def search_rules(workspace: Runs, cells: Iterable[Cell], usual: str) -> pd.DataF
     itself: points that the best of as many runs lies above their mean where they differ by their seeds alone; such rows
     have no verdict.
     """
-    found = _found(workspace, cells)
+    found = _settings(outcomes)
     rows = []
     for benchmark in dict.fromkeys(benchmark for benchmark, _ in found):
         methods = {method: settings for (name, method), settings in found.items() if name == benchmark}
@@ -81,23 +66,22 @@ def search_rules(workspace: Runs, cells: Iterable[Cell], usual: str) -> pd.DataF
                 names = {"benchmark": benchmark, "rule": words, "method": method, "setting": choice.setting}
                 reported = _reported(choice, chosen.get(CE) if method != CE else None)
                 if rule in ON_TEST:
-                    reported |= {"chance": _by_chance(methods[method], choice.runs), "verdict": ""}
+                    reported |= {"chance": _by_chance(methods[method].values(), choice.runs), "verdict": ""}
                 rows.append({**names, **reported})
     return pd.DataFrame(rows)
 
 
-def _found(workspace: Runs, cells: Iterable[Cell]) -> Mapping[tuple[str, str], list[Found]]:
+def _settings(outcomes: Mapping[Key, Outcome]) -> dict[tuple[str, str], dict[str, Outcome]]:
     """The settings of each (benchmark, method), in their order."""
-    cells = list(cells)
-    grouped: dict[tuple[str, str], list[Found]] = {}
-    for (setting, method, benchmark), outcome in outcomes_of(workspace, cells).items():
-        if (setting, method) == FEW_SHOT:
-            continue
-        place = (setting, method, benchmark)
-        results = [workspace.result(c.spec) for c in cells if (c.train_source, c.method, c.benchmark) == place]
-        dev = np.array([result.selected.dev_accuracy for result in results if result is not None])
-        grouped.setdefault((benchmark, method), []).append(Found(setting, outcome, dev))
+    grouped: dict[tuple[str, str], dict[str, Outcome]] = {}
+    for (setting, method, benchmark), outcome in outcomes.items():
+        if (setting, method) != FEW_SHOT:
+            grouped.setdefault((benchmark, method), {})[setting] = outcome
     return grouped
+
+
+def _dev(outcome: Outcome) -> float:
+    return float(np.mean(outcome.dev))
 
 
 @dataclass(frozen=True)
@@ -110,32 +94,30 @@ class _Choice:
     status: str
 
 
-def _chosen(rule: str, settings: list[Found], usual: str) -> _Choice:
+def _chosen(rule: str, settings: Mapping[str, Outcome], usual: str) -> _Choice:
     """Of equals the first counts: the settings in their order, then the seeds."""
-    fixed = [one for one in settings if one.setting == usual]
-    open_to = fixed if rule in ("fixed", "best seed") else settings
-    runs, wanted = sum(len(one.dev) for one in open_to), sum(one.outcome.wanted for one in open_to)
+    open_to = {usual: settings[usual]} if rule in ("fixed", "best seed") else settings
+    runs, wanted = sum(len(one.seeds) for one in open_to.values()), sum(one.wanted for one in open_to.values())
     status = "complete" if runs == wanted else f"{runs} of {wanted} runs"
-    known = [one for one in open_to if len(one.dev)]
+    known = {setting: one for setting, one in open_to.items() if one.seeds}
     if not known:
-        return _Choice("", fixed[0].outcome, 0, status)
+        return _Choice("", settings[usual], 0, status)
     if rule in ("fixed", "dev"):
-        best = max(known, key=lambda one: float(one.dev.mean()))
-        return _Choice(best.setting, best.outcome, runs, status)
-    scores = [one.dev if rule == "dev run" else one.outcome.correct.mean(axis=1) for one in known]
-    place = int(np.argmax([score.max() for score in scores]))
-    row = int(scores[place].argmax())
-    return _Choice(known[place].setting, _only(known[place].outcome, row), runs, status)
+        best = max(known, key=lambda setting: _dev(known[setting]))
+        return _Choice(best, known[best], runs, status)
+    scores = {name: one.dev if rule == "dev run" else one.correct.mean(axis=1) for name, one in known.items()}
+    best = max(scores, key=lambda setting: max(scores[setting]))
+    return _Choice(best, _only(known[best], int(np.argmax(scores[best]))), runs, status)
 
 
 def _only(outcome: Outcome, row: int) -> Outcome:
     """One run by itself. It meets other single runs whatever their seeds."""
-    return replace(outcome, seeds=(0,), wanted=1, predictions=outcome.predictions[row : row + 1])
+    return replace(outcome, seeds=(0,), wanted=1, predictions=outcome.predictions[[row]], dev=(outcome.dev[row],))
 
 
-def _by_chance(settings: list[Found], runs: int) -> float:
+def _by_chance(settings: Iterable[Outcome], runs: int) -> float:
     """Points; the spread of the seeds is pooled within the settings. nan where no setting has two seeds."""
-    accuracies = [100 * one.outcome.correct.mean(axis=1) for one in settings if len(one.dev) > 1]
+    accuracies = [100 * one.correct.mean(axis=1) for one in settings if len(one.seeds) > 1]
     freedom = sum(len(found) - 1 for found in accuracies)
     if not freedom or not runs:
         return np.nan
