@@ -226,7 +226,8 @@ class Answers:
         probabilities = np.tile(np.float32([0.2, 0.8]), (100, 1))
         probabilities[:right] = [0.8, 0.2]
         seconds, labels = {"train": 1.0, "total": 2.0}, np.zeros(100, dtype=np.int64)
-        return RunResult("k", spec, (), 1, labels, probabilities, probabilities, seconds, fake_runs.HARDWARE)
+        history = (fake_runs.fake_epoch(1, right / 100, np.random.default_rng(0)),)
+        return RunResult("k", spec, history, 1, labels, probabilities, probabilities, seconds, fake_runs.HARDWARE)
 
     def failure(self, spec: RunSpec) -> str | None:
         return None
