@@ -2,7 +2,7 @@
 
 Sec. 3.3 assumes that the generator's texts are distributed like real ones, Q(x) ~ P(x), and importance sampling
 that Q gives every label that people give, P << Q. The knobs are turned far enough to be seen, in the direction that
-:mod:`paper_repro.world` argues; recipe, seeds and encoder are those of the profile. Run it with
+:mod:`paper_repro.texts.world` argues; recipe, seeds and encoder are those of the profile. Run it with
 
     python benchmarks/broken_worlds.py
 
@@ -16,7 +16,7 @@ import argparse
 import pandas as pd
 
 from paper_repro import experiments, tables
-from paper_repro.workspace import open_workspace
+from paper_repro.study import open_workspace
 
 WORLDS = {
     "as assumed": {},

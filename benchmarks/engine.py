@@ -43,12 +43,13 @@ from speed_table import Row
 from trainer_baseline import Clock
 from workloads import CLASSES, Workload
 
-from paper_repro import modeling, packed, training
-from paper_repro.encoding import Batcher, Encoded
-from paper_repro.packed.batches import Packer
-from paper_repro.packed.together import Member, Stack, train_together
-from paper_repro.runs import Recipe
-from paper_repro.versions import processor
+from paper_repro.method import packed, train
+from paper_repro.model import classifier
+from paper_repro.model.tokens import Batcher, Encoded
+from paper_repro.method.packed.batches import Packer
+from paper_repro.method.packed.together import Member, Stack, train_together
+from paper_repro.runs.spec import Recipe
+from paper_repro.tools.machine import processor
 
 HERE = Path(__file__).resolve().parent
 GENERATED, EPOCHS = 10_012, 5  # Table 3
@@ -115,12 +116,12 @@ def together(work: Workload, device: str, recipe: Recipe, runs: int) -> Clock:
 
 def scoring(work: Workload, device: str, batcher: type[Batcher], size: int) -> Clock:
     """log p of every text of the pool by one model, in batches of ``size`` texts."""
-    model = modeling.build(work.encoder_dir, CLASSES, seed=0, device=torch.device(device))
+    model = classifier.build(work.encoder_dir, CLASSES, seed=0, device=torch.device(device))
     batches = batcher(work.encoded, torch.device(device))
     spent: list[Clock] = []
     width = size * model.config.hidden_size  # a CPU counts its batches by it
-    with mock.patch.multiple(training, SCORING_BATCH=size, SCORING_WIDTH=width), baseline.timed(spent):
-        training.score(model, batches, "bf16")
+    with mock.patch.multiple(train, SCORING_BATCH=size, SCORING_WIDTH=width), baseline.timed(spent):
+        train.score(model, batches, "bf16")
     return spent[0]
 
 

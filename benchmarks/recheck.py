@@ -15,9 +15,10 @@ import sys
 import numpy as np
 import torch
 
-from paper_repro import experiments, training
-from paper_repro.runs import RunResult, RunSpec
-from paper_repro.workspace import Workspace, open_workspace
+from paper_repro import experiments
+from paper_repro.method import train
+from paper_repro.runs.spec import RunResult, RunSpec
+from paper_repro.study import Workspace, open_workspace
 
 
 def shortest(workspace: Workspace, most: int) -> dict[RunSpec, RunResult]:
@@ -32,7 +33,7 @@ def shortest(workspace: Workspace, most: int) -> dict[RunSpec, RunResult]:
 
 def differences(workspace: Workspace, spec: RunSpec, stored: RunResult) -> list[str]:
     """What is not the same after training ``spec`` again: names of measures, with the largest difference."""
-    again = training.train(
+    again = train.train(
         workspace.training_data(spec),
         workspace.encoder_named(spec.encoder).directory,
         spec.method,

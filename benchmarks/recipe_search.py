@@ -25,12 +25,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from paper_repro.checkers import fold_of
-from paper_repro.encoding import encode
-from paper_repro.execution import one_thread_each
-from paper_repro.runs import Recipe
-from paper_repro.training import TrainingData, train
-from paper_repro.workspace import open_workspace
+from paper_repro.method.checkers import fold_of
+from paper_repro.model.tokens import encode
+from paper_repro.runs.execute import one_thread_each
+from paper_repro.runs.spec import Recipe
+from paper_repro.method.train import TrainingData, train
+from paper_repro.study import open_workspace
 
 SEED = 100
 LEARNING_RATES = (6e-5, 1.5e-4, 3e-4)

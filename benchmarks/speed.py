@@ -39,11 +39,12 @@ from speed_table import Row
 from trainer_baseline import Clock, timed
 from workloads import BATCH, CLASSES, Workload
 
-from paper_repro import modeling, training
-from paper_repro.encoding import Batcher, kept_tokens
-from paper_repro.losses import observed_log_probability
-from paper_repro.runs import Recipe
-from paper_repro.versions import processor
+from paper_repro.method import train
+from paper_repro.model import classifier
+from paper_repro.model.tokens import Batcher, kept_tokens
+from paper_repro.method.losses import observed_log_probability
+from paper_repro.runs.spec import Recipe
+from paper_repro.tools.machine import processor
 
 HERE = Path(__file__).resolve().parent
 TABLE3 = {"generated": 10_012, "dev": 242, "epochs": 5}  # the paper's timing set-up, on Financial
@@ -90,9 +91,9 @@ class Bench:
 
 
 def our_epoch(work: Workload, method: str = "ce", recipe: Recipe = BF16, device: str = "cpu") -> Clock:
-    """The epochs of :func:`paper_repro.training.train`; as for the Trainer, loading and evaluation do not count."""
-    with clocked(training.Loop) as spent:
-        training.train(training_data(work), work.encoder_dir, method, recipe, seed=0, device=device)
+    """The epochs of :func:`paper_repro.method.train.train`; as for the Trainer, loading and evaluation do not count."""
+    with clocked(train.Loop) as spent:
+        train.train(training_data(work), work.encoder_dir, method, recipe, seed=0, device=device)
     return total(spent)
 
 
@@ -114,22 +115,22 @@ def total(clocks: Sequence[Clock]) -> Clock:
     return Clock(sum(clock.wall for clock in clocks), sum(clock.cpu for clock in clocks))
 
 
-def training_data(work: Workload) -> training.TrainingData:
+def training_data(work: Workload) -> train.TrainingData:
     """With made-up scores of both checkers; as dev set one text, as test set what gives the vocabulary its size."""
     scores = -np.random.default_rng(0).random(len(work.labels), dtype=np.float32)
     one, zero = work.vocabulary.subset(np.arange(1)), np.zeros(1, dtype=np.int64)
     nothing = np.zeros(len(work.vocabulary), dtype=np.int64)
-    return training.TrainingData(
+    return train.TrainingData(
         work.encoded, work.labels, one, zero, work.vocabulary, nothing, CLASSES, scores, scores[::-1].copy()
     )
 
 
 def our_scoring(work: Workload) -> Clock:
-    model = modeling.build(work.encoder_dir, CLASSES, seed=0, device=torch.device("cpu"))
+    model = classifier.build(work.encoder_dir, CLASSES, seed=0, device=torch.device("cpu"))
     batches = Batcher(work.encoded, torch.device("cpu"))
     spent: list[Clock] = []
     with timed(spent):
-        training.score(model, batches, "bf16")
+        train.score(model, batches, "bf16")
     return spent[0]
 
 
@@ -236,7 +237,7 @@ def agreement(bench: Bench) -> list[Row]:
     print(f"  {work.title}", flush=True)
     cpu = torch.device("cpu")
     kept = kept_tokens(work.encoded)
-    ours = modeling.build(work.encoder_dir, CLASSES, seed=0, device=cpu, kept=kept, dropout=0.0).train()
+    ours = classifier.build(work.encoder_dir, CLASSES, seed=0, device=cpu, kept=kept, dropout=0.0).train()
     off: dict[str, Any] = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     theirs = baseline.load(work.encoder_dir, CLASSES, **off).train()
     theirs.classifier.load_state_dict(ours.classifier.state_dict())
@@ -246,9 +247,9 @@ def agreement(bench: Bench) -> list[Row]:
     with torch.no_grad():
         for rows in groups[:20]:
             labels = torch.from_numpy(work.labels[rows])
-            reference = -observed_log_probability(training.forward(theirs, padded.batch(rows), "fp32"), labels).mean()
+            reference = -observed_log_probability(train.forward(theirs, padded.batch(rows), "fp32"), labels).mean()
             for precision, found in errors.items():
-                loss = -observed_log_probability(training.forward(ours, ids.batch(rows), precision), labels).mean()
+                loss = -observed_log_probability(train.forward(ours, ids.batch(rows), precision), labels).mean()
                 found.append(abs(float(loss / reference) - 1))
     return [
         Row(

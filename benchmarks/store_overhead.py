@@ -25,14 +25,15 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 
-from paper_repro import experiments, report, training
-from paper_repro.execution import execute
-from paper_repro.paths import Paths, project_root
-from paper_repro.progress import Progress
-from paper_repro.runs import EpochRecord, RunSpec
-from paper_repro.tasks import Task, plan
-from paper_repro.versions import environment
-from paper_repro.workspace import Workspace, open_workspace
+from paper_repro import experiments, report
+from paper_repro.method import train
+from paper_repro.runs.execute import execute
+from paper_repro.tools.paths import Paths, project_root
+from paper_repro.tools.progress import Progress
+from paper_repro.runs.spec import EpochRecord, RunSpec
+from paper_repro.runs.plan import Task, plan
+from paper_repro.tools.machine import environment
+from paper_repro.study import Workspace, open_workspace
 
 TARGETS = {"a run, store": 20.0, "a run, executor": 20.0, "a run, Dask": 20.0}  # ms
 LIMIT = 5.0  # seconds, for everything that looks at all runs
@@ -107,18 +108,18 @@ def no_training(workspace: Workspace) -> Iterator[None]:
 
     record = EpochRecord(1, 1.0, 0.5, 0.5, 0.5, 0.5, 1.0, 1.0, 1.0, 0.1, 1.0)
 
-    def train(data: training.TrainingData, *_: object, **__: object) -> training.Trained:
+    def train(data: train.TrainingData, *_: object, **__: object) -> train.Trained:
         seconds = {"load": 0.0, "train": 0.0, "evaluate": 0.0, "total": 0.0}
         log_p = -rng.standard_exponential((4, len(data.train_labels)), dtype=np.float32)
         dev, test = (probabilities(len(labels), data.classes) for labels in (data.dev_labels, data.test_labels))
-        return training.Trained((record,) * 4, 1, dev, test, log_p, seconds, None, None)
+        return train.Trained((record,) * 4, 1, dev, test, log_p, seconds, None, None)
 
     def score(_: Path, __: Path, classes: int, encoded: object, *___: object) -> object:
         return np.log(probabilities(len(encoded), classes))  # type: ignore[arg-type]
 
     with ExitStack() as patches:
-        patches.enter_context(patch("paper_repro.training.train", train))
-        patches.enter_context(patch("paper_repro.worker.score_pool", score))
+        patches.enter_context(patch("paper_repro.method.train.train", train))
+        patches.enter_context(patch("paper_repro.runs.perform.score_pool", score))
         patches.enter_context(patch.object(type(workspace.store), "has_checkpoint", lambda *_: True))
         yield
 

@@ -33,8 +33,8 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from paper_repro.encoding import Encoded
-from paper_repro.losses import weighted_loss
+from paper_repro.model.tokens import Encoded
+from paper_repro.method.losses import weighted_loss
 
 PADDED_LENGTH = 128
 SCORING_BATCH = 64

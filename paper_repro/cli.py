@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from paper_repro import __version__
-from paper_repro.errors import UserError
+from paper_repro.tools.errors import UserError
 from paper_repro.llm import command as _generation
 from paper_repro.llm import judging as _judging
-from paper_repro.options import with_options
+from paper_repro.tools.options import with_options
 
 if TYPE_CHECKING:
-    from paper_repro.outcomes import Outcome
-    from paper_repro.paths import Paths
+    from paper_repro.report.status import Outcome
+    from paper_repro.tools.paths import Paths
 
 PROGRAM = "paper-repro"
 INCOMPLETE, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -142,8 +142,8 @@ def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], **common
     With --benchmark the notebooks are those that say something about any benchmark. Exit code 0 means that every
     notebook ran to its end and every table is complete.
     """
-    from paper_repro import fetch as fetching
-    from paper_repro import notebooks as driver
+    from paper_repro.runs import fetch as fetching
+    from paper_repro.report import notebooks as driver
 
     paths = _paths(common)
     common |= _checked(common)
@@ -178,17 +178,17 @@ def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], **common
 
 def _reach(common: Mapping[str, Any]) -> None:
     """UserError now, not in every notebook, where no scheduler answers."""
-    from paper_repro import cluster
+    from paper_repro.runs import dask
 
     if common["workers"]:
         raise UserError("--workers are processes here, a cluster has its own: give --workers or --scheduler, not both")
-    with cluster.connected(common["scheduler"]):
+    with dask.connected(common["scheduler"]):
         pass
 
 
 def _for_own(chosen: Sequence[Path], *, asked: bool) -> list[Path]:
     """Those of the notebooks that take a benchmark of one's own; UserError where another was asked for by name."""
-    from paper_repro import notebooks as driver
+    from paper_repro.report import notebooks as driver
 
     able = [path for path in chosen if "benchmark_file" in driver.parameters_of(path)]
     if not able or (asked and len(able) < len(chosen)):
@@ -200,10 +200,11 @@ def _for_own(chosen: Sequence[Path], *, asked: bool) -> list[Path]:
 
 def _introduce(common: Mapping[str, Any]) -> None:
     """Say what the benchmark of one's own holds. What is wrong with its files is told here, before any kernel."""
-    from paper_repro import own_benchmark, profiles
+    from paper_repro.runs import profiles
+    from paper_repro.texts import own
 
-    described = own_benchmark.read(Path(common["benchmark_file"]))
-    real, generated = own_benchmark.real_pools(described), own_benchmark.generated_pool(described)
+    described = own.read(Path(common["benchmark_file"]))
+    real, generated = own.real_pools(described), own.generated_pool(described)
     click.echo(
         f"Benchmark {described.name}, {len(described.form.labels)} classes: {real.summary}; D_Q {len(generated)}"
     )
@@ -215,14 +216,15 @@ def _introduce(common: Mapping[str, Any]) -> None:
 
 def _report(paths: Paths, chosen: Mapping[str, Path], ended: Mapping[str, Outcome]) -> tuple[str, list[str]]:
     """Build the report; its path (empty where there is nothing to report) and what the manifest lacks."""
-    from paper_repro import notebooks as driver
-    from paper_repro import outcomes, report
+    from paper_repro.report import notebooks as driver
+    from paper_repro import report
+    from paper_repro.report import status
 
     finished = {name: outcome for name, outcome in ended.items() if outcome.status == "done"}
     declared = {name: driver.products_of(chosen[name]) for name in finished}
     try:
         asked = {product for name in finished for product in driver.products_of(chosen[name], on_demand=True)}
-        lacking = outcomes.gaps(paths.figures, report.read_manifest(paths.figures), finished, declared, asked)
+        lacking = status.gaps(paths.figures, report.read_manifest(paths.figures), finished, declared, asked)
         return str(report.build(paths)), lacking
     except UserError as error:
         return "", [str(error)]
@@ -235,7 +237,7 @@ def distribute(
 
     Raises UserError for an extra parameter that none of them has, or that an option sets.
     """
-    from paper_repro import notebooks as driver
+    from paper_repro.report import notebooks as driver
 
     has = {path: driver.parameters_of(path) for path in chosen}
     for name, _ in extra:
@@ -270,20 +272,20 @@ def _checked(common: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _paths(common: Mapping[str, Any]) -> Paths:
-    from paper_repro import profiles
-    from paper_repro.paths import Paths
+    from paper_repro.runs import profiles
+    from paper_repro.tools.paths import Paths
 
     profile = profiles.check_name(common["profile"])
     benchmark = ""
     if common.get("benchmark_file"):
-        from paper_repro import own_benchmark
+        from paper_repro.texts import own
 
-        benchmark = own_benchmark.read(Path(common["benchmark_file"])).name
+        benchmark = own.read(Path(common["benchmark_file"])).name
     return Paths.of(profile, common["results_dir"], common["figures_dir"], benchmark)
 
 
 def _notebook_folder() -> Path:
-    from paper_repro import paths
+    from paper_repro.tools import paths
 
     return paths.NOTEBOOKS
 
@@ -294,12 +296,12 @@ def _notebook_folder() -> Path:
 @_inputs
 def status(**common: Any) -> None:
     """Tell what is done, running, failed or missing, for each notebook and each table."""
-    from paper_repro import outcomes
+    from paper_repro.report import status
 
     paths = _paths(common)
-    for name, outcome in outcomes.read(paths).items():
+    for name, outcome in status.read(paths).items():
         click.echo(f"{name}: {outcome.status}" + (f" ({outcome.error.splitlines()[0]})" if outcome.error else ""))
-    from paper_repro.workspace import open_workspace
+    from paper_repro.study import open_workspace
 
     found = open_workspace(**common, workers=1).status()  # nothing is trained
     click.echo(found.to_string(index=False) if hasattr(found, "to_string") else found)
@@ -313,8 +315,8 @@ def status(**common: Any) -> None:
 def plan(measure: bool, **common: Any) -> None:
     """Tell how much work a profile is: runs after sharing, hours, disk, and what more workers gain."""
     _paths(common)
-    from paper_repro import planning
-    from paper_repro.workspace import open_workspace
+    from paper_repro.runs import planning
+    from paper_repro.study import open_workspace
 
     planning.tell(open_workspace(**common, workers=1, offline=True), measure, click.echo)
 
@@ -336,7 +338,7 @@ def report(**common: Any) -> None:
 def fetch(**common: Any) -> None:
     """Get and verify the data and weights of a profile, so that it runs without a network afterwards."""
     paths = _paths(common)
-    from paper_repro.fetch import fetch as get
+    from paper_repro.runs.fetch import fetch as get
 
     folders = {name: Path(common[name]) if common[name] else None for name in ("data_dir", "encoder_dir")}
     get(paths.profile, **folders, cache=paths.cache, echo=click.echo)

@@ -16,11 +16,11 @@ from typing import Any
 import psutil
 import tiny
 
-from paper_repro.execution import execute
-from paper_repro.progress import Progress
-from paper_repro.runs import RunSpec
-from paper_repro.tasks import plan
-from paper_repro.workspace import Workspace
+from paper_repro.runs.execute import execute
+from paper_repro.tools.progress import Progress
+from paper_repro.runs.spec import RunSpec
+from paper_repro.runs.plan import plan
+from paper_repro.study import Workspace
 
 ROOT = Path(__file__).resolve().parents[1]
 LONG = replace(tiny.RECIPE, epochs=12)  # long enough to be killed in the middle

@@ -53,7 +53,7 @@ def serving(files: Mapping[str, bytes]) -> Iterator[HubServer]:
 
 
 def url_path(repository: Any, file: str) -> str:
-    """Where the hub serves ``file`` of a ``paper_repro.hub.Repository``."""
+    """Where the hub serves ``file`` of a ``paper_repro.texts.hub.Repository``."""
     prefix = "/datasets" if repository.repo_type == "dataset" else ""
     return f"{prefix}/{repository.repo_id}/resolve/{repository.revision}/{file}"
 
@@ -99,7 +99,7 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
 
 def dataset_files(real_data_dir: Path) -> dict[str, bytes]:
     """What the hub holds of the benchmarks, made from the original files without the package's parsers."""
-    from paper_repro.hub import REPOSITORIES
+    from paper_repro.texts.hub import REPOSITORIES
 
     contents = {
         "financial": [_phrasebank_zip(real_data_dir / "financial" / "Sentences_50Agree.txt")],

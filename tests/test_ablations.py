@@ -15,14 +15,16 @@ import pytest
 import tiny
 from test_figures import words
 
-from paper_repro import experiments, figures, keys, profiles, published, tables
+from paper_repro import experiments, figures, tables
+from paper_repro.paper import published
+from paper_repro.runs import keys, profiles
 from paper_repro.experiments import Cell
-from paper_repro.losses import NEEDS_DIVERSITY, NEEDS_QUALITY, Switches
-from paper_repro.pools import Benchmark, Pool
-from paper_repro.profiles import Profile
-from paper_repro.runs import Checker, RunResult, RunSpec, Source
-from paper_repro.tables import timing
-from paper_repro.tasks import check, fold_models
+from paper_repro.method.losses import NEEDS_DIVERSITY, NEEDS_QUALITY, Switches
+from paper_repro.texts.pools import Benchmark, Pool
+from paper_repro.runs.profiles import Profile
+from paper_repro.runs.spec import Checker, RunResult, RunSpec, Source
+from paper_repro.paper.ablations import table3
+from paper_repro.runs.plan import check, fold_models
 
 IMP, DIMP, CHECKER = "IMP-Loss (Ours)", "DIMP-Loss (Ours)", experiments.QUALITY_CHECKER
 GRIDS = (
@@ -323,7 +325,7 @@ def timed_frame(**totals: list[float]) -> pd.DataFrame:
     rows = []
     for method, values in totals.items():
         for seed, total in enumerate(values):
-            times = dict.fromkeys(timing.PHASES, math.nan) | {"training_s": total, "total_s": total}
+            times = dict.fromkeys(table3.PHASES, math.nan) | {"training_s": total, "total_s": total}
             row = {"method": f"{method}-Loss", "benchmark": "financial", "seed": seed, **times}
             rows.append({**row, "loading_and_evaluation_s": 1.0, "status": "complete", "n_train": 100, "device": "A"})
     return pd.DataFrame(rows)
@@ -359,7 +361,7 @@ def test_ratio_interval_by_hand() -> None:
     ],
 )
 def test_about_is_within_a_tenth(low: float, high: float, verdict: str) -> None:
-    assert timing.about_verdict(low, high, 2.2) == verdict
+    assert table3.about_verdict(low, high, 2.2) == verdict
 
 
 def test_times_of_two_machines_are_not_mixed() -> None:
@@ -404,7 +406,7 @@ def test_seconds_of_real_runs_add_up(tmp_path: Path) -> None:
     assert len(scoring) == 2 and frame.loc["IMP-Loss", "precalculate_weights_s"] == pytest.approx(
         sum(map(float, scoring))
     )  # type: ignore[arg-type]
-    sums = frame[list(timing.PHASES)].sum(axis=1)
+    sums = frame[list(table3.PHASES)].sum(axis=1)
     assert frame["total_s"].tolist() == pytest.approx(sums.tolist())
     origin = made.store.scores_origin(keys.score_key(made, checkers[0], "mrpc", "generated"))
     assert origin is not None and origin["models"] == [

@@ -14,14 +14,15 @@ import pytest
 import tiny
 import torch
 
-from paper_repro import modeling, training
-from paper_repro.baselines import confident, filtering, rho
-from paper_repro.baselines.cost import passes
-from paper_repro.errors import TrainingError, UserError
-from paper_repro.methods import BASELINES, module_of, options_of
-from paper_repro.runs import Checker, Recipe, RunSpec, Source
-from paper_repro.training import Loop, Trained, TrainingData
-from paper_repro.workspace import Workspace
+from paper_repro.method import train
+from paper_repro.model import classifier
+from paper_repro.method.baselines import confident, filtering, rho
+from paper_repro.paper.more_baselines.passes import passes
+from paper_repro.tools.errors import TrainingError, UserError
+from paper_repro.method.registry import BASELINES, module_of, options_of
+from paper_repro.runs.spec import Checker, Recipe, RunSpec, Source
+from paper_repro.method.train import Loop, Trained, TrainingData
+from paper_repro.study import Workspace
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 RECIPE = Recipe(learning_rate=3e-3, epochs=2, batch_size=16, max_length=32)
@@ -68,7 +69,7 @@ def run(
             return found
 
     step = partial(Watched, **options_of(method, {**QUICK.get(method, {}), **options}))
-    return training.train(data, encoder, method, recipe, 0, loop=step, keep_state=True)
+    return train.train(data, encoder, method, recipe, 0, loop=step, keep_state=True)
 
 
 # -- through the workspace ------------------------------------------------------------------------------------
@@ -162,7 +163,7 @@ def test_a_failure_is_recorded_with_its_reason_and_the_rest_goes_on(inputs: dict
 def test_the_look_ahead_runs_on_a_gpu(encoder: Path, data: TrainingData, method: str) -> None:
     step = partial(module_of(method).Step, **options_of(method, QUICK.get(method, {})))
     recipe = replace(RECIPE, precision="bf16")
-    found = training.train(data, encoder, method, recipe, 0, loop=step, device="cuda")
+    found = train.train(data, encoder, method, recipe, 0, loop=step, device="cuda")
     assert np.isfinite(found.train_log_p).all() and found.history[0].weight_max > 0
 
 
@@ -174,7 +175,7 @@ def test_soft_labels_of_one_and_zero_are_ce(encoder: Path, data: TrainingData) -
         certain = np.log(np.eye(3, dtype=np.float32))
     certain[certain == -np.inf] = -1e4
     found = run("distil", encoder, replace(data, log_quality_all=certain[data.train_labels]))
-    ce = training.train(data, encoder, "ce", RECIPE, 0, keep_state=True)
+    ce = train.train(data, encoder, "ce", RECIPE, 0, keep_state=True)
     np.testing.assert_allclose(found.train_log_p, ce.train_log_p, rtol=1e-3, atol=1e-4)
 
 
@@ -182,9 +183,9 @@ def test_distillation_is_the_cross_entropy_to_the_checker(encoder: Path, data: T
     """The first loss, by hand: the pool in one batch, no dropout."""
     recipe = replace(RECIPE, batch_size=48, epochs=1)
     step = partial(module_of("distil").Step)
-    found = training.train(data, encoder, "distil", recipe, 0, loop=step, dropout=0.0)
-    model = modeling.build(encoder, 3, seed=0, device=torch.device("cpu"), dropout=0.0)
-    log_p = training.score(model, training.Batcher(data.train, torch.device("cpu")), "fp32")
+    found = train.train(data, encoder, "distil", recipe, 0, loop=step, dropout=0.0)
+    model = classifier.build(encoder, 3, seed=0, device=torch.device("cpu"), dropout=0.0)
+    log_p = train.score(model, train.Batcher(data.train, torch.device("cpu")), "fp32")
     assert data.log_quality_all is not None
     expected = -(np.exp(data.log_quality_all) * log_p).sum(axis=1).mean()
     assert found.history[0].train_loss == pytest.approx(float(expected), rel=1e-5)
@@ -218,8 +219,8 @@ def test_rho_trains_on_the_largest_reducible_losses(encoder: Path, data: Trainin
     chosen = reducible >= reducible.sort(descending=True).values[11]
     assert chosen.sum() == 12
     torch.testing.assert_close(weight, torch.where(chosen, 4.0, 0.0))
-    start = modeling.build(encoder, 3, seed=0, device=torch.device("cpu"))
-    before = training.score(start, training.Batcher(data.train, torch.device("cpu")), "fp32")
+    start = classifier.build(encoder, 3, seed=0, device=torch.device("cpu"))
+    before = train.score(start, train.Batcher(data.train, torch.device("cpu")), "fp32")
     np.testing.assert_allclose(log_p, before[rows, data.train_labels[rows]], rtol=1e-4, atol=1e-5)
     assert found.history[0].weight_mean == pytest.approx(1)
 
@@ -250,7 +251,7 @@ def test_a_dev_batch_of_the_whole_dev_set_is_the_dev_set(encoder: Path, data: Tr
     for seen, size in ((whole, 0), (drawn, 24), (part, 4)):
         step = partial(module_of("hu").Step, **options_of("hu", {"dev_batch": size, "norm": "linear"}))
         loops: list[Any] = seen
-        training.train(
+        train.train(
             still,
             encoder,
             "hu",
@@ -311,8 +312,8 @@ def test_sungen_starts_its_final_training_afresh(encoder: Path, data: TrainingDa
     """With theta left at zero it is CE with a weight of one half, which Adam does not feel."""
     recipe = replace(RECIPE, epochs=1, clip_norm=1e9)
     step = partial(module_of("sungen").Step, **options_of("sungen", {"iterations": 1, "rate": 1e-30}))
-    found = training.train(data, encoder, "sungen", recipe, 0, loop=step, dropout=0.0)
-    ce = training.train(data, encoder, "ce", recipe, 0, dropout=0.0)
+    found = train.train(data, encoder, "sungen", recipe, 0, loop=step, dropout=0.0)
+    ce = train.train(data, encoder, "ce", recipe, 0, dropout=0.0)
     np.testing.assert_allclose(found.train_log_p, ce.train_log_p, rtol=1e-3, atol=1e-4)
 
 

@@ -13,13 +13,13 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
-from paper_repro.checkers import CALIBRATION_FOLDS, fitted_temperature, fold_of, with_temperature
-from paper_repro.errors import UserError
-from paper_repro.modeling import EMBEDDING, KEPT
-from paper_repro.pools import Truth
-from paper_repro.runs import Checker, RunSpec
-from paper_repro.tasks import fold_models
-from paper_repro.workspace import Workspace
+from paper_repro.method.checkers import CALIBRATION_FOLDS, fitted_temperature, fold_of, with_temperature
+from paper_repro.tools.errors import UserError
+from paper_repro.model.classifier import EMBEDDING, KEPT
+from paper_repro.texts.pools import Truth
+from paper_repro.runs.spec import Checker, RunSpec
+from paper_repro.runs.plan import fold_models
+from paper_repro.study import Workspace
 
 
 @pytest.fixture(scope="module")

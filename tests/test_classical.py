@@ -11,12 +11,12 @@ import tiny
 import torch
 from transformers import BertModel
 
-from paper_repro import classical
-from paper_repro.encoding import encode
-from paper_repro.methods import CLASSICAL, own_module
-from paper_repro.pools import Pool
-from paper_repro.runs import Checker
-from paper_repro.versions import code_version
+from paper_repro.method import classical
+from paper_repro.model.tokens import encode
+from paper_repro.method.registry import CLASSICAL, own_module
+from paper_repro.texts.pools import Pool
+from paper_repro.runs.spec import Checker
+from paper_repro.tools.machine import code_version
 
 
 def no_vectors(pool: Pool) -> np.ndarray:

@@ -18,11 +18,11 @@ from click.testing import CliRunner
 from nbformat.v4 import new_code_cell, new_notebook
 
 import paper_repro
-from paper_repro import outcomes
-from paper_repro import paths as places
+from paper_repro.report import status
+from paper_repro.tools import paths as places
 from paper_repro.cli import cli, distribute
-from paper_repro.errors import UserError
-from paper_repro.paths import Paths
+from paper_repro.tools.errors import UserError
+from paper_repro.tools.paths import Paths
 
 ROOT = Path(paper_repro.__file__).parents[1]
 
@@ -211,9 +211,9 @@ def test_a_full_disk_is_told(folder, monkeypatch):
 
 def test_fetch_passes_profile_and_folders_on(monkeypatch, tmp_path, folder):
     seen = {}
-    module = types.ModuleType("paper_repro.fetch")
+    module = types.ModuleType("paper_repro.runs.fetch")
     module.fetch = lambda profile, **rest: seen.update(rest, profile=profile)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "paper_repro.fetch", module)
+    monkeypatch.setitem(sys.modules, "paper_repro.runs.fetch", module)
     assert call("fetch", "--profile", "mini", "--data-dir", str(tmp_path)).exit_code == 0
     seen.pop("echo")
     assert seen == {
@@ -256,7 +256,7 @@ def test_an_interrupt_says_how_to_go_on_and_leaves_no_kernel(folder, tmp_path, n
     assert not alive
     paths = Paths.of("demo")
     assert list(paths.notebooks.iterdir()) == []
-    assert outcomes.read(paths)["01_a"].status == "stopped"
+    assert status.read(paths)["01_a"].status == "stopped"
 
 
 def _lives(pid: int) -> bool:

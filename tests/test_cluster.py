@@ -17,12 +17,12 @@ import pytest
 import tiny
 from disturbed import PATIENCE, assert_complete, done_once, family, go, grid, start, wait_for
 
-from paper_repro import cluster, worker
+from paper_repro.runs import dask, perform
 from paper_repro.cli import cli
-from paper_repro.errors import UserError
-from paper_repro.runs import Checker, RunSpec
-from paper_repro.store import Store
-from paper_repro.workspace import open_workspace
+from paper_repro.tools.errors import UserError
+from paper_repro.runs.spec import Checker, RunSpec
+from paper_repro.runs.store import Store
+from paper_repro.study import open_workspace
 
 distributed = pytest.importorskip("distributed")
 
@@ -37,7 +37,7 @@ def four() -> Iterator[Any]:
 @pytest.fixture
 def nothing_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever asks a cluster trains nothing itself."""
-    monkeypatch.setattr(worker, "perform", lambda *_: pytest.fail("computed in this process"))
+    monkeypatch.setattr(perform, "perform", lambda *_: pytest.fail("computed in this process"))
 
 
 @pytest.mark.usefixtures("nothing_here")
@@ -107,8 +107,8 @@ def test_a_worker_that_does_not_fit_is_refused(
         (made.store.root).mkdir(parents=True)
         message = f"does not see {made.store.root} as it is here; the results folder must be shared"
     else:
-        own = cluster.identity()
-        monkeypatch.setattr(cluster, "identity", lambda: {**own, part: "another"})
+        own = dask.identity()
+        monkeypatch.setattr(dask, "identity", lambda: {**own, part: "another"})
         message = f"has {part} {own[part]}, this process another; restart it"
     with pytest.raises(UserError, match="worker tcp://127.0.0.1:.* (has|does)") as caught:
         made.run(grid(), progress=False)
@@ -127,7 +127,7 @@ def test_a_worker_of_two_threads_is_refused(inputs: dict[str, str], tmp_path: Pa
 def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from click.testing import CliRunner
 
-    monkeypatch.setattr(cluster, "PATIENCE", 1.0)
+    monkeypatch.setattr(dask, "PATIENCE", 1.0)
     for address, message in (
         ("tcp://127.0.0.1:9", "no Dask scheduler answers there within 1 s (expected tcp://host:port or"),
         ("nowhere", "no Dask scheduler answers there"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 from sklearn.metrics import roc_auc_score
 
-from paper_repro.detection import auroc, placements
+from paper_repro.measures.auroc import auroc, placements
 
 SCORES = st.lists(st.integers(0, 5).map(float), min_size=1, max_size=20)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import genpareto
 
-from paper_repro.diagnostics import diagnose, effective_sample_size, pareto_khat
+from paper_repro.measures.weights import diagnose, effective_sample_size, pareto_khat
 
 
 def pareto_weights(shape: float, size: int) -> np.ndarray[Any, Any]:

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from transformers import BertForSequenceClassification
 
-from paper_repro.dropout import ATTENTION, SeededDropout, seed_dropout
-from paper_repro.encoding import Batch, Batcher, encode
-from paper_repro.first_token import first_token_only
-from paper_repro.modeling import build
+from paper_repro.model.dropout import ATTENTION, SeededDropout, seed_dropout
+from paper_repro.model.tokens import Batch, Batcher, encode
+from paper_repro.model.first_token import first_token_only
+from paper_repro.model.classifier import build
 
 CPU = torch.device("cpu")
 

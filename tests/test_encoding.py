@@ -12,10 +12,10 @@ import tiny
 import torch
 from transformers import AutoTokenizer
 
-from paper_repro import encoding
-from paper_repro.encoding import BUCKET, Batcher, Encoded, encode, kept_tokens
-from paper_repro.errors import UserError
-from paper_repro.pools import Pool
+from paper_repro.model import tokens
+from paper_repro.model.tokens import BUCKET, Batcher, Encoded, encode, kept_tokens
+from paper_repro.tools.errors import UserError
+from paper_repro.texts.pools import Pool
 
 CPU = torch.device("cpu")
 
@@ -93,7 +93,7 @@ def test_a_cache_hit_equals_a_fresh_encoding(
     fresh = encode(pools[name], encoder, 12)
     assert_equal(encode(pools[name], encoder, 12, tmp_path), fresh)  # a miss, written
     assert len(list((tmp_path / "tokens").iterdir())) == 1
-    monkeypatch.setattr(encoding, "_tokenizer", lambda *_: pytest.fail("tokenised again"))
+    monkeypatch.setattr(tokens, "_tokenizer", lambda *_: pytest.fail("tokenised again"))
     assert_equal(encode(pools[name], encoder, 12, tmp_path), fresh)  # a hit
 
 
@@ -155,7 +155,7 @@ def test_an_epoch_holds_every_row_once(encoder: Path, pools: dict[str, Pool], ba
             check_padding(batch, encoded, pad_to)
 
 
-def check_padding(batch: encoding.Batch, encoded: Encoded, pad_to: int) -> None:
+def check_padding(batch: tokens.Batch, encoded: Encoded, pad_to: int) -> None:
     lengths = encoded.lengths[batch.rows.numpy()]
     width = pad_to or lengths.max()
     assert batch.input_ids.shape == batch.token_type_ids.shape == (len(lengths), width)

@@ -22,13 +22,15 @@ import tiny
 import torch
 from disturbed import PATIENCE, assert_complete, done_once, family, go, grid, start, wait_for
 
-from paper_repro import execution, training, versions, worker
-from paper_repro.errors import TrainingError, UserError
-from paper_repro.execution import execute
-from paper_repro.progress import Progress, duration
-from paper_repro.runs import Checker, RunSpec, Source, spec_from_dict
-from paper_repro.tasks import Task, plan, scores_plan
-from paper_repro.workspace import Workspace
+from paper_repro.method import train
+from paper_repro.runs import execute, perform
+from paper_repro.tools import machine
+from paper_repro.tools.errors import TrainingError, UserError
+from paper_repro.runs.execute import execute
+from paper_repro.tools.progress import Progress, duration
+from paper_repro.runs.spec import Checker, RunSpec, Source, spec_from_dict
+from paper_repro.runs.plan import Task, plan, scores_plan
+from paper_repro.study import Workspace
 
 # -- the plan -------------------------------------------------------------------------------------------------
 
@@ -130,7 +132,7 @@ def test_a_failed_run_is_tried_again_and_success_clears_it(
         raise MemoryError("no memory left")
 
     with monkeypatch.context() as patched:
-        patched.setattr(training, "train", memory_full)
+        patched.setattr(train, "train", memory_full)
         made.run([spec], progress=False)
     assert made.result(spec) is None and "a checker that it needs failed" in str(made.failure(spec))
     made.run([spec], progress=False)
@@ -146,7 +148,7 @@ def test_no_failure_is_left_when_all_is_done(
         raise OSError("the disk went away")
 
     with monkeypatch.context() as patched:
-        patched.setattr(worker, "score_pool", broken)
+        patched.setattr(perform, "score_pool", broken)
         made.run([spec], progress=False)
     made.run([spec], progress=False)
     assert made.result(spec) is not None
@@ -157,7 +159,7 @@ def test_a_bug_is_recorded_with_its_traceback(
     inputs: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, spec = tiny.workspace(inputs, tmp_path), tiny.spec("ce")
-    monkeypatch.setattr(training, "train", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(train, "train", lambda *_, **__: 1 / 0)
     made.run([spec], progress=False)
     entry = made.store.failure(made.key(spec))
     assert entry is not None and entry["reason"] == "ZeroDivisionError: division by zero"
@@ -191,16 +193,16 @@ def test_a_full_disk_is_a_failure_and_leaves_nothing(inputs: dict[str, str], tmp
 def test_ctrl_c_in_this_process(inputs: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was done stays, what was in flight leaves nothing, and the thread settings are put back."""
     made = tiny.workspace(inputs, tmp_path)
-    real, calls, threads = training.train, [], torch.get_num_threads()
+    real, calls, threads = train.train, [], torch.get_num_threads()
 
-    def interrupted(*arguments: Any, **options: Any) -> training.Trained:
+    def interrupted(*arguments: Any, **options: Any) -> train.Trained:
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
         return real(*arguments, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(training, "train", interrupted)
+        patched.setattr(train, "train", interrupted)
         with pytest.raises(KeyboardInterrupt):
             made.run([tiny.spec("ce", seed=s) for s in range(3)], progress=False)
     assert [made.result(tiny.spec("ce", seed=s)) is not None for s in range(3)] == [True, False, False]
@@ -242,11 +244,11 @@ def fake_pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Workspace],
                     future.set_exception(BrokenProcessPool("killed"))
             else:
                 first = next(iter(running))
-                first.set_result(worker.perform(made, first.task))
+                first.set_result(perform.perform(made, first.task))
             return type("Waited", (), {"done": {future for future in running if future.done()}})
 
-        monkeypatch.setattr(execution, "ProcessPoolExecutor", FakePool)
-        monkeypatch.setattr(execution, "wait", wait)
+        monkeypatch.setattr(execute, "ProcessPoolExecutor", FakePool)
+        monkeypatch.setattr(execute, "wait", wait)
         FakePool.killers, FakePool.refusals, FakePool.submitted = frozenset(), [], 0
         return FakePool
 
@@ -278,7 +280,7 @@ def test_a_task_that_kills_its_workers_is_given_up(inputs: dict[str, str], tmp_p
     fake_pool(made).killers = frozenset({"financial generated ce seed 0"})
     made.run([tiny.spec("ce")], progress=False)
     assert "its worker process died again and again" in str(made.failure(tiny.spec("ce")))
-    assert FakePool.submitted == 1 + execution.TRIES_AFTER_A_DEAD_WORKER
+    assert FakePool.submitted == 1 + execute.TRIES_AFTER_A_DEAD_WORKER
 
 
 def test_its_neighbours_are_not_given_up(inputs: dict[str, str], tmp_path: Path, fake_pool: Any) -> None:
@@ -392,7 +394,7 @@ def test_threads_and_environment_are_put_back(monkeypatch: pytest.MonkeyPatch) -
     before = torch.get_num_threads()
 
     def inside() -> None:
-        with execution.one_thread_each():
+        with execute.one_thread_each():
             assert torch.get_num_threads() == 1
             assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "1"
             raise TrainingError("x")
@@ -416,7 +418,7 @@ def test_threads_and_environment_are_put_back(monkeypatch: pytest.MonkeyPatch) -
 )
 def test_whether_the_processor_has_bf16(cpuinfo: str, has: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "read_text", lambda *_: cpuinfo)
-    assert versions.computes_bf16() is has
+    assert machine.computes_bf16() is has
 
 
 @pytest.mark.parametrize(("has", "precision"), [(False, "bf16"), (True, "bf16"), (False, "fp32")])
@@ -428,8 +430,8 @@ def test_bf16_in_software_is_told_with_the_way_out(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(execution, "computes_bf16", lambda: has)
-    monkeypatch.setattr(execution, "_serial", lambda *_: None)
+    monkeypatch.setattr(execute, "computes_bf16", lambda: has)
+    monkeypatch.setattr(execute, "_serial", lambda *_: None)
     made = tiny.workspace(inputs, tmp_path / "results", workers=1)
     made.run([tiny.spec("ce", recipe=replace(tiny.RECIPE, precision=precision))])
     told = "set PAPER_REPRO_PRECISION=fp32" in capsys.readouterr().out

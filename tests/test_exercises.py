@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from paper_repro import notebook_html
-from paper_repro.paths import NOTEBOOKS
+from paper_repro.report import notebook_html
+from paper_repro.tools.paths import NOTEBOOKS
 from paper_repro.teaching.exercises import EXERCISES, check, saturation
 from paper_repro.teaching.feedback import Feedback
 

@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 import tiny
 
-from paper_repro import experiments, profiles, published
+from paper_repro import experiments
+from paper_repro.paper import published
+from paper_repro.runs import profiles
 from paper_repro.experiments import GENERATED, LARGE, ORACLE, SMALL
-from paper_repro.losses import NEEDS_DIVERSITY, NEEDS_QUALITY, Switches
-from paper_repro.profiles import Profile
-from paper_repro.runs import Checker, Source
-from paper_repro.tasks import check, plan
-from paper_repro.workspace import Workspace
+from paper_repro.method.losses import NEEDS_DIVERSITY, NEEDS_QUALITY, Switches
+from paper_repro.runs.profiles import Profile
+from paper_repro.runs.spec import Checker, Source
+from paper_repro.runs.plan import check, plan
+from paper_repro.study import Workspace
 
 
 @pytest.fixture(params=["demo", "mini", "paper"])

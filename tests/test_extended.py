@@ -14,13 +14,15 @@ import pytest
 from numpy.typing import NDArray
 from test_figures import words
 
-from paper_repro import experiments, figures, profiles, tables, versions
-from paper_repro.errors import UserError
-from paper_repro.experiments import EXTENDED, FILTER, GENERATED, HU, LARGE, NO_LABELS, SAME_LABELS, Cell
-from paper_repro.profiles import Profile
-from paper_repro.runs import Checker, EpochRecord, RunResult, RunSpec, Source
-from paper_repro.tables.cost import behind, started_from
-from paper_repro.tasks import check
+from paper_repro import experiments, figures, tables
+from paper_repro.runs import profiles
+from paper_repro.tools import machine
+from paper_repro.tools.errors import UserError
+from paper_repro.experiments import Cell, EXTENDED, FILTER, GENERATED, HU, LARGE, NO_LABELS, SAME_LABELS
+from paper_repro.runs.profiles import Profile
+from paper_repro.runs.spec import Checker, EpochRecord, RunResult, RunSpec, Source
+from paper_repro.paper.more_baselines.cost import behind, started_from
+from paper_repro.runs.plan import check
 
 IMP, DIMP = "IMP-Loss (Ours)", "DIMP-Loss (Ours)"
 GROUPS = {title: row.group for title, row in EXTENDED.items()}
@@ -301,9 +303,9 @@ def test_what_stands_behind_a_run() -> None:
 
 def test_the_peak_of_memory_can_be_forgotten() -> None:
     block = np.ones(40 << 20, dtype=np.uint8)
-    with_block = versions.reset_peak_memory("cpu")
+    with_block = machine.reset_peak_memory("cpu")
     del block
-    assert versions.reset_peak_memory("cpu") <= with_block
+    assert machine.reset_peak_memory("cpu") <= with_block
 
 
 # ---------------------------------------------------------------- pictures

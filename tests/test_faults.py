@@ -18,9 +18,9 @@ import pytest
 import tiny
 from disturbed import LONG, PATIENCE, ROOT, assert_complete, done_once, finished, go, grid, start
 
-from paper_repro.runs import RunSpec
-from paper_repro.store import DAY, Store
-from paper_repro.workspace import Workspace
+from paper_repro.runs.spec import RunSpec
+from paper_repro.runs.store import DAY, Store
+from paper_repro.study import Workspace
 
 
 def test_a_disk_that_fills_while_results_are_written(

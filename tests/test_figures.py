@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from paper_repro import figures, tables
-from paper_repro.errors import UserError
+from paper_repro.tools.errors import UserError
 
 IMP = ("GPT-3.5 generated", "IMP-Loss (Ours)", "mrpc")
 

@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 import tiny
 
-from paper_repro import dimp_runs, experiments, fixed_points, profiles, tables, theory
+from paper_repro import experiments, tables
+from paper_repro.paper.theory import closed_forms, dimp_runs, fixed_points
+from paper_repro.runs import profiles
 from paper_repro.experiments import Cell
-from paper_repro.losses import Switches
-from paper_repro.pools import Truth
-from paper_repro.runs import Checker, RunResult, RunSpec
+from paper_repro.method.losses import Switches
+from paper_repro.texts.pools import Truth
+from paper_repro.runs.spec import Checker, RunResult, RunSpec
 
 
 def test_descent_reaches_every_closed_form_and_no_other() -> None:
@@ -161,7 +163,7 @@ def test_arrival_is_judged_by_the_whole_interval() -> None:
         frames.append(fixed_points.distances(space, cells, exact).assign(texts=texts))
     assert set(frames[0]["candidate"]) == set(fixed_points.CANDIDATES) - {"P"}, "P' is P"
     q = space.benchmark("financial").truth["test"].q
-    from_uniform = theory.total_variation(q, np.full_like(q, 1 / 3)).mean()
+    from_uniform = closed_forms.total_variation(q, np.full_like(q, 1 / 3)).mean()
     found = fixed_points.arrivals(pd.concat(frames), 0.05)
     assert found["loss"].tolist() == ["CE", "w/o diversity checker", "IMP", "DIMP"]
     assert (found["texts"] == 32_000).all() and (found["nearest"] == found["predicted"]).all()
@@ -205,9 +207,9 @@ def test_a_run_that_is_not_there_says_so(epochs: pd.DataFrame) -> None:
 
 
 def test_claims_follow_the_rule(epochs: pd.DataFrame, tmp_path: Path) -> None:
-    from paper_repro.world import WorldConfig
+    from paper_repro.texts.world import WorldConfig
 
-    convergence = pd.DataFrame(theory.convergence(WorldConfig(), "mrpc", (1000, 3000), resamples=500))
+    convergence = pd.DataFrame(closed_forms.convergence(WorldConfig(), "mrpc", (1000, 3000), resamples=500))
     space, cells, teachers = setting(examples=60)
     limits = fixed_points.distances(space, cells, teachers)
     steps = pd.DataFrame(

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from paper_repro import benchmarks, generation, prompts
-from paper_repro.errors import UserError
-from paper_repro.pools import Benchmark, Pool, Truth
+from paper_repro.texts import benchmarks, generated, prompts
+from paper_repro.tools.errors import UserError
+from paper_repro.texts.pools import Benchmark, Pool, Truth
 
 NAMES = ("financial", "tweet_irony", "mrpc")
 
@@ -32,14 +32,14 @@ def benchmark(generated: Pool, dev: Pool, test: Pool) -> Benchmark:
     [("financial", [1000, 1000, 1000]), ("tweet_irony", [1500, 1499]), ("mrpc", [1499, 1501])],
 )
 def test_bundled_sizes_and_labels(name: str, counts: list[int]) -> None:
-    generated = generation.bundled(name)
+    generated = generated.bundled(name)
     assert np.bincount(generated.labels).tolist() == counts
     assert (generated.pairs is not None) == (name == "mrpc")
-    assert len(set(generation.whole_texts(generated))) == len(generated), "an exact duplicate"
+    assert len(set(generated.whole_texts(generated))) == len(generated), "an exact duplicate"
 
 
 def test_bundled_labels_follow_the_benchmark_order() -> None:
-    financial, tweets, mrpc = map(generation.bundled, NAMES)
+    financial, tweets, mrpc = map(generated.bundled, NAMES)
     record_profit = "Danish hearing-aid maker Auralis lifted its full-year profit outlook"
     assert financial.texts[0].startswith(record_profit)
     assert financial.labels[0] == 2
@@ -51,25 +51,25 @@ def test_bundled_labels_follow_the_benchmark_order() -> None:
 
 def test_unknown_benchmark_is_named() -> None:
     with pytest.raises(UserError, match=r"imdb.*bundled tasks are financial, mrpc, tweet_irony"):
-        generation.bundled("imdb")
+        generated.bundled("imdb")
     with pytest.raises(UserError, match="imdb"):
-        generation.few_shot("imdb")
+        generated.few_shot("imdb")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_round_trip(name: str, tmp_path: Path) -> None:
-    generated, form = generation.bundled(name), prompts.template(name)
-    generation.write_pool(generated, form, tmp_path / "again.jsonl")
-    assert generation.read_pool(tmp_path / "again.jsonl", form).fingerprint == generated.fingerprint
+    generated, form = generated.bundled(name), prompts.template(name)
+    generated.write_pool(generated, form, tmp_path / "again.jsonl")
+    assert generated.read_pool(tmp_path / "again.jsonl", form).fingerprint == generated.fingerprint
     assert [path.name for path in tmp_path.iterdir()] == ["again.jsonl"]
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     form, path = prompts.template("tweet_irony"), tmp_path / "d_q.jsonl"
-    generation.write_pool(pool(["fine"], [0]), form, path)
+    generated.write_pool(pool(["fine"], [0]), form, path)
     with pytest.raises(IndexError):
-        generation.write_pool(pool(["fine", "no such label"], [0, 7]), form, path)
-    assert generation.read_pool(path, form).texts == ("fine",)
+        generated.write_pool(pool(["fine", "no such label"], [0, 7]), form, path)
+    assert generated.read_pool(path, form).texts == ("fine",)
     assert [path.name for path in tmp_path.iterdir()] == ["d_q.jsonl"]
 
 
@@ -99,21 +99,21 @@ def test_bad_generated_files(lines: list[str], message: str, tmp_path: Path) -> 
     path = tmp_path / "d_q.jsonl"
     path.write_text("\n".join(lines), encoding="utf-8")
     with pytest.raises(UserError, match=message):
-        generation.read_pool(path, prompts.template("tweet_irony"))
+        generated.read_pool(path, prompts.template("tweet_irony"))
 
 
 def test_wrong_encoding_and_missing_file(tmp_path: Path) -> None:
     path, form = tmp_path / "d_q.jsonl", prompts.template("tweet_irony")
     with pytest.raises(UserError, match=r"no file .*d_q\.jsonl"):
-        generation.read_pool(path, form)
+        generated.read_pool(path, form)
     path.write_bytes('{"label": "irony", "text": "café"}'.encode("latin-1"))
     with pytest.raises(UserError, match=r"d_q\.jsonl: not UTF-8"):
-        generation.read_pool(path, form)
+        generated.read_pool(path, form)
 
 
 def test_data_card_names_every_file() -> None:
-    card = (generation.GENERATED / "DATA_CARD.md").read_text(encoding="utf-8")
-    files = [path for path in generation.GENERATED.iterdir() if path.suffix in {".jsonl", ".csv"}]
+    card = (generated.GENERATED / "DATA_CARD.md").read_text(encoding="utf-8")
+    files = [path for path in generated.GENERATED.iterdir() if path.suffix in {".jsonl", ".csv"}]
     assert len(files) == 6
     assert all(f"`{path.name}`" in card for path in files)
     for words in ("CC BY 4.0", "gpt-3.5-turbo-1106", "Contamination warning", "retired"):
@@ -125,7 +125,7 @@ def test_data_card_names_every_file() -> None:
 
 @pytest.mark.parametrize(("name", "size"), [("financial", 1212), ("tweet_irony", 784), ("mrpc", 1725)])
 def test_few_shot_sizes(name: str, size: int) -> None:
-    predictions = generation.few_shot(name)
+    predictions = generated.few_shot(name)
     assert predictions.shape == (size,)
     assert predictions.dtype == np.int64
 
@@ -133,7 +133,7 @@ def test_few_shot_sizes(name: str, size: int) -> None:
 @pytest.mark.parametrize(("name", "accuracy"), [("financial", 86.55), ("tweet_irony", 94.26), ("mrpc", 80.06)])
 def test_few_shot_accuracy_on_real_labels(name: str, accuracy: float, real_data_dir: Path) -> None:
     real = benchmarks.load(name, kind="real", data_dir=real_data_dir)
-    assert round(100 * float(np.mean(generation.own_labels(real) == real.pools["test"].labels)), 2) == accuracy
+    assert round(100 * float(np.mean(generated.own_labels(real) == real.pools["test"].labels)), 2) == accuracy
 
 
 @pytest.mark.parametrize(
@@ -150,26 +150,26 @@ def test_few_shot_accuracy_on_real_labels(name: str, accuracy: float, real_data_
     ],
 )
 def test_bad_few_shot_files(text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generation, "GENERATED", tmp_path)
+    monkeypatch.setattr(generated, "GENERATED", tmp_path)
     with pytest.raises(UserError, match="no few-shot predictions for tweet_irony"):
-        generation.few_shot("tweet_irony")
+        generated.few_shot("tweet_irony")
     (tmp_path / "few_shot_tweet_irony.csv").write_text(text)
     with pytest.raises(UserError, match=message):
-        generation.few_shot("tweet_irony")
+        generated.few_shot("tweet_irony")
 
 
 def test_own_labels_of_a_world_are_the_largest_q() -> None:
     test = pool(["a", "b"], [0, 1], name="test")
     truth = Truth(p=np.array([[0.9, 0.1], [0.1, 0.9]]), q=np.array([[0.4, 0.6], [0.3, 0.7]]))
     world = Benchmark("financial", "World", ("no", "yes"), {"test": test}, {"test": truth})
-    predictions = generation.own_labels(world)
+    predictions = generated.own_labels(world)
     assert predictions is not None
     assert predictions.tolist() == [1, 1]
 
 
 def test_own_labels_belong_to_one_test_set_only() -> None:
     test = pool(["a"] * 1212, [0] * 1212, name="test")
-    assert generation.own_labels(Benchmark("financial", "Yours", ("no", "yes"), {"test": test})) is None
+    assert generated.own_labels(Benchmark("financial", "Yours", ("no", "yes"), {"test": test})) is None
 
 
 # ---------------------------------------------------------------- prompts
@@ -271,7 +271,7 @@ def test_a_fourth_task_is_one_file(tmp_path: Path) -> None:
     assert prompts.template(str(path)) == prompts.template(path)
     data = tmp_path / "books.jsonl"
     data.write_text(json.dumps({"label": "bad", "text": "Dull."}) + "\n")
-    assert generation.read_pool(data, prompts.template(path)).labels.tolist() == [0]
+    assert generated.read_pool(data, prompts.template(path)).labels.tolist() == [0]
 
 
 @pytest.mark.parametrize(
@@ -322,17 +322,17 @@ def test_describe_counts_by_hand() -> None:
     )
     dev = pool(["Quiet .", "Loud ."], [0, 1])
     test = pool([f"Today {shared.upper()} 2 dollars ."], [1], name="test")
-    row = generation.describe(generated, benchmark(generated, dev, test)).loc["generated"]
+    row = generated.describe(generated, benchmark(generated, dev, test)).loc["generated"]
     assert (row["size"], row["labels"]) == (5, "60 / 40")
     assert (row["words_mean"], row["words_median"]) == (pytest.approx((10 + 5 + 5 + 4 + 2) / 5), 5)
     assert (row["exact_duplicates"], row["near_duplicates"]) == (1, 1)
     assert (row["dev_7grams"], row["test_7grams"], row["in_dev"], row["in_test"]) == (0, 1, 1, 0)
-    assert generation.shared_ngrams(generated, test) == [{shared}, set(), set(), set(), set()]
+    assert generated.shared_ngrams(generated, test) == [{shared}, set(), set(), set(), set()]
 
 
 def test_describe_does_not_compare_a_set_with_itself() -> None:
     dev = pool(["Quiet .", "Loud ."], [0, 1])
-    row = generation.describe(dev, benchmark(dev, dev, pool(["x"], [0], name="test"))).loc["dev"]
+    row = generated.describe(dev, benchmark(dev, dev, pool(["x"], [0], name="test"))).loc["dev"]
     assert np.isnan(row["dev_7grams"])
     assert np.isnan(row["in_dev"])
     assert row["in_test"] == 0
@@ -341,33 +341,33 @@ def test_describe_does_not_compare_a_set_with_itself() -> None:
 def test_distinct_n() -> None:
     # "a b a b": 2 different words of 4, 2 different pairs (a b, b a) of 3.
     once = pool(["A b, a b!"], [0])
-    assert generation.distinct(once, 1, size=1) == 0.5
-    assert generation.distinct(once, 2, size=1) == pytest.approx(2 / 3)
-    assert generation.distinct(once, 7, size=1) == 0.0
+    assert generated.distinct(once, 1, size=1) == 0.5
+    assert generated.distinct(once, 2, size=1) == pytest.approx(2 / 3)
+    assert generated.distinct(once, 7, size=1) == 0.0
 
 
 def test_overlaps_of_the_bundled_data(real_data_dir: Path) -> None:
     found = []
     for name in NAMES:
         real = benchmarks.load(name, kind="real", data_dir=real_data_dir)
-        row = generation.describe(generation.bundled(name), real).loc["generated"]
+        row = generated.describe(generated.bundled(name), real).loc["generated"]
         found.append((row["dev_7grams"], row["test_7grams"], row["in_dev"] + row["in_test"], row["near_duplicates"]))
     assert found == [(2, 14, 0, 1), (0, 1, 0, 1), (12, 14, 0, 0)]  # as the data card says
 
 
 def test_lengths_and_samples() -> None:
     paired = pool(["one two", "three", "four"], [0, 1, 1], pairs=["three", "four", "five"])
-    frame = generation.length_table(paired)
+    frame = generated.length_table(paired)
     assert frame.to_dict("list") == {"words": [2, 3], "texts": [2, 1], "share": [2 / 3, 1 / 3]}
-    drawn = generation.samples(paired, ("no", "yes"), per_label=1)
+    drawn = generated.samples(paired, ("no", "yes"), per_label=1)
     assert drawn.columns.tolist() == ["label", "sentence1", "sentence2"]
     assert drawn["label"].tolist() == ["no", "yes"]
 
 
 def test_generated_text_is_escaped_in_html() -> None:
     wicked = '<script>alert("x")</script> $a$'
-    frame = generation.samples(pool([wicked, "calm"], [0, 1]), ("no", "<b>"), per_label=1)
-    html = generation.readable(frame).to_html()
+    frame = generated.samples(pool([wicked, "calm"], [0, 1]), ("no", "<b>"), per_label=1)
+    html = generated.readable(frame).to_html()
     assert "<script>" not in html
     assert "&lt;script&gt;" in html
     assert "&lt;b&gt;" in html

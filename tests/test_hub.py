@@ -12,8 +12,8 @@ from pathlib import Path
 import hub_server
 import pytest
 
-from paper_repro import hub, real_data
-from paper_repro.errors import UserError
+from paper_repro.texts import hub, original_files
+from paper_repro.tools.errors import UserError
 
 LOAD = """
 import json, sys, time
@@ -64,13 +64,13 @@ def half_written(home: Path) -> list[str]:
 def test_all_three_from_the_hub_then_from_the_cache_without_a_network(
     server: hub_server.HubServer, tmp_path: Path
 ) -> None:
-    first = load(tmp_path, server.endpoint, *real_data.NAMES)
-    assert first == {name: ["hub", dict(real_data.FINGERPRINTS[name])] for name in real_data.NAMES}
+    first = load(tmp_path, server.endpoint, *original_files.NAMES)
+    assert first == {name: ["hub", dict(original_files.FINGERPRINTS[name])] for name in original_files.NAMES}
     downloads = [asked for asked in server.requests if asked.startswith("GET") and "/resolve/" in asked]
     assert sorted(downloads) == sorted(f"GET {path}" for path in server.files), "each file once"
     server.close()
-    second = load(tmp_path, server.endpoint, *real_data.NAMES, offline=True)
-    assert second == {name: ["cache", dict(real_data.FINGERPRINTS[name])] for name in real_data.NAMES}
+    second = load(tmp_path, server.endpoint, *original_files.NAMES, offline=True)
+    assert second == {name: ["cache", dict(original_files.FINGERPRINTS[name])] for name in original_files.NAMES}
 
 
 @pytest.mark.parametrize("offline", [True, False], ids=["HF_HUB_OFFLINE", "no network"])
@@ -103,7 +103,7 @@ def test_a_failing_hub_is_told_apart_and_leaves_nothing_half_written(
     assert half_written(tmp_path) == []
     server.fault = ""
     healed = load(tmp_path, server.endpoint, "tweet_irony")
-    assert healed["tweet_irony"] == ["hub", dict(real_data.FINGERPRINTS["tweet_irony"])]
+    assert healed["tweet_irony"] == ["hub", dict(original_files.FINGERPRINTS["tweet_irony"])]
 
 
 def test_revisions_are_commits() -> None:
@@ -135,7 +135,7 @@ def irony_table(size: int) -> bytes:
 
 
 def irony_files() -> dict[str, bytes]:
-    sizes = zip(hub.REPOSITORIES["tweet_irony"].files, real_data.IRONY_LINES.values(), strict=True)
+    sizes = zip(hub.REPOSITORIES["tweet_irony"].files, original_files.IRONY_LINES.values(), strict=True)
     return {file: irony_table(size) for file, size in sizes}
 
 

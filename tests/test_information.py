@@ -13,17 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from paper_repro import experiments, figures, information, published, statistics, tables, world
-from paper_repro.errors import UserError
+from paper_repro import experiments, figures, tables
+from paper_repro.measures import entropy, intervals
+from paper_repro.paper import published
+from paper_repro.texts import world
+from paper_repro.tools.errors import UserError
 from paper_repro.experiments import Fits
-from paper_repro.pools import Benchmark
-from paper_repro.profiles import Profile
-from paper_repro.runs import Checker, RunResult, RunSpec
+from paper_repro.texts.pools import Benchmark
+from paper_repro.runs.profiles import Profile
+from paper_repro.runs.spec import Checker, RunResult, RunSpec
 
 LN2 = math.log(2)
 P = np.array([[0.5, 0.25, 0.25], [1.0, 0.0, 0.0]])
 Q = np.array([[0.25, 0.5, 0.25], [0.5, 0.5, 0.0]])
-LOG_P, LOG_Q = information.exact_logs(P), information.exact_logs(Q)
+LOG_P, LOG_Q = entropy.exact_logs(P), entropy.exact_logs(Q)
 
 laws = st.tuples(st.integers(1, 20), st.integers(2, 5), st.integers(0, 2**32 - 1))
 
@@ -43,40 +46,40 @@ def drawn(shape: tuple[int, int, int]) -> tuple[NDArray[np.float64], NDArray[np.
 
 def test_the_entropy_of_two_known_laws() -> None:
     """H(1/2, 1/4, 1/4) = 1.5 bits, H(1, 0, 0) = 0."""
-    assert information.entropy_terms(LOG_P) == pytest.approx([1.5 * LN2, 0])
-    assert information.entropy_terms(LOG_P, [1, 0]) == pytest.approx([2 * LN2, 0])
-    assert information.entropy_terms(LOG_P, [1, 2])[1] == math.inf
+    assert entropy.entropy_terms(LOG_P) == pytest.approx([1.5 * LN2, 0])
+    assert entropy.entropy_terms(LOG_P, [1, 0]) == pytest.approx([2 * LN2, 0])
+    assert entropy.entropy_terms(LOG_P, [1, 2])[1] == math.inf
 
 
 @pytest.mark.parametrize("classes", [2, 3, 7])
 def test_the_entropy_of_a_uniform_law_is_ln_c(classes: int) -> None:
     logs = np.full((4, classes), -math.log(classes))
-    assert information.entropy_terms(logs) == pytest.approx([math.log(classes)] * 4)
-    assert information.entropy_terms(logs, [0, 1, 0, 1]) == pytest.approx([math.log(classes)] * 4)
+    assert entropy.entropy_terms(logs) == pytest.approx([math.log(classes)] * 4)
+    assert entropy.entropy_terms(logs, [0, 1, 0, 1]) == pytest.approx([math.log(classes)] * 4)
 
 
 def test_kl_of_two_known_laws() -> None:
     """KL((1/4, 1/2, 1/4) || (1/2, 1/4, 1/4)) = (-1/4 + 1/2) bits; P's certain text costs KL(P||Q) one bit and is
     impossible the other way round."""
-    assert information.kl_terms(LOG_Q, LOG_P) == pytest.approx([0.25 * LN2, math.inf])
-    assert information.kl_terms(LOG_P, LOG_Q) == pytest.approx([0.25 * LN2, LN2])
-    assert information.kl_terms(LOG_P, LOG_Q, [1, 0]) == pytest.approx([-LN2, LN2])
+    assert entropy.kl_terms(LOG_Q, LOG_P) == pytest.approx([0.25 * LN2, math.inf])
+    assert entropy.kl_terms(LOG_P, LOG_Q) == pytest.approx([0.25 * LN2, LN2])
+    assert entropy.kl_terms(LOG_P, LOG_Q, [1, 0]) == pytest.approx([-LN2, LN2])
 
 
 def test_seeds_stay_in_front() -> None:
     both = np.stack([LOG_P, LOG_Q])
-    assert information.entropy_terms(both).shape == (2, 2)
-    assert information.entropy_terms(both, [0, 0])[1] == pytest.approx([2 * LN2, LN2])
-    assert information.error_terms(both, [0, 0]).tolist() == [[0, 0], [1, 0]]
+    assert entropy.entropy_terms(both).shape == (2, 2)
+    assert entropy.entropy_terms(both, [0, 0])[1] == pytest.approx([2 * LN2, LN2])
+    assert entropy.error_terms(both, [0, 0]).tolist() == [[0, 0], [1, 0]]
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: information.entropy_terms(np.zeros(3)),
-        lambda: information.entropy_terms(np.zeros((0, 3))),
-        lambda: information.entropy_terms(LOG_P, [0]),
-        lambda: information.kl_terms(LOG_P, LOG_Q[:1]),
+        lambda: entropy.entropy_terms(np.zeros(3)),
+        lambda: entropy.entropy_terms(np.zeros((0, 3))),
+        lambda: entropy.entropy_terms(LOG_P, [0]),
+        lambda: entropy.kl_terms(LOG_P, LOG_Q[:1]),
     ],
 )
 def test_shapes_that_do_not_fit_are_refused(call: object) -> None:
@@ -91,10 +94,10 @@ def test_shapes_that_do_not_fit_are_refused(call: object) -> None:
 @settings(max_examples=60, deadline=None)
 def test_full_forms_lie_where_they_must(shape: tuple[int, int, int]) -> None:
     log_p, log_q, _ = drawn(shape)
-    entropy = information.entropy_terms(log_p)
+    entropy = entropy.entropy_terms(log_p)
     assert (entropy >= 0).all() and (entropy <= math.log(shape[1]) + 1e-12).all()
-    assert (information.kl_terms(log_p, log_q) >= 0).all()
-    assert information.kl_terms(log_p, log_p) == pytest.approx(np.zeros(shape[0]))
+    assert (entropy.kl_terms(log_p, log_q) >= 0).all()
+    assert entropy.kl_terms(log_p, log_p) == pytest.approx(np.zeros(shape[0]))
 
 
 @given(laws)
@@ -103,10 +106,10 @@ def test_the_label_form_is_the_full_form_in_expectation(shape: tuple[int, int, i
     """Summed over all labels with their probabilities, exactly."""
     log_p, log_q, _ = drawn(shape)
     every = [np.full(shape[0], label) for label in range(shape[1])]
-    entropy = sum(np.exp(log_p[:, y[0]]) * information.entropy_terms(log_p, y) for y in every)
-    divergence = sum(np.exp(log_p[:, y[0]]) * information.kl_terms(log_p, log_q, y) for y in every)
-    assert entropy == pytest.approx(information.entropy_terms(log_p))
-    assert divergence == pytest.approx(information.kl_terms(log_p, log_q), abs=1e-9)
+    entropy = sum(np.exp(log_p[:, y[0]]) * entropy.entropy_terms(log_p, y) for y in every)
+    divergence = sum(np.exp(log_p[:, y[0]]) * entropy.kl_terms(log_p, log_q, y) for y in every)
+    assert entropy == pytest.approx(entropy.entropy_terms(log_p))
+    assert divergence == pytest.approx(entropy.kl_terms(log_p, log_q), abs=1e-9)
 
 
 @given(laws)
@@ -115,30 +118,30 @@ def test_no_model_and_no_labels_break_the_bounds(shape: tuple[int, int, int]) ->
     """Hellman-Raviv for what a model expects of itself, and error <= loss / ln 2 on any labels, here drawn from
     another law."""
     log_p, log_q, labels = drawn(shape)
-    expected = information.expected_error_terms(log_q)
-    assert (expected <= information.error_bound(information.entropy_terms(log_q)) + 1e-12).all()
+    expected = entropy.expected_error_terms(log_q)
+    assert (expected <= entropy.error_bound(entropy.entropy_terms(log_q)) + 1e-12).all()
     for model in (log_p, log_q):
-        error, loss = information.error_terms(model, labels), information.entropy_terms(model, labels)
-        assert (error <= information.loss_bound(loss) + 1e-12).all()
+        error, loss = entropy.error_terms(model, labels), entropy.entropy_terms(model, labels)
+        assert (error <= entropy.loss_bound(loss) + 1e-12).all()
 
 
 def test_the_bounds_are_met_by_a_coin_and_undone_by_their_inverses() -> None:
-    coin = information.entropy_terms(np.log([[0.5, 0.5]]))
-    assert information.error_bound(coin) == pytest.approx([0.5])
-    assert information.loss_bound(LN2) == pytest.approx(1)
+    coin = entropy.entropy_terms(np.log([[0.5, 0.5]]))
+    assert entropy.error_bound(coin) == pytest.approx([0.5])
+    assert entropy.loss_bound(LN2) == pytest.approx(1)
     for bound, inverse in (
-        (information.error_bound, information.least_entropy),
-        (information.loss_bound, information.least_loss),
+        (entropy.error_bound, entropy.least_entropy),
+        (entropy.loss_bound, entropy.least_loss),
     ):
         assert bound(inverse(0.15)) == pytest.approx(0.15)
 
 
 def test_the_papers_entropy_allows_less_error_than_the_paper_reports() -> None:
     entropy = published.table("section3_2").set_index("quantity")["value"]["H(P)"]
-    assert 100 * information.error_bound(entropy) == pytest.approx(2.633, abs=1e-3)
+    assert 100 * entropy.error_bound(entropy) == pytest.approx(2.633, abs=1e-3)
     row = tables.entropy_bound_of_paper().iloc[0]
     assert (row["entropy"], row["error"]) == (0.0365, pytest.approx(100 - 84.74))
-    assert row["error"] > 100 * information.loss_bound(entropy)
+    assert row["error"] > 100 * entropy.loss_bound(entropy)
 
 
 # ---------------------------------------------------------------- the interval of a difference of two sets
@@ -147,7 +150,7 @@ def test_the_papers_entropy_allows_less_error_than_the_paper_reports() -> None:
 def test_an_unpaired_interval_has_the_standard_error_of_two_samples() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.normal(1, 1, (1, 400)), rng.normal(0, 2, (1, 900))
-    found = statistics.unpaired_interval(a, b, draws=5000)
+    found = intervals.unpaired_interval(a, b, draws=5000)
     error = math.sqrt(a.var() / 400 + b.var() / 900)
     assert found.mean == pytest.approx(a.mean() - b.mean())
     assert (found.high - found.low) / 2 == pytest.approx(1.96 * error, rel=0.05)
@@ -158,15 +161,15 @@ def test_an_unpaired_interval_takes_seeds_as_shared() -> None:
     rng = np.random.default_rng(1)
     seeds = np.array([[0.0], [5.0], [10.0], [20.0]])
     a, b = rng.normal(0, 1, (1, 500)), rng.normal(0, 1, (1, 300))
-    plain, shifted = statistics.unpaired_interval(a, b), statistics.unpaired_interval(a + seeds, b + seeds)
+    plain, shifted = intervals.unpaired_interval(a, b), intervals.unpaired_interval(a + seeds, b + seeds)
     assert shifted.high - shifted.low == pytest.approx(plain.high - plain.low, rel=0.1)
     with pytest.raises(ValueError, match="same seeds"):
-        statistics.unpaired_interval(np.ones((2, 5)), np.ones((3, 5)))
+        intervals.unpaired_interval(np.ones((2, 5)), np.ones((3, 5)))
 
 
 def test_continuous_values_have_the_interval_of_their_standard_error() -> None:
     values = np.random.default_rng(2).normal(0, 3, 4000)
-    found = statistics.mean_interval(values[None], draws=4000)
+    found = intervals.mean_interval(values[None], draws=4000)
     assert (found.high - found.low) / 2 == pytest.approx(1.96 * values.std() / math.sqrt(4000), rel=0.05)
 
 
@@ -314,7 +317,7 @@ def test_errors_stand_beside_entropies_of_the_same_texts(perfect: PerfectModels)
     assert mixed["error"].tolist() == test["error"].tolist()
     label = frame[frame["form"] == "label"]
     same = label[label["seen"] != "in-sample, test error"]
-    assert (same["error"] <= 100 * information.loss_bound(same["entropy"])).all()
+    assert (same["error"] <= 100 * entropy.loss_bound(same["entropy"])).all()
 
 
 # ---------------------------------------------------------------- the runs behind it

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 import tiny
 
-from paper_repro import keys, versions
-from paper_repro.keys import run_key, score_key
-from paper_repro.losses import Switches
-from paper_repro.pools import Benchmark, Pool, Truth
-from paper_repro.runs import Checker, Recipe, RunSpec, Source, spec_from_dict
-from paper_repro.workspace import Workspace
+from paper_repro.runs import keys
+from paper_repro.tools import machine
+from paper_repro.runs.keys import run_key, score_key
+from paper_repro.method.losses import Switches
+from paper_repro.texts.pools import Benchmark, Pool, Truth
+from paper_repro.runs.spec import Checker, Recipe, RunSpec, Source, spec_from_dict
+from paper_repro.study import Workspace
 
 
 @pytest.fixture
@@ -195,7 +196,7 @@ def test_exact_probabilities_count(workspace: Workspace) -> None:
 
 
 def test_exact_checkers_of_real_data_are_refused(workspace: Workspace) -> None:
-    from paper_repro.errors import UserError
+    from paper_repro.tools.errors import UserError
 
     with pytest.raises(UserError, match="miniature world"):
         workspace.key(tiny.spec("imp", quality=Checker(exact="p"), diversity=Checker(exact="q")))
@@ -236,26 +237,26 @@ def test_fingerprints_part_texts_from_pairs() -> None:
 def copied_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "package"
     folder.mkdir()
-    for name in versions.CORE:
-        shutil.copy(versions.PACKAGE / f"{name}.py", folder)
-    monkeypatch.setattr(versions, "PACKAGE", folder)
-    versions.code_version.cache_clear()
+    for name in machine.CORE:
+        shutil.copy(machine.PACKAGE / f"{name}.py", folder)
+    monkeypatch.setattr(machine, "PACKAGE", folder)
+    machine.code_version.cache_clear()
     yield folder
-    versions.code_version.cache_clear()
+    machine.code_version.cache_clear()
 
 
 def version_now() -> str:
-    versions.code_version.cache_clear()
-    return versions.code_version()
+    machine.code_version.cache_clear()
+    return machine.code_version()
 
 
 def test_code_counts(copied_package: Path) -> None:
     found = [version_now()]
-    for name in versions.CORE:
+    for name in machine.CORE:
         file = copied_package / f"{name}.py"
         file.write_text(file.read_text("utf-8") + "\nANOTHER_CONSTANT = 1\n", "utf-8")
         found.append(version_now())
-    assert len(set(found)) == 1 + len(versions.CORE)
+    assert len(set(found)) == 1 + len(machine.CORE)
 
 
 def test_comments_docstrings_and_layout_do_not_count(copied_package: Path) -> None:

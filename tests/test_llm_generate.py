@@ -19,15 +19,16 @@ import pytest
 from chat_server import ChatServer, serving
 from click.testing import CliRunner, Result
 
-from paper_repro import benchmarks, generation, notebooks, prompts
+from paper_repro.report import notebooks
+from paper_repro.texts import benchmarks, generated, prompts
 from paper_repro.cli import cli
 from paper_repro.llm import released
 from paper_repro.llm.budget import Prices
 from paper_repro.llm.conversations import Conversations, Settings
 from paper_repro.llm.generate import estimate, quotas
 from paper_repro.llm.journal import records
-from paper_repro.paths import Paths
-from paper_repro.pools import Pool
+from paper_repro.tools.paths import Paths
+from paper_repro.texts.pools import Pool
 
 ROOT = Path(__file__).resolve().parents[1]
 KEY = "sk-test-0123456789abcdef"
@@ -68,11 +69,11 @@ def content(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("task", TASKS)
 def test_the_three_tasks(undisturbed, task):
     form = prompts.template(task)
-    pool = generation.read_pool(undisturbed / task / "generated.jsonl", form)
+    pool = generated.read_pool(undisturbed / task / "generated.jsonl", form)
     assert len(pool) == 48
     if task != "mrpc":
         assert Counter(pool.labels.tolist()) == dict.fromkeys(range(len(TASKS[task])), 48 // len(TASKS[task]))
-    texts = generation.whole_texts(pool)
+    texts = generated.whole_texts(pool)
     assert len({text.casefold() for text in texts}) == 48
     assert all("people said." in text and '"' not in text for text in texts)
     lines = [json.loads(line) for line in (undisturbed / task / "generated.jsonl").read_text().splitlines()]
@@ -90,7 +91,7 @@ def test_the_folder_is_a_data_directory(undisturbed, task):
         name: world.pools[name].fingerprint for name in ("train", "dev", "test")
     }
     form = prompts.template(task)
-    generated = generation.read_pool(undisturbed / task / "generated.jsonl", form)
+    generated = generated.read_pool(undisturbed / task / "generated.jsonl", form)
     assert loaded.pools["generated"].fingerprint == generated.fingerprint
 
 
@@ -226,7 +227,7 @@ def test_the_budget_holds_across_kills(tmp_path):
         assert done.exit_code == 1 and server.count() <= 40
         assert "the budget of 40 requests could be passed: 40 requests" in done.output
         assert call(*given).exit_code == 1 and server.count() <= 40, "nor is it passed by asking again"
-        assert len(generation.read_pool(tmp_path / "out/tweet_irony/generated.jsonl", prompts.template("tweet_irony")))
+        assert len(generated.read_pool(tmp_path / "out/tweet_irony/generated.jsonl", prompts.template("tweet_irony")))
 
 
 # ---------------------------------------------------------------- money, keys, bad input
@@ -324,8 +325,8 @@ def test_bad_input_is_one_clear_line(calm, tmp_path, given, message):
 def test_the_bundled_texts_are_placed_as_if_they_had_been_asked_for(tmp_path):
     done = call("generate", "--backend", "replay", "--benchmark", "mrpc", "--out", str(tmp_path))
     assert done.exit_code == 0, done.output
-    placed = generation.read_pool(tmp_path / "mrpc" / "generated.jsonl", prompts.template("mrpc"))
-    assert placed.fingerprint == generation.bundled("mrpc").fingerprint
+    placed = generated.read_pool(tmp_path / "mrpc" / "generated.jsonl", prompts.template("mrpc"))
+    assert placed.fingerprint == generated.bundled("mrpc").fingerprint
 
 
 ROWS = [("A rose.", "A rose, again.", 1), ('He said "no", twice.', "She, too.", 0)]
@@ -350,7 +351,7 @@ def test_the_authors_files(tmp_path, kind):
     asked = ["--benchmark", "mrpc", "--backend", "released", "--source", str(folder), "--out", str(tmp_path / "out")]
     done = call("generate", *asked)
     assert done.exit_code == 0, done.output
-    pool = generation.read_pool(tmp_path / "out" / "mrpc" / "generated.jsonl", prompts.template("mrpc"))
+    pool = generated.read_pool(tmp_path / "out" / "mrpc" / "generated.jsonl", prompts.template("mrpc"))
     assert list(zip(pool.texts, pool.pairs, pool.labels.tolist(), strict=True)) == ROWS
 
 
@@ -372,7 +373,7 @@ def test_the_authors_files(tmp_path, kind):
     ],
 )
 def test_bad_files_of_the_authors(tmp_path, name, text, message):
-    from paper_repro.errors import UserError
+    from paper_repro.tools.errors import UserError
 
     (tmp_path / name).write_text(text)
     with pytest.raises(UserError, match=message):

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from paper_repro.errors import UserError
+from paper_repro.tools.errors import UserError
 from paper_repro.llm.asking import Asker, Retry
 from paper_repro.llm.budget import Budget, Limits, Prices, Usage
 from paper_repro.llm.exchange import Request, TryFailed, Unreadable, completion

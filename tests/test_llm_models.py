@@ -21,9 +21,9 @@ import tiny_chat
 import torch
 from click.testing import CliRunner, Result
 
-from paper_repro import generation, prompts
+from paper_repro.texts import generated, prompts
 from paper_repro.cli import cli
-from paper_repro.errors import UserError
+from paper_repro.tools.errors import UserError
 from paper_repro.llm.asking import Asker
 from paper_repro.llm.budget import Budget
 from paper_repro.llm.exchange import Request, read_completion
@@ -174,7 +174,7 @@ def test_the_three_tasks_by_a_model_in_this_process(models, tmp_path, task):
 
 
 def expect_texts(folder: Path, task: str) -> None:
-    pool = generation.read_pool(folder / "generated.jsonl", prompts.template(task))
+    pool = generated.read_pool(folder / "generated.jsonl", prompts.template(task))
     assert len(pool) == 6
     spoken = {saying.strip() for saying in tiny_chat.sayings(pairs=False)}
     assert set(pool.texts) <= spoken and set(pool.pairs or ()) <= spoken

@@ -5,22 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from paper_repro import benchmarks, generation, prompts
-from paper_repro.llm.parsing import EMPTY, NO_TEXT, REFUSAL, Found, parse
-from paper_repro.llm.validation import (
-    CUT_OFF,
-    DUPLICATE,
-    ECHO,
-    NO_LABEL,
-    TOO_LONG,
-    WRONG_LABEL,
-    WRONG_LANGUAGE,
-    Asked,
-    Judge,
-    Language,
-    likeness,
-)
-from paper_repro.pools import Pool
+from paper_repro.texts import benchmarks, generated, prompts
+from paper_repro.llm.parsing import EMPTY, Found, NO_TEXT, REFUSAL, parse
+from paper_repro.llm.validation import Asked, CUT_OFF, DUPLICATE, ECHO, Judge, Language, NO_LABEL, TOO_LONG, WRONG_LABEL, WRONG_LANGUAGE, likeness
+from paper_repro.texts.pools import Pool
 
 NEWS, TWEETS, PAIRS = map(prompts.template, ("financial", "tweet_irony", "mrpc"))
 A, B = "Profit rose 5 % in May.", "Sales fell (again)."
@@ -187,7 +175,7 @@ def test_pairs_without_a_label_or_without_a_second_sentence():
 @pytest.mark.parametrize("name", ["financial", "tweet_irony", "mrpc"])
 def test_what_is_written_as_the_prompt_shows_it_is_read_as_it_was_meant(name):
     """The bundled texts, each as an answer: no refusal, no label and no list is seen where there is none."""
-    form, pool = prompts.template(name), generation.bundled(name)
+    form, pool = prompts.template(name), generated.bundled(name)
     misread = 0
     for i, text in enumerate(pool.texts):
         pair, label = ("", None) if pool.pairs is None else (pool.pairs[i], form.labels[pool.labels[i]])
@@ -267,9 +255,9 @@ def test_language_of_the_real_benchmarks(real_data_dir):
     ]
     for name in ("financial", "tweet_irony", "mrpc"):
         real = benchmarks.load(name, kind="real", data_dir=real_data_dir)
-        language = Language(generation.whole_texts(real.pools["dev"]))
+        language = Language(generated.whole_texts(real.pools["dev"]))
         for part in ("train", "generated"):
-            english = generation.whole_texts(real.pools[part])
+            english = generated.whole_texts(real.pools[part])
             assert sum(not language.fits(text) for text in english) <= 0.004 * len(english)
         assert not any(map(language.fits, others))
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from chat_server import ChatServer, serving
 
-from paper_repro.errors import UserError
+from paper_repro.tools.errors import UserError
 from paper_repro.llm.asking import Asker, Retry
 from paper_repro.llm.backends import open_backend
 from paper_repro.llm.budget import Budget, Limits, Usage

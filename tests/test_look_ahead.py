@@ -19,15 +19,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from paper_repro import modeling, training
-from paper_repro.baselines import hu, look_ahead, meta_weight_net, ren, sungen
-from paper_repro.baselines.look_ahead import LookAhead, Parameters
-from paper_repro.encoding import Batcher
-from paper_repro.first_token import first_token_only
-from paper_repro.losses import Switches
-from paper_repro.methods import options_of
-from paper_repro.runs import Recipe
-from paper_repro.training import TrainingData
+from paper_repro.method import train
+from paper_repro.model import classifier
+from paper_repro.method.baselines import hu, look_ahead, meta_weight_net, ren, sungen
+from paper_repro.method.baselines.look_ahead import LookAhead, Parameters
+from paper_repro.model.tokens import Batcher
+from paper_repro.model.first_token import first_token_only
+from paper_repro.method.losses import Switches
+from paper_repro.method.registry import options_of
+from paper_repro.runs.spec import Recipe
+from paper_repro.method.train import TrainingData
 
 RECIPE = Recipe(learning_rate=1e-2, epochs=2, batch_size=8, max_length=32)
 CPU = torch.device("cpu")
@@ -289,7 +290,7 @@ def step_of(
     double: bool = True,
     **options: Any,
 ) -> LookAhead:
-    model = modeling.build(encoder, data.classes, seed=0, device=CPU, dropout=dropout)
+    model = classifier.build(encoder, data.classes, seed=0, device=CPU, dropout=dropout)
     first_token_only(model)
     if double:
         model.double()
@@ -427,15 +428,15 @@ def test_the_upper_nine_tenths_are_the_outer_examples_of_the_subset(encoder: Pat
 
 
 def test_torchs_dropout_keeps_every_probability(encoder: Path, data: TrainingData) -> None:
-    fast = modeling.build(encoder, 3, seed=0, device=CPU, dropout=0.3)
+    fast = classifier.build(encoder, 3, seed=0, device=CPU, dropout=0.3)
     first_token_only(fast)
-    training.seed_dropout(fast, 0)
-    plain = modeling.build(encoder, 3, seed=0, device=CPU, dropout=0.3)
+    train.seed_dropout(fast, 0)
+    plain = classifier.build(encoder, 3, seed=0, device=CPU, dropout=0.3)
     look_ahead.torch_dropout(fast)
     ours, theirs = ({n: m.p for n, m in model.named_modules() if hasattr(m, "p")} for model in (fast, plain))
     assert ours == theirs and set(ours.values()) == {0.3}
     batch = Batcher(data.train, CPU).batch(np.arange(8))
-    logits = [training.forward(model.eval(), batch, "fp32") for model in (fast, plain)]
+    logits = [train.forward(model.eval(), batch, "fp32") for model in (fast, plain)]
     torch.testing.assert_close(logits[0], logits[1], rtol=1e-5, atol=1e-5)
 
 

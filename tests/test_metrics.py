@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from paper_repro.metrics import accuracy, macro_f1
+from paper_repro.measures.accuracy import accuracy, macro_f1
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])

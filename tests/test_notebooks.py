@@ -12,10 +12,10 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from paper_repro import notebook_html, notebooks, outcomes
-from paper_repro import paths as places
-from paper_repro.errors import UserError
-from paper_repro.paths import Paths
+from paper_repro.report import notebook_html, notebooks, status
+from paper_repro.tools import paths as places
+from paper_repro.tools.errors import UserError
+from paper_repro.tools.paths import Paths
 
 PARAMETERS = """profile = "demo"  # which profile
 workers: int = 0  # training processes
@@ -193,7 +193,7 @@ def test_progress_lines_and_headings_are_passed_on_as_they_come(folder, paths):
     [
         ("1 / 0", "cell 2 failed: ZeroDivisionError: division by zero"),
         (
-            "from paper_repro.errors import UserError\nraise UserError('data/x.txt is empty')",
+            "from paper_repro.tools.errors import UserError\nraise UserError('data/x.txt is empty')",
             "cell 2 failed: data/x.txt is empty",
         ),
         ("import os; os._exit(0)", "its kernel died"),
@@ -277,17 +277,17 @@ def test_one_failure_does_not_stop_the_others_and_is_kept(folder, paths):
     assert {name: outcome.status for name, outcome in ended.items()} == {"01_a": "failed", "02_b": "done"}
     assert ended["01_a"].error.startswith("01_a: cell 2 failed: ValueError: no\n")
     assert ended["01_a"].error in lines
-    assert outcomes.read(paths) == ended
+    assert status.read(paths) == ended
     assert not list(paths.results.glob(".*.json.[0-9]*"))
 
 
 def test_a_notebook_whose_process_was_killed_is_told_as_stopped(paths):
-    outcome = outcomes.begin(paths, "01_a")
-    assert outcomes.read(paths)["01_a"].status == "running"
+    outcome = status.begin(paths, "01_a")
+    assert status.read(paths)["01_a"].status == "running"
     text = (paths.results / "notebooks.json").read_text(encoding="utf-8")
     gone = text.replace(f'"process": {os.getpid()}', '"process": 99999999')
     (paths.results / "notebooks.json").write_text(gone, encoding="utf-8")
-    assert outcomes.read(paths)["01_a"].status == "stopped"
+    assert status.read(paths)["01_a"].status == "stopped"
     assert outcome.status == "running"
 
 
@@ -295,7 +295,7 @@ def test_a_damaged_state_is_named(paths):
     paths.results.mkdir(parents=True)
     (paths.results / "notebooks.json").write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match=r"notebooks\.json: cannot be read .* remove it, nothing else is lost"):
-        outcomes.read(paths)
+        status.read(paths)
 
 
 def test_a_notebook_names_its_products_in_its_metadata(folder):
@@ -325,18 +325,18 @@ GOOD = {
 )
 def test_a_product_must_be_new_whole_and_as_it_was_hashed(tmp_path, entry, fault):
     (tmp_path / "t.csv").write_text("method\n", encoding="utf-8")
-    started = outcomes.Outcome("04_train_losses", "2026-01-01T00:00:00+00:00", process=1, host="")
+    started = status.Outcome("04_train_losses", "2026-01-01T00:00:00+00:00", process=1, host="")
     products = {"table1": {**GOOD, **entry}}
-    told = outcomes.gaps(tmp_path, products, {"04_train_losses": started}, {})
+    told = status.gaps(tmp_path, products, {"04_train_losses": started}, {})
     assert told == ([] if fault is None else [f"04_train_losses: table1: {fault}"])
 
 
 def test_what_is_made_on_demand_may_be_older_but_must_be_whole(tmp_path):
     (tmp_path / "t.csv").write_text("method\n", encoding="utf-8")
-    started = {"04_train_losses": outcomes.Outcome("04_train_losses", "2027-01-01T00:00:00+00:00", process=1, host="")}
-    assert outcomes.gaps(tmp_path, {"table1": GOOD}, started, {}, {"table1"}) == []
+    started = {"04_train_losses": status.Outcome("04_train_losses", "2027-01-01T00:00:00+00:00", process=1, host="")}
+    assert status.gaps(tmp_path, {"table1": GOOD}, started, {}, {"table1"}) == []
     (tmp_path / "t.csv").unlink()
-    told = outcomes.gaps(tmp_path, {"table1": GOOD}, started, {}, {"table1"})
+    told = status.gaps(tmp_path, {"table1": GOOD}, started, {}, {"table1"})
     assert told == ["04_train_losses: table1: t.csv differs from what the manifest says"]
 
 
@@ -348,11 +348,11 @@ def test_on_demand_products_are_told_from_the_others(folder):
 
 
 def test_a_product_that_is_declared_must_be_there(tmp_path):
-    started = outcomes.Outcome("04_train_losses", "2026-01-01T00:00:00+00:00", process=1, host="")
+    started = status.Outcome("04_train_losses", "2026-01-01T00:00:00+00:00", process=1, host="")
     declared = {"04_train_losses": ["table1"]}
-    told = outcomes.gaps(tmp_path, {}, {"04_train_losses": started}, declared)
+    told = status.gaps(tmp_path, {}, {"04_train_losses": started}, declared)
     assert told == ["04_train_losses: table1: not in the manifest"]
-    assert outcomes.gaps(tmp_path, {}, {}, declared) == [], "a notebook that failed is told once"
+    assert status.gaps(tmp_path, {}, {}, declared) == [], "a notebook that failed is told once"
 
 
 @pytest.mark.parametrize("path", sorted((places.project_root() / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem)

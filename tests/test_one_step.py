@@ -8,7 +8,7 @@ import tiny
 from scipy.sparse import csr_matrix
 from scipy.special import log_softmax
 
-from paper_repro import one_step
+from paper_repro.paper.theory import one_step
 
 RNG = np.random.default_rng(0)
 

@@ -18,11 +18,12 @@ import tiny
 from chat_server import serving
 from click.testing import CliRunner
 
-from paper_repro import own_benchmark, prompts, report
+from paper_repro import report
+from paper_repro.texts import own, prompts
 from paper_repro.cli import cli
-from paper_repro.errors import UserError
-from paper_repro.paths import Paths
-from paper_repro.workspace import open_workspace
+from paper_repro.tools.errors import UserError
+from paper_repro.tools.paths import Paths
+from paper_repro.study import open_workspace
 
 ROOT = Path(__file__).resolve().parents[1]
 LABELS = ("down", "flat", "up")
@@ -80,8 +81,8 @@ def make(tmp_path: Path) -> Make:
     return made
 
 
-def pools(path: Path) -> own_benchmark.Real:
-    return own_benchmark.real_pools(own_benchmark.read(path))
+def pools(path: Path) -> own.Real:
+    return own.real_pools(own.read(path))
 
 
 # -- splits -------------------------------------------------------------------------------------------------
@@ -112,7 +113,7 @@ def test_the_seed_alone_decides_the_splits(make: Make) -> None:
 )
 def test_shares_are_rounded_by_largest_remainder(counts: tuple[int, ...], size: int, shares: list[int]) -> None:
     labels = np.repeat(np.arange(3), counts)
-    rows = own_benchmark.stratified(labels, size, np.random.default_rng(0))
+    rows = own.stratified(labels, size, np.random.default_rng(0))
     assert len(set(rows.tolist())) == size and (np.diff(rows) > 0).all()
     assert np.bincount(labels[rows], minlength=3).tolist() == shares
 
@@ -142,18 +143,18 @@ def test_pairs_have_a_column_of_their_own(make: Make, tmp_path: Path) -> None:
 
 
 def test_the_label_s_wording_goes_into_the_request_and_its_name_into_the_data(make: Make) -> None:
-    described = own_benchmark.read(make())
+    described = own.read(make())
     assert described.form.labels == LABELS and described.form.wording == ("sad", "dull", "glad")
-    real = own_benchmark.real_pools(described).pools["dev"]
+    real = own.real_pools(described).pools["dev"]
     drawn = prompts.draw_examples(real, 2, 2)
     assert prompts.prompt(described.path, 2, drawn)[1]["content"].startswith("Write a text that is glad.\n")
-    assert own_benchmark.load(described).label_names == LABELS
+    assert own.load(described).label_names == LABELS
 
 
 def test_the_example_is_whole() -> None:
-    described = own_benchmark.read(own_benchmark.EXAMPLE)
-    benchmark = own_benchmark.load(described)
-    assert benchmark.classes == 3 and own_benchmark.real_pools(described).repeated == 0
+    described = own.read(own.EXAMPLE)
+    benchmark = own.load(described)
+    assert benchmark.classes == 3 and own.real_pools(described).repeated == 0
     assert {name: len(pool) for name, pool in benchmark.pools.items()} == {
         "train": 180,
         "dev": 60,
@@ -198,7 +199,7 @@ def test_the_example_is_whole() -> None:
 def test_a_faulty_file_is_told_in_a_line(make: Make, old: str, new: str, message: str) -> None:
     path = make(old, new)
     with pytest.raises(UserError) as caught:
-        own_benchmark.load(own_benchmark.read(path))
+        own.load(own.read(path))
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
@@ -206,7 +207,7 @@ def test_a_faulty_file_is_told_in_a_line(make: Make, old: str, new: str, message
 def test_the_way_out_of_missing_generated_texts_is_the_command(make: Make) -> None:
     path = make('"moods.generated.jsonl"', '"no.jsonl"')
     with pytest.raises(UserError, match=f"make them by: paper-repro generate --benchmark {path}"):
-        own_benchmark.load(own_benchmark.read(path))
+        own.load(own.read(path))
 
 
 @pytest.mark.parametrize(
@@ -236,9 +237,9 @@ def test_names_that_would_be_mistaken_are_refused(make: Make, tmp_path: Path) ->
     for name, message in [("mrpc.toml", "mrpc is a benchmark of the paper"), ("my file.toml", "is called by letters")]:
         (tmp_path / name).write_text(text, "utf-8")
         with pytest.raises(UserError, match=message):
-            own_benchmark.read(tmp_path / name)
+            own.read(tmp_path / name)
     with pytest.raises(UserError, match="no benchmark file .*absent.toml; .*workshop.toml is one to copy"):
-        own_benchmark.read(tmp_path / "absent.toml")
+        own.read(tmp_path / "absent.toml")
 
 
 def call(*words: str) -> tuple[int, str]:

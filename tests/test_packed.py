@@ -17,18 +17,20 @@ import torch.nn.functional as F
 from tiny import losses
 from torch import Tensor
 
-from paper_repro import keys, packed, training, versions
-from paper_repro.encoding import Batcher, Encoded
-from paper_repro.errors import TrainingError, UserError
-from paper_repro.losses import METHODS, Switches
-from paper_repro.modeling import build
-from paper_repro.packed import loop
-from paper_repro.packed.attention import Spans, attention
-from paper_repro.packed.batches import Packed, Packer, joined
-from paper_repro.packed.bert import stacked_logits
-from paper_repro.packed.together import Member, train_together
-from paper_repro.runs import Recipe
-from paper_repro.training import TrainingData, train
+from paper_repro.method import packed, train
+from paper_repro.runs import keys
+from paper_repro.tools import machine
+from paper_repro.model.tokens import Batcher, Encoded
+from paper_repro.tools.errors import TrainingError, UserError
+from paper_repro.method.losses import METHODS, Switches
+from paper_repro.model.classifier import build
+from paper_repro.method.packed import loop
+from paper_repro.method.packed.attention import Spans, attention
+from paper_repro.method.packed.batches import Packed, Packer, joined
+from paper_repro.method.packed.bert import stacked_logits
+from paper_repro.method.packed.together import Member, train_together
+from paper_repro.runs.spec import Recipe
+from paper_repro.method.train import TrainingData, train
 
 ROOT = Path(__file__).resolve().parents[1]
 CPU = torch.device("cpu")
@@ -104,7 +106,7 @@ def test_logits_and_gradients_are_those_of_the_padded_model(
     model = build(encoder, used.classes, seed=0, device=CPU, dropout=0.0).train()
     padded = Batcher(used.train, CPU, pad_to=48).batch(ROWS)
     theirs = model(padded.input_ids, padded.attention_mask, padded.token_type_ids).logits
-    ours = training.forward(model, filled(Packer(used.train, CPU), quantum), "fp32")
+    ours = train.forward(model, filled(Packer(used.train, CPU), quantum), "fp32")
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
     labels = torch.from_numpy(used.train_labels[ROWS])
     parameters = list(model.parameters())
@@ -117,11 +119,11 @@ def test_logits_and_gradients_are_those_of_the_padded_model(
 def test_nothing_looks_at_filler(encoder: Path, data: TrainingData) -> None:
     """Filler is token 0: with quite another embedding of it, nothing changes."""
     model = build(encoder, data.classes, seed=0, device=CPU, dropout=0.0).eval()
-    before = training.forward(model, filled(Packer(data.train, CPU), 1), "fp32")
+    before = train.forward(model, filled(Packer(data.train, CPU), 1), "fp32")
     model.bert.embeddings.word_embeddings.weight.data[0] = torch.linspace(-9, 9, 32).sin()
     batch = filled(Packer(data.train, CPU), 256)
     assert batch.tokens == 256 > batch.totals[0]
-    torch.testing.assert_close(training.forward(model, batch, "fp32"), before, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(train.forward(model, batch, "fp32"), before, rtol=1e-5, atol=1e-6)
 
 
 def test_runs_of_different_lengths_share_a_batch(encoder: Path, data: TrainingData) -> None:
@@ -135,12 +137,12 @@ def test_runs_of_different_lengths_share_a_batch(encoder: Path, data: TrainingDa
     weights, _ = torch.func.stack_module_state(models)
     found = stacked_logits(weights, models[0].config, both, training=False)
     for model, batch, logits in zip(models, batches, found, strict=True):
-        torch.testing.assert_close(logits, training.forward(model, batch, "fp32"), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(logits, train.forward(model, batch, "fp32"), rtol=1e-5, atol=1e-6)
 
 
 def test_scores_are_those_of_the_padded_pool(encoder: Path, data: TrainingData) -> None:
     model = build(encoder, data.classes, seed=0, device=CPU)
-    ours, theirs = (training.score(model, cut(data.test, CPU), "fp32") for cut in (Packer, Batcher))
+    ours, theirs = (train.score(model, cut(data.test, CPU), "fp32") for cut in (Packer, Batcher))
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
@@ -188,8 +190,8 @@ def test_dropout_is_on_and_the_runs_own(encoder: Path, data: TrainingData) -> No
 
 
 def test_a_checkpoint_of_a_packed_run_scores_as_it_did(encoder: Path, data: TrainingData, tmp_path: Path) -> None:
-    from paper_repro.checkers import score_pool
-    from paper_repro.modeling import save_checkpoint
+    from paper_repro.method.checkers import score_pool
+    from paper_repro.model.classifier import save_checkpoint
 
     trained = train(data, encoder, "ce", PACKED, 0, keep_state=True)
     assert trained.state is not None
@@ -207,7 +209,7 @@ def test_a_loss_that_goes_astray_names_its_step(encoder: Path, data: TrainingDat
 
 
 def test_what_looks_into_padded_batches_is_refused(encoder: Path, data: TrainingData) -> None:
-    from paper_repro.baselines import ren, rho
+    from paper_repro.method.baselines import ren, rho
 
     with pytest.raises(UserError, match='recipe with fidelity "fast"'):
         train(data, encoder, "ren", PACKED, 0, loop=ren.Step)
@@ -238,7 +240,7 @@ def record_all(monkeypatch: pytest.MonkeyPatch, quantum: int) -> Recorder:
     """Steps are recorded as on a GPU, and batches filled up as there."""
     recorder, made = Recorder(), Packer.__init__
     monkeypatch.setattr(loop, "recorder", lambda _: recorder)
-    monkeypatch.setattr("paper_repro.packed.together.recorder", lambda _: recorder)
+    monkeypatch.setattr("paper_repro.method.packed.together.recorder", lambda _: recorder)
 
     def quantised(self: Packer, *arguments: Any, **named: Any) -> None:
         made(self, *arguments, **named)
@@ -357,7 +359,7 @@ def test_the_engine_enters_the_keys_of_its_own_runs_alone(tmp_path: Path, monkey
     files = {f"packed/{path.stem}" for path in (ROOT / "paper_repro" / "packed").glob("*.py")}
     assert set(keys.engine_of(other.recipe)) == files
     monkeypatch.setattr(packed, "MODULES", packed.MODULES[1:])  # as another text of them would be
-    versions.code_version.cache_clear()
+    machine.code_version.cache_clear()
     assert workspace.key(fast) == before[0] and workspace.key(other) != before[1]
 
 
@@ -365,8 +367,8 @@ BARE = """
 import sys
 for name in ("datasets", "papermill", "seaborn", "matplotlib", "pandas", "sklearn", "scipy", "click", "accelerate"):
     sys.modules[name] = None  # not installed
-import paper_repro.packed.together, paper_repro.training
-assert "paper_repro.packed.loop" in sys.modules
+import paper_repro.method.packed.together, paper_repro.method.train
+assert "paper_repro.method.packed.loop" in sys.modules
 """
 
 

@@ -11,12 +11,13 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paper_repro import estimates, experiments, planning
+from paper_repro import experiments
+from paper_repro.runs import estimates, planning
 from paper_repro.cli import cli
-from paper_repro.estimates import Costs, Rate, kind_of, size
-from paper_repro.runs import Checker
-from paper_repro.tasks import Task, plan, scores_plan
-from paper_repro.workspace import Workspace, open_workspace
+from paper_repro.runs.estimates import Costs, Rate, kind_of, size
+from paper_repro.runs.spec import Checker
+from paper_repro.runs.plan import Task, plan, scores_plan
+from paper_repro.study import Workspace, open_workspace
 
 
 def graph(*edges: str) -> list[Task]:

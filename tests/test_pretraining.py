@@ -9,11 +9,12 @@ import pytest
 import torch
 from transformers import BertForMaskedLM, BertForSequenceClassification
 
-from paper_repro import encoders, pretraining, world
-from paper_repro.encoding import encode
-from paper_repro.errors import TrainingError
-from paper_repro.pretraining import PretrainingConfig
-from paper_repro.world import WorldConfig
+from paper_repro.model import encoders, pretraining
+from paper_repro.texts import world
+from paper_repro.model.tokens import encode
+from paper_repro.tools.errors import TrainingError
+from paper_repro.model.pretraining import PretrainingConfig
+from paper_repro.texts.world import WorldConfig
 
 WORLD = WorldConfig(train=5, dev=5, test=5, generated=5, corpus=300, concepts=2, synonyms=3, misconception=0.5)
 SHORT = PretrainingConfig(hidden=16, heads=2, intermediate=32, layers=1, steps=4, batch_size=8)

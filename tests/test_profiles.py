@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from paper_repro import benchmarks, experiments, profiles
-from paper_repro.errors import UserError
-from paper_repro.runs import Recipe
+from paper_repro import experiments
+from paper_repro.runs import profiles
+from paper_repro.texts import benchmarks
+from paper_repro.tools.errors import UserError
+from paper_repro.runs.spec import Recipe
 
 FAULTS = {
     "unknown key": ('kind = "real"', 'kind = "real"\ncolour = "red"', "unknown key 'colour'"),

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from paper_repro import published
-from paper_repro.errors import UserError
+from paper_repro.paper import published
+from paper_repro.tools.errors import UserError
 
 BENCHMARKS = ("financial", "tweet_irony", "mrpc")
 

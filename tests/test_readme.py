@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from paper_repro import notebooks, published
-from paper_repro.paths import project_root
+from paper_repro.paper import published
+from paper_repro.report import notebooks
+from paper_repro.tools.paths import project_root
 
 
 def table() -> dict[str, str]:

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from paper_repro import benchmarks, real_data
-from paper_repro.errors import UserError
-from paper_repro.paths import BUNDLED
+from paper_repro.texts import benchmarks, original_files
+from paper_repro.tools.errors import UserError
+from paper_repro.tools.paths import BUNDLED
 
 # SHA-256 of the files as published (those of tweet_irony and mrpc also stand in the hub's own metadata).
 PUBLISHED = {
@@ -46,14 +46,14 @@ HUB_BYTES = {
 
 
 def test_files_are_the_published_ones(real_data_dir: Path) -> None:
-    assert sorted(PUBLISHED) == sorted(file for files in real_data.FILES.values() for file in files)
+    assert sorted(PUBLISHED) == sorted(file for files in original_files.FILES.values() for file in files)
     for file, expected in PUBLISHED.items():
         assert hashlib.sha256((real_data_dir / file).read_bytes()).hexdigest() == expected, file
 
 
-@pytest.mark.parametrize("name", real_data.NAMES)
+@pytest.mark.parametrize("name", original_files.NAMES)
 def test_sizes_of_table_5_and_label_counts(real_data_dir: Path, name: str) -> None:
-    pools = real_data.load(name, real_data_dir)
+    pools = original_files.load(name, real_data_dir)
     with (BUNDLED / "published" / "table5.csv").open() as lines:
         table5 = {row["split"]: int(row[name]) for row in csv.DictReader(lines)}
     assert {pool: len(content) for pool, content in pools.items()} == {
@@ -69,10 +69,10 @@ def test_sizes_of_table_5_and_label_counts(real_data_dir: Path, name: str) -> No
 
 
 def test_duplicates_are_kept_and_counted(real_data_dir: Path) -> None:
-    pools = real_data.load("financial", real_data_dir)
+    pools = original_files.load("financial", real_data_dir)
     whole = pools["train"].texts + pools["dev"].texts + pools["test"].texts
     assert len(whole) == 4846 and len(set(whole)) == 4838
-    assert {name: real_data.duplicates(pool) for name, pool in pools.items()} == {
+    assert {name: original_files.duplicates(pool) for name, pool in pools.items()} == {
         "train": 6,
         "dev": 0,
         "test": 2,
@@ -83,20 +83,20 @@ def test_splits_follow_their_rule(real_data_dir: Path) -> None:
     raw = (real_data_dir / "financial" / "Sentences_50Agree.txt").read_bytes().decode("latin-1")
     sentences = [line[: line.rindex("@")].strip() for line in raw.split("\r\n")[:-1]]
     order = sorted(range(4846), key=lambda i: hashlib.sha256(sentences[i].encode()).hexdigest())
-    splits = real_data.read_splits("financial")
+    splits = original_files.read_splits("financial")
     assert splits["dev"] == sorted(order[:242])
     assert splits["test"] == sorted(order[242 : 242 + 1212])
     assert splits["train"] == sorted(order[242 + 1212 :])
     lines = (real_data_dir / "tweet_irony" / "val_text.txt").read_bytes().split(b"\n")[:-1]
     order = sorted(range(955), key=lambda i: hashlib.sha256(lines[i]).hexdigest())
-    assert real_data.read_splits("tweet_irony")["dev"] == sorted(order[:200])
+    assert original_files.read_splits("tweet_irony")["dev"] == sorted(order[:200])
 
 
 def test_mrpc_agrees_with_a_csv_reader_told_to_ignore_quotes(real_data_dir: Path) -> None:
     path = real_data_dir / "mrpc" / "msr_paraphrase_test.txt"
     with path.open(encoding="utf-8-sig", newline="") as lines:
         rows = list(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))[1:]
-    test = real_data.load("mrpc", real_data_dir)["test"]
+    test = original_files.load("mrpc", real_data_dir)["test"]
     assert test.texts == tuple(row[3] for row in rows) and test.pairs == tuple(row[4] for row in rows)
 
 
@@ -123,9 +123,9 @@ def test_environment_names_the_directory(real_data_dir: Path, monkeypatch: pytes
 def shaped_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made-up files that pass every check of form, and fail the comparison of content only."""
     folder = tmp_path_factory.mktemp("shaped")
-    for name in real_data.NAMES:
+    for name in original_files.NAMES:
         (folder / name).mkdir()
-    labels = real_data.LABEL_NAMES["financial"]
+    labels = original_files.LABEL_NAMES["financial"]
     lines = [f"Sales of caf\xe9 no. {i} @ 5 pounds rose .@{labels[i % 3]}\r\n" for i in range(4846)]
     (folder / "financial" / "Sentences_50Agree.txt").write_bytes("".join(lines).encode("latin-1"))
     for part, size in (("train", 2862), ("val", 955), ("test", 784)):
@@ -134,19 +134,19 @@ def shaped_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "tweet_irony" / f"{part}_labels.txt").write_text("".join(f"{i % 2}\n" for i in range(size)))
     for part, size in (("train", 4076), ("test", 1725)):
         rows = [f'{i % 2}\t{i}\t{i + 9}\t" Caf\xe9 {i} opened .\tThe caf\xe9 {i} is open .\n' for i in range(size)]
-        header = "\t".join(real_data.MRPC_HEADER) + "\n"
+        header = "\t".join(original_files.MRPC_HEADER) + "\n"
         (folder / "mrpc" / f"msr_paraphrase_{part}.txt").write_text(header + "".join(rows), encoding="utf-8-sig")
     (folder / "mrpc" / "dev_ids.tsv").write_text("".join(f"{i}\t{i + 9}\n" for i in range(408)))
     return folder
 
 
-@pytest.mark.parametrize("name", real_data.NAMES)
+@pytest.mark.parametrize("name", original_files.NAMES)
 def test_data_of_the_right_shape_but_other_content_are_noticed(shaped_dir: Path, name: str) -> None:
     with pytest.raises(UserError) as raised:
-        real_data.load(name, shaped_dir)
+        original_files.load(name, shaped_dir)
     message = str(raised.value)
     assert f"{name}, pool train" in message and "content differs" in message
-    assert real_data.FINGERPRINTS[name]["train"][:12] in message and "as published" in message
+    assert original_files.FINGERPRINTS[name]["train"][:12] in message and "as published" in message
 
 
 def test_one_changed_label_is_noticed(real_data_dir: Path, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_one_changed_label_is_noticed(real_data_dir: Path, tmp_path: Path) -> No
     content = path.read_bytes()
     path.write_bytes((b"1" if content[:1] == b"0" else b"0") + content[1:])
     with pytest.raises(UserError, match=r"tweet_irony, pool test, from .*: the content differs"):
-        real_data.load("tweet_irony", tmp_path)
+        original_files.load("tweet_irony", tmp_path)
 
 
 def recode(source: str, target: str) -> Callable[[bytes], bytes]:
@@ -251,15 +251,15 @@ def test_a_bad_file_is_named_with_what_was_found_and_expected(shaped_dir: Path, 
     with pytest.raises(UserError, match=expected) as raised:
         benchmarks.load(file.split("/")[0], kind="real", data_dir=tmp_path / "data")
     message = str(raised.value)
-    assert str(path) in message and real_data.REPLACE in message and "\n" not in message
+    assert str(path) in message and original_files.REPLACE in message and "\n" not in message
 
 
 def test_a_missing_directory_and_a_file_in_its_place(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none does not exist\. Give the folder .*PAPER_REPRO_DATA"):
-        real_data.load("mrpc", tmp_path / "none")
+        original_files.load("mrpc", tmp_path / "none")
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="file is not a directory"):
-        real_data.load("mrpc", tmp_path / "file")
+        original_files.load("mrpc", tmp_path / "file")
 
 
 def test_unknown_names() -> None:

@@ -15,9 +15,10 @@ import fake_runs
 import pandas as pd
 import pytest
 
-from paper_repro import figures, generation, report, tables
-from paper_repro.errors import UserError
-from paper_repro.paths import Paths, project_root
+from paper_repro import figures, report, tables
+from paper_repro.texts import generated
+from paper_repro.tools.errors import UserError
+from paper_repro.tools.paths import Paths, project_root
 from paper_repro.report import content
 
 IMP = ("GPT-3.5 generated", "IMP-Loss (Ours)", "mrpc")
@@ -238,7 +239,7 @@ def test_the_demo_says_that_the_papers_numbers_are_of_other_data(made: Callable[
 
 
 def test_the_generator_of_the_few_shot_row_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generation, "own_labels", lambda benchmark: benchmark.pools["test"].labels)
+    monkeypatch.setattr(generated, "own_labels", lambda benchmark: benchmark.pools["test"].labels)
     paths = Paths.of("mini", str(tmp_path / "results"), str(tmp_path / "figures"))
     fill(paths.figures, fake_runs.FakeWorkspace(fake_runs.profile("real"), examples=60))
     assert f"ours: {generation.FEW_SHOT_GENERATOR}" in plain(page(paths))

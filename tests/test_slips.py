@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paper_repro import slips, statistics
-from paper_repro.slips import checks
+from paper_repro.measures import intervals
+from paper_repro.paper.theory import slips
+from paper_repro.paper.theory.slips import checks
 
 cells = st.integers(0, 50)
 
@@ -60,8 +61,8 @@ def test_the_largest_excess_is_zero_and_three_classes_can() -> None:
 def test_a_table_scores_as_the_package_scores_its_texts() -> None:
     table = checks.Confusion((3, 4), (5, 7))
     labels, guesses = np.repeat([0, 1], [5, 7]), np.r_[[0] * 3, [1] * 2, [1] * 4, [0] * 3]
-    assert table.accuracy == pytest.approx(100 * statistics.accuracy(labels, guesses))
-    assert table.macro_f1 == pytest.approx(100 * statistics.macro_f1(labels, guesses, 2))
+    assert table.accuracy == pytest.approx(100 * intervals.accuracy(labels, guesses))
+    assert table.macro_f1 == pytest.approx(100 * intervals.macro_f1(labels, guesses, 2))
 
 
 def test_tables_with_the_printed_accuracy() -> None:
@@ -78,11 +79,11 @@ def test_the_majority_of_tweet_irony() -> None:
 
 
 def test_expected_maxima_of_normals() -> None:
-    assert statistics.expected_maximum(1) == pytest.approx(0, abs=1e-9)
-    assert statistics.expected_maximum(2) == pytest.approx(1 / np.sqrt(np.pi))
-    assert statistics.expected_maximum(3) == pytest.approx(1.5 / np.sqrt(np.pi))
-    assert statistics.expected_maximum(4) == pytest.approx(1.0294, abs=1e-4)
-    assert statistics.expected_maximum(32) == pytest.approx(2.0697, abs=1e-4)
+    assert intervals.expected_maximum(1) == pytest.approx(0, abs=1e-9)
+    assert intervals.expected_maximum(2) == pytest.approx(1 / np.sqrt(np.pi))
+    assert intervals.expected_maximum(3) == pytest.approx(1.5 / np.sqrt(np.pi))
+    assert intervals.expected_maximum(4) == pytest.approx(1.0294, abs=1e-4)
+    assert intervals.expected_maximum(32) == pytest.approx(2.0697, abs=1e-4)
 
 
 def test_standard_errors_and_z_values() -> None:

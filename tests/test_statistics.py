@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from paper_repro import statistics as s
-from paper_repro.statistics import Interval
+from paper_repro.measures import intervals as s
+from paper_repro.measures.intervals import Interval
 
 seeds_by_examples = st.tuples(st.integers(1, 5), st.integers(1, 30), st.integers(0, 2**32 - 1))
 

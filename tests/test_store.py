@@ -18,11 +18,11 @@ import pytest
 import tiny
 import torch
 
-from paper_repro.encoding import encode
-from paper_repro.modeling import save_checkpoint
-from paper_repro.runs import Checker, EpochRecord, RunResult
-from paper_repro.store import Store, digest
-from paper_repro.workspace import Workspace
+from paper_repro.model.tokens import encode
+from paper_repro.model.classifier import save_checkpoint
+from paper_repro.runs.spec import Checker, EpochRecord, RunResult
+from paper_repro.runs.store import Store, digest
+from paper_repro.study import Workspace
 
 KEY = "ab" * 32
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paper_repro import figures
-from paper_repro.errors import UserError
+from paper_repro.tools.errors import UserError
 from paper_repro.teaching import experiment, knobs, names, sampling, texts
 from paper_repro.teaching.experiment import Setting, softmax_regression
 

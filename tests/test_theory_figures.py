@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from paper_repro import figures, theory
-from paper_repro.world import WorldConfig
+from paper_repro import figures
+from paper_repro.paper.theory import closed_forms
+from paper_repro.texts.world import WorldConfig
 
 
 def words(figure: Figure) -> str:
@@ -27,7 +28,7 @@ def convergence() -> Figure:
     rows = [
         row
         for name in ("financial", "mrpc")
-        for row in theory.convergence(WorldConfig(), name, (100, 1000), resamples=50)
+        for row in closed_forms.convergence(WorldConfig(), name, (100, 1000), resamples=50)
     ]
     frame = pd.DataFrame(rows).query("loss == 'IMP'")
     errors = pd.DataFrame({"case": ["a", "a"], "size": [10, 100], "error": [0.3, 0.1], "slope": -0.5, "resamples": 7})

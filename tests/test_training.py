@@ -19,14 +19,15 @@ from tiny import losses
 from torch import Tensor
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
-from paper_repro import modeling, training
-from paper_repro.checkers import score_pool
-from paper_repro.diagnostics import diagnose
-from paper_repro.encoding import Encoded
-from paper_repro.errors import TrainingError, UserError
-from paper_repro.losses import METHODS, Switches
-from paper_repro.runs import Recipe
-from paper_repro.training import TrainingData, train
+from paper_repro.method import train
+from paper_repro.model import classifier
+from paper_repro.method.checkers import score_pool
+from paper_repro.measures.weights import diagnose
+from paper_repro.model.tokens import Encoded
+from paper_repro.tools.errors import TrainingError, UserError
+from paper_repro.method.losses import METHODS, Switches
+from paper_repro.runs.spec import Recipe
+from paper_repro.method.train import TrainingData, train
 
 ROOT = Path(__file__).resolve().parents[1]
 AUTHORS = Recipe(learning_rate=1e-3, epochs=3, batch_size=16, max_length=32, fidelity="authors")
@@ -170,14 +171,14 @@ def test_trimming_the_vocabulary_changes_no_loss(
     encoder: Path, data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trimmed = train(data, encoder, "dimp", FAST, 0, dropout=0.0, keep_state=True)
-    monkeypatch.setattr(training, "kept_tokens", lambda *_: None)
+    monkeypatch.setattr(train, "kept_tokens", lambda *_: None)
     whole = train(data, encoder, "dimp", FAST, 0, dropout=0.0, keep_state=True)
     assert trimmed.kept is not None and whole.kept is None
     assert trimmed.state is not None and whole.state is not None
     np.testing.assert_allclose(losses(trimmed), losses(whole), rtol=1e-6)
-    rows = whole.state[modeling.EMBEDDING]
-    assert len(trimmed.state[modeling.EMBEDDING]) == len(trimmed.kept) < len(rows) == len(tiny.WORDS)
-    torch.testing.assert_close(trimmed.state[modeling.EMBEDDING], rows[trimmed.kept], rtol=1e-5, atol=1e-6)
+    rows = whole.state[classifier.EMBEDDING]
+    assert len(trimmed.state[classifier.EMBEDDING]) == len(trimmed.kept) < len(rows) == len(tiny.WORDS)
+    torch.testing.assert_close(trimmed.state[classifier.EMBEDDING], rows[trimmed.kept], rtol=1e-5, atol=1e-6)
 
 
 def test_weight_decay_keeps_the_whole_vocabulary(encoder: Path, data: TrainingData) -> None:
@@ -232,7 +233,7 @@ def test_global_random_states_are_left_alone(encoder: Path, data: TrainingData, 
 
 def test_saving_a_checkpoint_draws_no_global_number(tmp_path: Path) -> None:
     before = torch.get_rng_state()
-    modeling.save_checkpoint({"weight": torch.ones(2)}, tmp_path / "checkpoint.safetensors", None)
+    classifier.save_checkpoint({"weight": torch.ones(2)}, tmp_path / "checkpoint.safetensors", None)
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -283,7 +284,7 @@ def test_selection_takes_the_first_best_dev_epoch(
 ) -> None:
     """Dev accuracies are dictated; predictions and weights must be those of the epoch that they select."""
     scored: list[np.ndarray[Any, Any]] = []
-    real_score = training.score
+    real_score = train.score
 
     def accuracy(labels: np.ndarray[Any, Any], _: Any) -> float:
         return dev_accuracies[(len(scored) - 1) // 2] if labels is data.dev_labels else 0.5  # two scores an epoch
@@ -292,17 +293,17 @@ def test_selection_takes_the_first_best_dev_epoch(
         scored.append(np.exp(real_score(*arguments)))
         return np.log(scored[-1])
 
-    monkeypatch.setattr(training, "accuracy", accuracy)
-    monkeypatch.setattr(training, "score", score)
+    monkeypatch.setattr(train, "accuracy", accuracy)
+    monkeypatch.setattr(train, "score", score)
     trained = train(data, encoder, "ce", replace(FAST, epochs=4), 0, keep_state=True)
     assert trained.selected_epoch == selected
     assert len(scored) == 8
     np.testing.assert_allclose(trained.dev_probabilities, scored[2 * selected - 2], rtol=1e-6)
     np.testing.assert_allclose(trained.test_probabilities, scored[2 * selected - 1], rtol=1e-6)
     assert trained.state is not None
-    model = modeling.build(encoder, data.classes, seed=0, device=torch.device("cpu"), kept=trained.kept)
+    model = classifier.build(encoder, data.classes, seed=0, device=torch.device("cpu"), kept=trained.kept)
     model.load_state_dict(trained.state)
-    batcher = training.Batcher(data.dev, torch.device("cpu"), kept=trained.kept)
+    batcher = train.Batcher(data.dev, torch.device("cpu"), kept=trained.kept)
     np.testing.assert_allclose(np.exp(real_score(model, batcher, "fp32")), scored[2 * selected - 2], rtol=1e-6)
 
 
@@ -329,7 +330,7 @@ def test_checkpoint_gives_back_the_same_scores(
     trained = train(data, encoder, "ce", recipe, 0, keep_state=True)
     assert trained.state is not None
     path = tmp_path / "checkpoints" / "key.safetensors"
-    modeling.save_checkpoint(trained.state, path, trained.kept)
+    classifier.save_checkpoint(trained.state, path, trained.kept)
     assert [file.name for file in path.parent.iterdir()] == ["key.safetensors"]
     scores = score_pool(path, encoder, data.classes, data.dev, "fp32", "cpu")
     np.testing.assert_allclose(np.exp(scores), trained.dev_probabilities, rtol=1e-5, atol=1e-7)
@@ -339,10 +340,10 @@ def test_checkpoint_gives_back_the_same_scores(
 
 
 def test_scores_are_in_the_pools_order(encoder: Path, data: TrainingData) -> None:
-    model = modeling.build(encoder, data.classes, seed=0, device=torch.device("cpu"))
+    model = classifier.build(encoder, data.classes, seed=0, device=torch.device("cpu"))
     rows = np.random.default_rng(0).permutation(len(data.train))
     whole, shuffled = (
-        training.score(model, training.Batcher(pool, torch.device("cpu")), "fp32")
+        train.score(model, train.Batcher(pool, torch.device("cpu")), "fp32")
         for pool in (data.train, data.train.subset(rows))
     )
     np.testing.assert_allclose(shuffled, whole[rows], rtol=1e-5, atol=1e-6)

@@ -10,10 +10,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from paper_repro import world, world_text
-from paper_repro.errors import UserError
-from paper_repro.pools import POOL_NAMES, Benchmark, Pool
-from paper_repro.world import WorldConfig
+from paper_repro.texts import world, world_grammar
+from paper_repro.tools.errors import UserError
+from paper_repro.texts.pools import Benchmark, POOL_NAMES, Pool
+from paper_repro.texts.world import WorldConfig
 
 NAMES = ("financial", "tweet_irony", "mrpc")
 LARGE = WorldConfig(generated=20_000, train=1, dev=1, test=1)
@@ -44,7 +44,7 @@ def second(pool: Pool) -> tuple[str, ...]:
     return pool.texts if pool.pairs is None else pool.pairs
 
 
-def enumerate_world(grammar: world_text.Grammar, config: WorldConfig) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def enumerate_world(grammar: world_grammar.Grammar, config: WorldConfig) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """P(x, y) and Q(x, y) of every text, summed over every way to make it; written from the process as documented."""
     joint: dict[str, tuple[np.ndarray, np.ndarray]] = defaultdict(lambda: (np.zeros(classes), np.zeros(classes)))
     classes = len(grammar.label_names)
@@ -74,7 +74,7 @@ def enumerate_world(grammar: world_text.Grammar, config: WorldConfig) -> dict[st
 
 @pytest.mark.parametrize("name", NAMES)
 def test_truth_agrees_with_the_sum_over_every_way_to_make_a_text(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    grammar = world_text.GRAMMARS[name]
+    grammar = world_grammar.GRAMMARS[name]
     small = replace(grammar, fillers={slot: choices[:2] for slot, choices in grammar.fillers.items()})
     monkeypatch.setattr(world, "GRAMMARS", {name: small})
     config = WorldConfig(train=1, dev=1, test=500, generated=500, concepts=3, synonyms=2, misconception=1 / 3)
@@ -201,9 +201,9 @@ def test_narrowing_makes_q_prefer_the_commonest_word() -> None:
     # By Zipf's law that word has 60/137 of a concept's texts under P.
     assert world.total_variation(WorldConfig(narrowing=0.5)) == pytest.approx(0.5 * 77 / 137)
     pool = world.make(WorldConfig(narrowing=1))["financial"].pools["generated"]
-    first = {concept.words[0] for concept in world_text.FINANCIAL.concepts}
-    cues = {word for concept in world_text.FINANCIAL.concepts for word in concept.words}
-    assert all(set(world_text.tokens(text)) & cues <= first for text in pool.texts)
+    first = {concept.words[0] for concept in world_grammar.FINANCIAL.concepts}
+    cues = {word for concept in world_grammar.FINANCIAL.concepts for word in concept.words}
+    assert all(set(world_grammar.tokens(text)) & cues <= first for text in pool.texts)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -223,8 +223,8 @@ def test_support_gap_takes_the_right_label_from_misjudged_concepts(name: str) ->
 
 def test_near_duplicates_repeat_texts_and_keep_their_law() -> None:
     all_one = world.make(WorldConfig(near_duplicates=1))["financial"].pools["generated"]
-    cues = {word for concept in world_text.FINANCIAL.concepts for word in concept.words}
-    assert len({frozenset(set(world_text.tokens(text)) & cues) for text in all_one.texts}) == 1
+    cues = {word for concept in world_grammar.FINANCIAL.concepts for word in concept.words}
+    assert len({frozenset(set(world_grammar.tokens(text)) & cues) for text in all_one.texts}) == 1
     assert len(set(all_one.labels.tolist())) == 1
     assert len(set(all_one.texts)) > 100
     half = world.make(replace(LARGE, near_duplicates=0.5))["tweet_irony"]
@@ -236,7 +236,7 @@ def test_near_duplicates_repeat_texts_and_keep_their_law() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_test_texts_occur_elsewhere_by_chance_only(name: str, made: dict[str, Benchmark]) -> None:
-    grammar, law = world_text.GRAMMARS[name], world.inputs(WorldConfig())
+    grammar, law = world_grammar.GRAMMARS[name], world.inputs(WorldConfig())
     ways = 3 * len(grammar.frames) * math.prod(len(choices) for choices in grammar.fillers.values())
     same = float((law.p * law.q).sum()) * sum(s**2 for s in TONE_SHARES) / ways  # P(two texts are equal)
     pools = made[name].pools
@@ -255,20 +255,20 @@ def test_test_texts_occur_elsewhere_by_chance_only(name: str, made: dict[str, Be
 
 
 def test_vocabulary_is_what_the_texts_use(made: dict[str, Benchmark]) -> None:
-    used = {token for text in world.corpus() for token in world_text.tokens(text)}
+    used = {token for text in world.corpus() for token in world_grammar.tokens(text)}
     for benchmark in made.values():
         for pool in benchmark.pools.values():
-            used.update(token for text in (*pool.texts, *second(pool)) for token in world_text.tokens(text))
+            used.update(token for text in (*pool.texts, *second(pool)) for token in world_grammar.tokens(text))
     assert used == set(world.vocabulary())
 
 
 def test_cues_and_tones_can_be_read_off() -> None:
-    cues = [w for g in world_text.GRAMMARS.values() for c in g.concepts for w in c.words]
+    cues = [w for g in world_grammar.GRAMMARS.values() for c in g.concepts for w in c.words]
     assert len(set(cues)) == len(cues) == 3 * 16 * 5
-    for grammar in world_text.GRAMMARS.values():
+    for grammar in world_grammar.GRAMMARS.values():
         others = [*grammar.frames, *grammar.glosses, *(p for ps in grammar.tones for p in ps)]
         others += [p for ps in grammar.fillers.values() for p in ps]
-        assert not {t for phrase in others for t in world_text.tokens(phrase)} & set(cues)
+        assert not {t for phrase in others for t in world_grammar.tokens(phrase)} & set(cues)
         assert all(c.label != c.mistaken for c in grammar.concepts)
         labels = np.bincount([c.label for c in grammar.concepts])
         assert labels.max() - labels.min() <= 2  # nearly balanced

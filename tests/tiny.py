@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertModel, BertTokenizer
 
-from paper_repro.encoding import encode
-from paper_repro.pools import POOL_NAMES, Benchmark, Pool
-from paper_repro.runs import Checker, Recipe, RunSpec, Source
-from paper_repro.training import Trained, TrainingData
-from paper_repro.workspace import Workspace, open_workspace
+from paper_repro.model.tokens import encode
+from paper_repro.texts.pools import Benchmark, POOL_NAMES, Pool
+from paper_repro.runs.spec import Checker, Recipe, RunSpec, Source
+from paper_repro.method.train import Trained, TrainingData
+from paper_repro.study import Workspace, open_workspace
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 CUES = (["gain", "rise", "profit"], ["flat", "same", "steady"], ["loss", "fall", "drop"])
@@ -86,7 +86,7 @@ def make_benchmark(name: str = "financial", sizes: Mapping[str, int] = SIZES) ->
 
 
 def write_benchmark(benchmark: Benchmark, data_dir: Path) -> None:
-    """Write the pools as the JSON lines that :mod:`paper_repro.benchmarks` documents."""
+    """Write the pools as the JSON lines that :mod:`paper_repro.texts.benchmarks` documents."""
     folder = data_dir / benchmark.name
     folder.mkdir(parents=True, exist_ok=True)
     for pool_name, pool in benchmark.pools.items():
@@ -99,7 +99,7 @@ def write_benchmark(benchmark: Benchmark, data_dir: Path) -> None:
 
 
 def make_inputs(folder: Path, *, sizes: Mapping[str, int] = SIZES, layers: int = 1) -> dict[str, str]:
-    """``data_dir`` and ``encoder_dir`` for :func:`paper_repro.workspace.open_workspace`, made under ``folder``."""
+    """``data_dir`` and ``encoder_dir`` for :func:`paper_repro.study.open_workspace`, made under ``folder``."""
     for name in BENCHMARKS:
         write_benchmark(make_benchmark(name, sizes), folder / "data")
     make_encoder(folder / "encoder", layers=layers)
@@ -137,7 +137,7 @@ def spec(
 def training_data(
     encoder: Path, *, pairs: bool = False, max_length: int = 32, sizes: Mapping[str, int] = SIZES
 ) -> TrainingData:
-    """The generated pool with made-up scores of both checkers, ready for :func:`paper_repro.training.train`."""
+    """The generated pool with made-up scores of both checkers, ready for :func:`paper_repro.method.train.train`."""
     made = make_benchmark("mrpc" if pairs else "financial", sizes)
     encoded = {name: encode(pool, encoder, max_length) for name, pool in made.pools.items()}
     rng = np.random.default_rng(0)

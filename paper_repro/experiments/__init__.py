@@ -2,45 +2,17 @@
 
 from collections.abc import Callable, Mapping
 
-from paper_repro.experiments.extended import (
-    DISTIL,
-    ENSEMBLE,
-    EXACT_Q,
-    EXTENDED,
-    FILTER,
-    HU,
-    NO_LABELS,
-    OURS,
-    SAME_LABELS,
-    WORLD,
-    best_on_dev,
-    extended,
-    hu,
-    hu_as_written,
-    named,
-    narrowed,
-)
-from paper_repro.experiments.grid import GENERATED, LARGE, SMALL, SOURCES, TITLES, Cell, recipe_of, spec
-from paper_repro.experiments.information import Fits, section3_2, section3_2_scores
-from paper_repro.experiments.noisy import NOISY, NOISY_METHODS, NOISY_POOL, cross_fitted, table4
-from paper_repro.experiments.search import search, setting_name, settings
-from paper_repro.experiments.sizes import (
-    BASE,
-    BASE_DC,
-    LARGE_DC,
-    LARGER,
-    QUALITY_CHECKER,
-    figure2,
-    first_seeds,
-    generated_sizes,
-    real_sizes,
-    table2,
-)
-from paper_repro.experiments.switches import DEFAULT, Variant, switches, variants
-from paper_repro.experiments.table1 import ORACLE, TABLE1_METHODS, oracle, table1
-from paper_repro.experiments.theory import GROWING_TEXTS, LIMIT_TEXTS, TOLERANCE, growing, limits, usual_runs
-from paper_repro.experiments.timing import TIMED, table3, timed
-from paper_repro.profiles import Profile
+from paper_repro.paper.more_baselines.cells import DISTIL, ENSEMBLE, EXACT_Q, EXTENDED, FILTER, HU, NO_LABELS, OURS, SAME_LABELS, WORLD, best_on_dev, extended, hu, hu_as_written, named, narrowed
+from paper_repro.paper.cells import Cell, GENERATED, LARGE, SMALL, SOURCES, TITLES, recipe_of, spec
+from paper_repro.paper.information.cells import Fits, section3_2, section3_2_scores
+from paper_repro.paper.noisy.cells import NOISY, NOISY_METHODS, NOISY_POOL, cross_fitted, table4
+from paper_repro.paper.search.cells import search, setting_name, settings
+from paper_repro.paper.ablations.sizes import BASE, BASE_DC, LARGER, LARGE_DC, QUALITY_CHECKER, figure2, first_seeds, generated_sizes, real_sizes, table2
+from paper_repro.paper.ablations.switches import DEFAULT, Variant, switches, variants
+from paper_repro.paper.table1.cells import ORACLE, TABLE1_METHODS, oracle, table1
+from paper_repro.paper.theory.cells import GROWING_TEXTS, LIMIT_TEXTS, TOLERANCE, growing, limits, usual_runs
+from paper_repro.paper.ablations.timing import TIMED, table3, timed
+from paper_repro.runs.profiles import Profile
 
 # Each grid by the name of its table; `paper-repro status` counts them.
 TABLES: Mapping[str, Callable[[Profile], list[Cell]]] = {

@@ -23,11 +23,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from paper_repro.errors import UserError
+from paper_repro.tools.errors import UserError
 from paper_repro.llm.budget import Budget, BudgetSpent, Usage
 from paper_repro.llm.exchange import Backend, Request, Response, TryFailed, Unreadable
 from paper_repro.llm.journal import Journal
-from paper_repro.progress import Progress
+from paper_repro.tools.progress import Progress
 
 T = TypeVar("T")
 

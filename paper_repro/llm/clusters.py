@@ -27,14 +27,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from paper_repro import statistics
-from paper_repro.atomic import write_json, write_whole
-from paper_repro.errors import UserError
-from paper_repro.generation import whole_texts
+from paper_repro.measures import intervals
+from paper_repro.tools.files import write_json, write_whole
+from paper_repro.tools.errors import UserError
+from paper_repro.texts.generated import whole_texts
 from paper_repro.llm.asking import Asker, run
 from paper_repro.llm.exchange import Request, Response, a_temperature, at_least
 from paper_repro.llm.parsing import json_values, without_thoughts
-from paper_repro.pools import Pool
+from paper_repro.texts.pools import Pool
 
 AT_ONCE = 20  # proposals in one summary
 UNUSED_PROPOSAL, UNUSED_DRAW, UNVERIFIED = "proposals unread", "draws unread", "draws not verified"
@@ -139,11 +139,11 @@ class Diversity:
         frame = pd.DataFrame(rows, columns=["clusters", "texts", "rejected"])
         return frame.assign(score=frame["clusters"] / frame["texts"])
 
-    def score(self, seed: int = 0) -> statistics.Interval:
+    def score(self, seed: int = 0) -> intervals.Interval:
         """D with its 95 % interval over the draws. Raises UserError where no draw counts."""
         if not self.draws:
             raise UserError(f"no score: none of the {self.wanted} draws could be used ({dict(self.counts)})")
-        return statistics.mean_interval(self.table()["score"].to_numpy(dtype=float), seed=seed)
+        return intervals.mean_interval(self.table()["score"].to_numpy(dtype=float), seed=seed)
 
 
 def prompt_tokens_about(pool: Pool, settings: Settings) -> int:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from paper_repro.errors import UserError
+from paper_repro.tools.errors import UserError
 from paper_repro.llm.backends import OPENAI_URL
-from paper_repro.options import with_options
+from paper_repro.tools.options import with_options
 
 if TYPE_CHECKING:
     from paper_repro.llm.budget import Limits, Prices
     from paper_repro.llm.exchange import Backend
     from paper_repro.llm.job import Job
-    from paper_repro.pools import Pool
+    from paper_repro.texts.pools import Pool
 
 ASKING = ("server", "local")
 BACKENDS = (*ASKING, "replay", "released")
@@ -141,18 +141,18 @@ def backend_of(given: Mapping[str, Any]) -> Backend:
 
 
 def _ready_made(job: Job, given: Mapping[str, Any]) -> Pool:
-    from paper_repro import generation, prompts
+    from paper_repro.texts import generated, prompts
     from paper_repro.llm.released import COMMAND, read_released
 
     if given["backend"] == "replay":
-        return generation.bundled(job.benchmark.name)
+        return generated.bundled(job.benchmark.name)
     if not given["source"]:
         raise UserError(f"--source: name the folder with the authors' files; they come by: {COMMAND}")
     return read_released(Path(given["source"]), prompts.template(job.task))
 
 
 def _tell_how_to_go_on(job: Job, pool: Pool, given: Mapping[str, Any]) -> None:
-    from paper_repro import profiles
+    from paper_repro.runs import profiles
 
     click.echo(f"D_Q: {len(pool):,} texts in {job.target}; what belongs to it is in {job.folder}")
     if str(job.task).endswith(".toml"):

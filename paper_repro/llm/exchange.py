@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from paper_repro.errors import UserError
+from paper_repro.tools.errors import UserError
 
 Message = Mapping[str, str]
 

@@ -22,14 +22,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paper_repro import generation, prompts
-from paper_repro.atomic import write_json, write_whole
-from paper_repro.errors import UserError
+from paper_repro.texts import generated, prompts
+from paper_repro.tools.files import write_json, write_whole
+from paper_repro.tools.errors import UserError
 from paper_repro.llm.asking import Asker
 from paper_repro.llm.exchange import Message, Request, Response, at_least
 from paper_repro.llm.parsing import json_values, label_of, without_thoughts
-from paper_repro.pools import Benchmark, FewShot, Pool
-from paper_repro.prompts import Template
+from paper_repro.texts.pools import Benchmark, FewShot, Pool
+from paper_repro.texts.prompts import Template
 
 BY_LOGPROB, BY_TEXT, NO_LABEL = "by log-probability", "by text", "no label"
 PREDICTIONS, ABOUT = "predictions.csv", "about.json"
@@ -164,7 +164,7 @@ def save(folder: Path, predicted: Predicted, benchmark: Benchmark, model: str, s
 
 
 def load(folder: Path, benchmark: Benchmark, task: str | Path) -> FewShot:
-    """The predictions of a folder; ``task`` is the benchmark's prompt file, as in :func:`paper_repro.prompts.template`.
+    """The predictions of a folder; ``task`` is the benchmark's prompt file, as in :func:`paper_repro.texts.prompts.template`.
 
     Raises UserError where there are none, or where they are of another test set.
     """
@@ -181,7 +181,7 @@ def load(folder: Path, benchmark: Benchmark, task: str | Path) -> FewShot:
         raise UserError(f"{folder / ABOUT}: cannot be read ({error}); ask again, answers are kept") from None
     if test != benchmark.pools["test"].fingerprint:
         raise UserError(f"{folder}: these predictions are of another test set of {benchmark.name}; ask again")
-    labels = generation.read_labels(folder / PREDICTIONS, prompts.template(task))
+    labels = generated.read_labels(folder / PREDICTIONS, prompts.template(task))
     if len(labels) != len(benchmark.pools["test"]):
         raise UserError(f"{folder / PREDICTIONS}: {len(labels)} labels, expected {len(benchmark.pools['test'])}")
     return FewShot(labels, told)

@@ -20,19 +20,21 @@ from typing import Any
 
 import pandas as pd
 
-from paper_repro import __version__, benchmarks, generation, own_benchmark, profiles, prompts
-from paper_repro.atomic import write_json, write_whole
-from paper_repro.errors import UserError
+from paper_repro import __version__
+from paper_repro.runs import profiles
+from paper_repro.texts import benchmarks, generated, own, prompts
+from paper_repro.tools.files import write_json, write_whole
+from paper_repro.tools.errors import UserError
 from paper_repro.llm.asking import Asker, Retry
 from paper_repro.llm.budget import Budget, Limits, Prices
 from paper_repro.llm.conversations import Conversations, Settings
 from paper_repro.llm.exchange import Backend
 from paper_repro.llm.generate import Generated, Place, estimate, generate, summary
 from paper_repro.llm.journal import JOURNAL, Journal
-from paper_repro.paths import Paths
-from paper_repro.pools import Benchmark, Pool
-from paper_repro.progress import Progress
-from paper_repro.prompts import Template
+from paper_repro.tools.paths import Paths
+from paper_repro.texts.pools import Benchmark, Pool
+from paper_repro.tools.progress import Progress
+from paper_repro.texts.prompts import Template
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def _write(
 
 def report(pool: Pool, benchmark: Benchmark, head: Mapping[str, Any]) -> pd.DataFrame:
     """``head`` and what a D_Q looks like, its duplicates and its overlap: columns measure, value."""
-    looks = generation.describe(pool, benchmark).iloc[0].drop("size").to_dict()
+    looks = generated.describe(pool, benchmark).iloc[0].drop("size").to_dict()
     rows = dict(head) | {_WORDS[str(name)]: value for name, value in looks.items()}
     rounded = {name: round(value, 3) if isinstance(value, float) else value for name, value in rows.items()}
     return pd.DataFrame([(name, str(v)) for name, v in rounded.items() if v is not None], columns=["measure", "value"])
@@ -155,8 +157,8 @@ def places(benchmark: str, profile: str, data_dir: str, results_dir: str, out: s
     file says, the records into a folder beside it, or under ``out``.
     """
     if benchmark.endswith(".toml"):
-        described = own_benchmark.read(Path(benchmark))
-        pools = own_benchmark.real_pools(described).pools
+        described = own.read(Path(benchmark))
+        pools = own.real_pools(described).pools
         opened = Benchmark(described.name, described.title, described.form.labels, pools)
         target = described.data.generated
         folder = Path(out) if out else target.parent / f"{target.stem}.generation"
@@ -180,9 +182,9 @@ def _finish(
     form = prompts.template(job.task)
     if not str(job.task).endswith(".toml"):
         for name in ("train", "dev", "test"):
-            generation.write_pool(job.benchmark.pools[name], form, job.folder / f"{name}.jsonl")
+            generated.write_pool(job.benchmark.pools[name], form, job.folder / f"{name}.jsonl")
         write_whole(job.folder / "labels.json", json.dumps(list(form.labels)).encode())
-    generation.write_pool(pool, form, job.target, notes)
+    generated.write_pool(pool, form, job.target, notes)
     table = report(pool, job.benchmark, head)
     write_whole(job.folder / "report.csv", table.to_csv(index=False).encode())
     echo(table.to_string(index=False, header=False))

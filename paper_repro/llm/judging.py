@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from paper_repro.errors import UserError
+from paper_repro.tools.errors import UserError
 from paper_repro.llm.command import ASKING_OPTIONS, BENCHMARK, backend_of, budget_of
-from paper_repro.options import with_options
+from paper_repro.tools.options import with_options
 
 if TYPE_CHECKING:
     from paper_repro.llm.asking import Asker
-    from paper_repro.paths import Paths
-    from paper_repro.pools import Benchmark
+    from paper_repro.tools.paths import Paths
+    from paper_repro.texts.pools import Benchmark
 
 BACKENDS = ("server", "local", "replay")
 
@@ -52,7 +52,8 @@ diversity_options = with_options(
 
 def run_few_shot(given: Mapping[str, Any]) -> None:
     """Ask for the labels of a test set, and say how good they are."""
-    from paper_repro import prompts, statistics
+    from paper_repro.measures import intervals
+    from paper_repro.texts import prompts
     from paper_repro.llm import few_shot
 
     settings = few_shot.Settings(given["seed"], given["examples"], not given["by_text"], given["answer_tokens"])
@@ -64,8 +65,8 @@ def run_few_shot(given: Mapping[str, Any]) -> None:
         found = few_shot.predict(benchmark, template, settings, asker)
         few_shot.save(folder, found, benchmark, _model(asker), settings)
     truth = benchmark.pools["test"].labels
-    share = statistics.mean_interval(found.labels == truth).scaled(100)
-    f1 = 100 * statistics.macro_f1(truth, found.labels, benchmark.classes)
+    share = intervals.mean_interval(found.labels == truth).scaled(100)
+    f1 = 100 * intervals.macro_f1(truth, found.labels, benchmark.classes)
     counts = ", ".join(f"{count} {how}" for how, count in found.counts.items())
     click.echo(f"Accuracy {share.mean:.2f} % [{share.low:.1f}, {share.high:.1f}], macro-F1 {f1:.2f} % ({counts})")
     click.echo(f"Labels: {folder / few_shot.PREDICTIONS}")
@@ -92,15 +93,15 @@ def run_diversity(given: Mapping[str, Any]) -> None:
 
 def _opened(given: Mapping[str, Any], *, generated: bool = False) -> tuple[Benchmark, str | Path, Paths]:
     """The benchmark (one of your own: without D_Q unless ``generated``), its prompt file, and where results go."""
-    from paper_repro import own_benchmark
+    from paper_repro.texts import own
     from paper_repro.llm.job import places
-    from paper_repro.paths import Paths
+    from paper_repro.tools.paths import Paths
 
     found = places(given["benchmark"], given["profile"], given["data_dir"], given["results_dir"], "")
     benchmark, form, own = found["benchmark"], found["task"], ""
     if given["benchmark"].endswith(".toml"):
         own = benchmark.name
-        benchmark = own_benchmark.load(own_benchmark.read(form)) if generated else benchmark
+        benchmark = own.load(own.read(form)) if generated else benchmark
     return benchmark, form, Paths.of(given["profile"], given["results_dir"], benchmark=own)
 
 
@@ -113,7 +114,7 @@ def _asker(given: Mapping[str, Any], folder: Path, requests: int, tokens: int) -
     from paper_repro.llm.asking import Asker, Retry
     from paper_repro.llm.budget import Budget, Prices, Usage
     from paper_repro.llm.journal import JOURNAL, Journal
-    from paper_repro.progress import Progress
+    from paper_repro.tools.progress import Progress
 
     if given["backend"] == "replay" and not given["source"]:
         raise UserError("--source: name the folder with the recorded answers")

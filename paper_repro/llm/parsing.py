@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from paper_repro.prompts import Template
+from paper_repro.texts.prompts import Template
 
 EMPTY, REFUSAL, NO_TEXT = "empty", "refusal", "no text found"
 

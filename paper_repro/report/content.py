@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from paper_repro import published
-from paper_repro.paths import Paths
+from paper_repro.paper import published
+from paper_repro.tools.paths import Paths
 from paper_repro.report.manifest import sha256
-from paper_repro.tables import benchmark_title, counted, load, records
+from paper_repro.paper.claims import counted
+from paper_repro.paper.csv_files import load, records
+from paper_repro.paper.outcomes import benchmark_title
 
 Entries = Mapping[str, dict[str, Any]]
 """Products of the manifest by name."""

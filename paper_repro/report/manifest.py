@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from paper_repro import versions
-from paper_repro.errors import UserError
-from paper_repro.runs import RunSpec
-from paper_repro.tables import Runs, write
+from paper_repro.tools import machine
+from paper_repro.tools.errors import UserError
+from paper_repro.runs.spec import RunSpec
+from paper_repro.paper.csv_files import write
+from paper_repro.paper.outcomes import Runs
 
 MANIFEST = "manifest.json"
 
@@ -25,7 +26,7 @@ class Product:
     """A table or figure: its files, what of the paper it is, and the runs that it came from.
 
     ``files`` are names inside the profile's figures folder; ``items`` those of
-    :func:`paper_repro.published.items`; ``runs`` the keys of the finished runs, out of ``wanted``.
+    :func:`paper_repro.paper.published.items`; ``runs`` the keys of the finished runs, out of ``wanted``.
     """
 
     name: str
@@ -36,7 +37,7 @@ class Product:
     runs: tuple[str, ...] = ()
     wanted: int = 0
     hardware: tuple[str, ...] = ()
-    versions: Mapping[str, str] = field(default_factory=dict)
+    machine: Mapping[str, str] = field(default_factory=dict)
     commits: tuple[str, ...] = ()
 
     @property
@@ -57,7 +58,7 @@ def product(
     """A product with the runs that its numbers came from (``specs``: all that it should have)."""
     wanted = list(dict.fromkeys(specs))
     results = [result for spec in wanted if (result := workspace.result(spec)) is not None]
-    here = versions.environment("cpu", 1)
+    here = machine.environment("cpu", 1)
     seen = [result.environment for result in results] or [here]
     named = ("python", "torch", "transformers", "numpy", "paper_repro")
     return Product(
@@ -69,7 +70,7 @@ def product(
         runs=tuple(result.key for result in results),
         wanted=len(wanted),
         hardware=_distinct(entry.get("device") for entry in seen),
-        versions={key: ", ".join(v) for key in named if (v := _distinct(e.get(key) for e in seen))},
+        machine={key: ", ".join(v) for key in named if (v := _distinct(e.get(key) for e in seen))},
         commits=_distinct([here.get("commit"), *(entry.get("commit") for entry in seen)]),
     )
 

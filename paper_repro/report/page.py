@@ -13,11 +13,12 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from paper_repro import profiles
-from paper_repro.paths import PACKAGE, Paths
+from paper_repro.runs import profiles
+from paper_repro.tools.paths import BUNDLED, Paths
 from paper_repro.report import content
 from paper_repro.report.manifest import read_manifest
-from paper_repro.tables import BENCHMARK_TITLES, OTHER_DATA, RULE, write
+from paper_repro.paper.csv_files import write
+from paper_repro.paper.outcomes import BENCHMARK_TITLES, OTHER_DATA, RULE
 
 
 def build(paths: Paths) -> Path:
@@ -51,7 +52,7 @@ def build(paths: Paths) -> Path:
 
 def _template() -> Any:
     """The page's template; everything put into it is escaped."""
-    loader = FileSystemLoader(PACKAGE / "templates")
+    loader = FileSystemLoader(BUNDLED / "templates")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters["number"] = _number
     return environment.get_template("report.html.j2")

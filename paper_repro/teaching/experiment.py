@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from paper_repro import diagnostics, tables, world
-from paper_repro.errors import UserError
-from paper_repro.pools import Benchmark
+from paper_repro import tables
+from paper_repro.measures import weights
+from paper_repro.texts import world
+from paper_repro.tools.errors import UserError
+from paper_repro.texts.pools import Benchmark
 from paper_repro.teaching import texts
 from paper_repro.teaching.names import BEST, CE, CHECKER, ESTIMATED, TRUE
 from paper_repro.teaching.sampling import Floats, mean_interval
@@ -158,7 +160,7 @@ def run(setting: Setting) -> Outcome:
         BEST: made.truth["test"].p,
     }
     accuracy = {name: float((guess.argmax(axis=1) == test).mean()) for name, guess in guesses.items()}
-    found = diagnostics.diagnose(estimated)
+    found = weights.diagnose(estimated)
     return Outcome(accuracy, found.ess, found.mean)
 
 

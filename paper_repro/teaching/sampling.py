@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
-from paper_repro import diagnostics, losses, statistics
+from paper_repro.measures import intervals, weights
+from paper_repro.method import losses
 from paper_repro.teaching.names import BOUNDED, MIXTURE, PLAIN, RAW, SELF_NORMALISED, TRUNCATED, WEIGHTED
 
 Floats = NDArray[np.float64]
@@ -99,13 +100,13 @@ def errors(estimates: Floats, truth: float) -> dict[str, float]:
     }
 
 
-def mean_interval(values: Floats) -> statistics.Interval:
+def mean_interval(values: Floats) -> intervals.Interval:
     """The mean of independent (repetitions,) values with its 95 % interval by Student's t; one value has none."""
     mean = float(np.mean(values))
     if len(values) < 2:
-        return statistics.Interval(mean, float("-inf"), float("inf"))
-    half = statistics.student_quantile(0.975, len(values) - 1) * float(np.std(values, ddof=1)) / np.sqrt(len(values))
-    return statistics.Interval(mean, mean - half, mean + half)
+        return intervals.Interval(mean, float("-inf"), float("inf"))
+    half = intervals.student_quantile(0.975, len(values) - 1) * float(np.std(values, ddof=1)) / np.sqrt(len(values))
+    return intervals.Interval(mean, mean - half, mean + half)
 
 
 def simulate(question: Question, sizes: Iterable[int], simulations: int, seed: int = 0) -> pd.DataFrame:
@@ -133,7 +134,7 @@ def effective_sizes(shifts: Iterable[float], n: int, seed: int = 0) -> pd.DataFr
     rng, rows = np.random.default_rng(seed), []
     for shift in shifts:
         weights = np.exp(shift * rng.standard_normal(n) - shift**2 / 2)
-        found = diagnostics.diagnose(weights)
+        found = weights.diagnose(weights)
         exact = 100 * np.exp(-(shift**2))
         row = {"shift": shift, "n": n, "mean weight": found.mean, "ESS (%)": 100 * found.ess, "exact (%)": exact}
         rows.append({**row, "heaviest": found.max, "k-hat": found.khat})
@@ -144,7 +145,7 @@ def effective_sizes(shifts: Iterable[float], n: int, seed: int = 0) -> pd.DataFr
 
 
 def clipped(log_weights: Floats, clip: str) -> Floats:
-    """The weights (simulations, n) after a remedy of :class:`paper_repro.losses.Switches`, sample by sample.
+    """The weights (simulations, n) after a remedy of :class:`paper_repro.method.losses.Switches`, sample by sample.
 
     ``clip`` is "none", "sqrt-n" or "bounded"; the very function that training uses.
     """
@@ -177,7 +178,7 @@ def compare_remedies(scales: Iterable[float], n: int, simulations: int, seed: in
     for scale in scales:
         question = Question(scale)
         tails = np.exp(question.log_weights(question.draw((50, 2000), rng)))
-        shape = {"k_exact": 1 - scale**2, "khat": float(np.mean([diagnostics.pareto_khat(w) for w in tails]))}
+        shape = {"k_exact": 1 - scale**2, "khat": float(np.mean([weights.pareto_khat(w) for w in tails]))}
         for name, estimates in remedies(question, n, simulations, rng).items():
             rows.append({"scale": scale, "n": n, "remedy": name, **errors(estimates, question.truth), **shape})
     return pd.DataFrame(rows)

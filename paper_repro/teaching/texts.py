@@ -10,8 +10,10 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from paper_repro import fixed_points, losses, theory, world
-from paper_repro.pools import Benchmark, Truth
+from paper_repro.method import losses
+from paper_repro.paper.theory import closed_forms, fixed_points
+from paper_repro.texts import world
+from paper_repro.texts.pools import Benchmark, Truth
 from paper_repro.teaching.sampling import Floats, mean_interval
 
 BENCHMARK = "financial"
@@ -110,11 +112,11 @@ def descend(p_quality: Floats, q: Floats, *, steps: Iterable[int] = STEPS, rate:
     """The model's p after each of ``steps`` of gradient descent on the expected loss of one text, from equal logits.
 
     ``p_quality`` P'(y|x) and ``q`` Q(y|x), (classes,) each. Columns: step, method, label (index), p, limit, which is
-    the closed form of :func:`paper_repro.theory.limit`. Nothing is drawn: the loss is sum_y Q(y) weight(y) (-log p(y)).
+    the closed form of :func:`paper_repro.paper.theory.closed_forms.limit`. Nothing is drawn: the loss is sum_y Q(y) weight(y) (-log p(y)).
     """
     rows = []
     for method in METHODS:
-        ends = theory.limit(method, q[None], p_quality[None])[0]
+        ends = closed_forms.limit(method, q[None], p_quality[None])[0]
         for step in steps:
             here = fixed_points.descend(method, q[None], p_quality[None], steps=step, rate=rate)[0]
             about = {"step": step, "method": method}

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from paper_repro import losses
+from paper_repro.method import losses
 from paper_repro.teaching.feedback import Answer, Exercise, Floats, Malformed, Mistake, numbers
 from paper_repro.teaching.texts import observed
 

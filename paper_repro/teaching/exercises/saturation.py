@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paper_repro.checkers import fold_of
-from paper_repro.statistics import Interval
+from paper_repro.method.checkers import fold_of
+from paper_repro.measures.intervals import Interval
 from paper_repro.teaching import texts
 from paper_repro.teaching.experiment import Classifier, bag_of_words, softmax_regression
 from paper_repro.teaching.feedback import Answer, Exercise, Floats, Malformed, Mistake, numbers

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from paper_repro.diagnostics import effective_sample_size as ess
+from paper_repro.measures.weights import effective_sample_size as ess
 from paper_repro.teaching.feedback import Answer, Exercise, Floats, Malformed, Mistake, Unanswered, numbers
 
 # ---------------------------------------------------------------- 1: answer(p, q, label) -> P(y|x)/Q(y|x)

@@ -1,0 +1,24 @@
+"""Hard filtering: CE on the examples whose observed label the quality checker believes, P'(y|x) > tau.
+
+The run's log p and weights by example are those of the kept ones, in the pool's order.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from paper_repro.tools.errors import TrainingError, UserError
+from paper_repro.method.train import TrainingData
+
+
+def prepare(data: TrainingData, tau: float) -> TrainingData:
+    """``data`` without the examples whose P'(y|x) is ``tau`` or less. TrainingError where none is left."""
+    assert data.log_quality is not None
+    if not 0 <= tau < 1:
+        raise UserError(f"filter: tau={tau:g}: expected 0 or more and less than 1")
+    kept = np.flatnonzero(data.log_quality > (math.log(tau) if tau else -math.inf))
+    if not len(kept):
+        raise TrainingError(f"filter: no example has P'(y|x) above tau={tau:g}; lower it")
+    return data.subset(kept)

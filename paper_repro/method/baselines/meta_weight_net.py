@@ -1,0 +1,79 @@
+"""Meta-Weight-Net (Shu et al. 2019): the weight of an example is a learnt function of its loss, w = V(CE).
+
+V is a perceptron with one hidden layer of 100 and a sigmoid. Before each update it takes a step of Adam on the dev
+loss of a batch at theta' = theta - rate * mean_i V(CE_i) grad CE_i, where
+
+    dL_dev(theta') / dV = -rate/batch * sum_i <G, grad CE_i> dV(CE_i)/dV,    G = grad L_dev(theta').
+
+The model is then trained on mean(V(CE) * CE), not normalised, with a fresh forward pass and the V just learnt. The
+look-ahead is plain SGD with the learning rate of the coming step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from paper_repro.method.baselines.look_ahead import LookAhead, Losses, Parameters, alignments, dropout_from, dropout_state, gradient
+from paper_repro.model.tokens import Batch
+
+HIDDEN = 100
+RATE, DECAY = 1e-3, 1e-4
+"""Learning rate and weight decay of V."""
+
+
+def weight_net(seed: int) -> nn.Sequential:
+    """V, from (examples, 1) to (examples, 1); torch's global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Linear(1, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1), nn.Sigmoid())
+
+
+def weigh(net: nn.Module, losses: Tensor) -> Tensor:
+    """V of each loss, (examples,); no gradient through the losses."""
+    weights: Tensor = net(losses.detach().unsqueeze(1)).squeeze(1)
+    return weights
+
+
+def look_ahead(losses: Losses, net: nn.Module, parameters: Parameters, rate: float) -> Parameters:
+    """theta - rate * grad mean(V(l) l), V held fixed."""
+
+    def weighted(parameters: Parameters) -> Tensor:
+        found = losses(parameters)
+        return (weigh(net, found).detach() * found).mean()
+
+    step = gradient(weighted, parameters)
+    return {name: tensor - rate * step[name] for name, tensor in parameters.items()}
+
+
+def surrogate(net: nn.Module, losses: Tensor, products: Tensor, rate: float) -> Tensor:
+    """A scalar whose gradient with respect to V is that of the dev loss after the look-ahead.
+
+    ``losses`` and ``products`` <G, grad CE_i>, both (examples,), are those of the look-ahead's own forward pass.
+    """
+    return -rate * (products.detach() * weigh(net, losses)).mean()
+
+
+class Step(LookAhead):
+    """loss = mean(V(CE) * CE)."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.net = weight_net(self.order.initial_seed()).to(self.device)
+        self.net_optimiser = torch.optim.Adam(self.net.parameters(), lr=RATE, weight_decay=DECAY)
+
+    def weight(self, batch: Batch, labels: Tensor, log_p: Tensor) -> Tensor:
+        parameters, rate = self.parameters_by_name(), self.learning_rate()
+        losses = self.losses(batch, self.labels)
+        state = dropout_state(self.device)
+        ahead = look_ahead(losses, self.net, parameters, rate)
+        on_dev = self.dev_gradient(ahead, self.dev_draw(len(labels)))
+        with dropout_from(state, self.device):  # the very pass of the look-ahead once more
+            values, products = alignments(losses, parameters, on_dev)
+        self.finite(products)
+        self.net_optimiser.zero_grad()
+        surrogate(self.net, values, products, rate).backward()  # type: ignore[no-untyped-call]
+        self.net_optimiser.step()
+        return weigh(self.net, -log_p).detach()

@@ -1,0 +1,76 @@
+"""Sec. 3.2: the models M_P and M_Q whose probabilities stand for P(y|x) and Q(y|x). Table 1 trains both already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from paper_repro.paper.cells import Cell, SOURCES, spec
+from paper_repro.runs.profiles import Profile
+from paper_repro.runs.spec import Checker, RunSpec
+from paper_repro.runs.plan import fold_models
+
+FITTED_ON = ("train", "generated")
+"""The pools of M_P and M_Q."""
+
+
+@dataclass(frozen=True)
+class Fits:
+    """Which models stand for P and Q.
+
+    ``seeds`` of the profile's seeds are used (None: all), the first ``cross_fit_seeds`` of them for held-out scores in
+    ``folds`` parts. ``select`` is the epoch that counts: "dev" as in Table 1, or "last" (Sec. 3.2 names none).
+    """
+
+    cross_fit_seeds: int = 1
+    folds: int = 5
+    seeds: int | None = None
+    select: Literal["dev", "last"] = "dev"
+
+    def seeds_of(self, profile: Profile, folds: int = 0) -> tuple[int, ...]:
+        """The seeds for in-sample scores, or with ``folds`` those for held-out ones."""
+        whole = profile.seeds[: self.seeds]
+        return whole[: self.cross_fit_seeds] if folds else whole
+
+    def run(self, profile: Profile, benchmark: str, pool: str, seed: int) -> RunSpec:
+        """The CE run on a pool; with ``select`` "dev" it is Table 1's own."""
+        made = spec(profile, benchmark, pool, "ce", seed)
+        return replace(made, recipe=replace(made.recipe, select=self.select))
+
+    def model(self, profile: Profile, benchmark: str, pool: str, seed: int, folds: int = 0) -> Checker:
+        """M_P (``pool`` "train") or M_Q ("generated") as something that scores texts; with ``folds`` each text of its
+        own pool by a model that did not see it."""
+        return Checker(self.run(profile, benchmark, pool, seed), folds=folds)
+
+
+TABLE1_FITS = Fits()
+
+
+def section3_2(profile: Profile, fits: Fits = TABLE1_FITS) -> list[Cell]:
+    """Every run behind Sec. 3.2: both models for each seed, and one model a fold for the first seeds."""
+    cells = []
+    for seed in fits.seeds_of(profile):
+        for benchmark in profile.benchmarks:
+            for pool in FITTED_ON:
+                run = fits.run(profile, benchmark, pool, seed)
+                cells.append(Cell(SOURCES[pool], "CE-Loss", benchmark, seed, run))
+                folds = fits.folds if seed in fits.seeds_of(profile, fits.folds) else 0
+                for held_out, part in enumerate(fold_models(run, folds)):
+                    title = f"CE-Loss without fold {held_out + 1} of {fits.folds}"
+                    cells.append(Cell(SOURCES[pool], title, benchmark, seed, part))
+    return cells
+
+
+def section3_2_scores(profile: Profile, fits: Fits = TABLE1_FITS) -> list[tuple[Checker, str, str]]:
+    """Every (checker, benchmark, pool) whose scores Sec. 3.2 needs: both models on both pools, M_P on the test set
+    too, and held-out ones of each model's own pool for the seeds that have them."""
+    wanted = []
+    for seed in fits.seeds_of(profile):
+        for benchmark in profile.benchmarks:
+            for pool in FITTED_ON:
+                whole = fits.model(profile, benchmark, pool, seed)
+                targets = [*FITTED_ON, "test"] if pool == "train" else FITTED_ON
+                wanted += [(whole, benchmark, target) for target in targets]
+                if seed in fits.seeds_of(profile, fits.folds):
+                    wanted.append((fits.model(profile, benchmark, pool, seed, fits.folds), benchmark, pool))
+    return wanted

@@ -1,0 +1,42 @@
+"""Table 4 and Figures 4 to 7: the losses on the noisy training sets of App. G."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from paper_repro.paper.cells import Cell, SMALL, TITLES, spec
+from paper_repro.runs.profiles import Profile
+
+NOISY, NOISY_POOL = "Noisy Data", "train:noisy"
+NOISY_METHODS = ("ce", "focal", "imp", "dimp")
+
+
+def table4(profile: Profile) -> list[Cell]:
+    """Every run of Table 4, seed by seed.
+
+    The quality checker is Table 1's, fitted on D_P'; the diversity checker of IMP is the CE run on the noisy set
+    itself, which is a row of the table.
+    """
+    cells = []
+    for seed in profile.seeds:
+        for benchmark in profile.benchmarks:
+            checker = spec(profile, benchmark, "dev", "ce", seed)
+            cells.append(Cell(SMALL, "CE-Loss (quality checker)", benchmark, seed, checker))
+            for method in NOISY_METHODS:
+                made = spec(profile, benchmark, NOISY_POOL, method, seed)
+                cells.append(Cell(NOISY, TITLES[method], benchmark, seed, made))
+    return cells
+
+
+def cross_fitted(cells: Iterable[Cell], benchmark: str, seeds: int, folds: int) -> list[Cell]:
+    """The IMP cells of a benchmark, of the first so many seeds, with a diversity checker fitted on the other folds.
+
+    They are for their scores (:meth:`paper_repro.study.Workspace.collect`), not to be trained.
+    """
+    made: list[Cell] = []
+    for cell in cells:
+        if cell.benchmark == benchmark and cell.spec.diversity is not None and len(made) < seeds:
+            checker = replace(cell.spec.diversity, folds=folds)
+            made.append(replace(cell, spec=replace(cell.spec, diversity=checker)))
+    return made

@@ -1,0 +1,70 @@
+"""The runs behind a table, one row a run and epoch, and their seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from paper_repro.runs.spec import HISTORY_FIELDS
+from paper_repro.paper.outcomes import Runs
+
+if TYPE_CHECKING:
+    from paper_repro.paper.cells import Cell
+
+
+def runs(workspace: Runs, cells: Iterable[Cell]) -> pd.DataFrame:
+    """One row per run and epoch: what Figure 1 is drawn from. A run that is missing or failed has one row.
+
+    Columns: profile, encoder, train_source, method, benchmark, seed, status ("complete", "missing",
+    "failed: ..."), the fields of :class:`paper_repro.runs.spec.EpochRecord` but the seconds (fractions, not per
+    cent), selected (the epoch with the best dev accuracy), n_test, key. Nothing in it depends on the machine's
+    speed, so the same runs give the same file; :func:`timings` has the seconds.
+    """
+    rows: list[dict[str, Any]] = []
+    history_fields = [name for name in HISTORY_FIELDS if name != "seconds"]
+    for cell in cells:
+        names = _names(workspace, cell)
+        if (result := workspace.result(cell.spec)) is None:
+            reason = workspace.failure(cell.spec)
+            rows.append({**names, "status": f"failed: {reason}" if reason else "missing"})
+            continue
+        for record in result.history:
+            rows.append(
+                {
+                    **names,
+                    "status": "complete",
+                    **{name: getattr(record, name) for name in history_fields},
+                    "selected": record.epoch == result.selected_epoch,
+                    "n_test": len(result.test_labels),
+                }
+            )
+    start = ["profile", "encoder", "train_source", "method", "benchmark", "seed", "status"]
+    frame = pd.DataFrame(rows, columns=[*start, *history_fields, "selected", "n_test", "key"])
+    return frame.astype({"epoch": "Int64", "n_test": "Int64", "selected": "boolean"})
+
+
+def timings(workspace: Runs, cells: Iterable[Cell]) -> pd.DataFrame:
+    """One row per finished run: wall-clock seconds by phase, device, versions and memory as its store has them.
+
+    A checker that several cells share is counted in its own cell only.
+    """
+    rows = []
+    for cell in cells:
+        if (result := workspace.result(cell.spec)) is not None:
+            seconds = {f"seconds_{phase}": spent for phase, spent in result.seconds.items()}
+            rows.append({**_names(workspace, cell), **seconds, **dict(result.environment)})
+    return pd.DataFrame(rows)
+
+
+def _names(workspace: Runs, cell: Cell) -> dict[str, Any]:
+    return {
+        "profile": workspace.profile.name,
+        "encoder": cell.spec.encoder,
+        "train_source": cell.train_source,
+        "method": cell.method,
+        "benchmark": cell.benchmark,
+        "seed": cell.seed,
+        "key": workspace.key(cell.spec),
+    }

@@ -1,0 +1,42 @@
+"""The search over hyper-parameters of App. F: every setting for every method on D_Q, with the same checkers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import product
+
+from paper_repro.paper.cells import Cell, TITLES, recipe_of, spec, without_curve
+from paper_repro.paper.table1.cells import table1
+from paper_repro.runs.profiles import Profile
+from paper_repro.runs.spec import Recipe
+
+
+def settings(profile: Profile) -> dict[str, Recipe]:
+    """The recipes of the search by their names; that of Table 1 is among them."""
+    usual, searched = recipe_of(profile, "generated"), profile.search
+    recipes = [
+        replace(usual, learning_rate=rate, epochs=epochs, batch_size=size)
+        for rate, epochs, size in product(searched.learning_rates, searched.epochs, searched.batch_sizes)
+    ]
+    return {setting_name(recipe): recipe for recipe in recipes}
+
+
+def setting_name(recipe: Recipe) -> str:
+    return f"rate {recipe.learning_rate:g}, {recipe.epochs} epochs, batches of {recipe.batch_size}"
+
+
+def search(profile: Profile, benchmarks: Iterable[str] | None = None, seeds: Iterable[int] | None = None) -> list[Cell]:
+    """Every run of the search; ``train_source`` of a cell is the name of its setting.
+
+    The checkers are those of Table 1 whatever the setting, so that a setting changes the classifier and nothing else.
+    ``benchmarks`` and ``seeds`` are the profile's where they are not given.
+    """
+    cells = []
+    for seed in profile.seeds[: profile.search.seeds] if seeds is None else seeds:
+        for benchmark in profile.search.benchmarks if benchmarks is None else benchmarks:
+            for name, recipe in settings(profile).items():
+                for method in profile.search.methods:
+                    run = replace(spec(profile, benchmark, "generated", method, seed), recipe=recipe)
+                    cells.append(Cell(name, TITLES[method], benchmark, seed, run))
+    return without_curve(cells, table1(profile))

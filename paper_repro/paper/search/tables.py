@@ -1,0 +1,142 @@
+"""What a search over hyper-parameters buys, and what it seems to buy where the test set itself decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from paper_repro.measures.intervals import expected_maximum, mean_interval
+from paper_repro.paper.outcomes import FEW_SHOT, Key, Outcome, comparison, measures, verdict
+
+if TYPE_CHECKING:
+    from paper_repro.runs.spec import Recipe
+
+CE = "CE-Loss"
+RULES = {
+    "fixed": "Table 1's setting, mean of the seeds",
+    "dev": "setting chosen on D_P', mean of the seeds",
+    "dev run": "the one run that D_P' likes best",
+    "best seed": "Table 1's setting, best seed on the test set",
+    "best run": "best of all runs on the test set",
+}
+"""What could be reported of a search, by name. The last two look at the test set before they choose. App. F reports
+"the best accuracy run" of four seeds, and does not say on what it was the best."""
+ON_TEST = ("best seed", "best run")
+
+
+def search_settings(outcomes: Mapping[Key, Outcome], recipes: Mapping[str, Recipe], usual: str) -> pd.DataFrame:
+    """One row a benchmark, method and setting.
+
+    ``outcomes`` are those of the search's cells, ``recipes`` those of :func:`paper_repro.experiments.settings`.
+    Columns: benchmark, method, setting, learning_rate, epochs, batch_size, table1 (whether it is ``usual``, the
+    setting of Table 1), dev_accuracy (mean over the seeds), those of our part of Table 1, status. Per cent.
+    """
+    rows = []
+    for (benchmark, method), settings in _settings(outcomes).items():
+        for setting, outcome in settings.items():
+            recipe = recipes[setting]
+            numbers = {name: getattr(recipe, name) for name in ("learning_rate", "epochs", "batch_size")}
+            names = {"benchmark": benchmark, "method": method, "setting": setting, **numbers}
+            about = {"table1": setting == usual, "dev_accuracy": 100 * _dev(outcome) if outcome.dev else np.nan}
+            rows.append({**names, **about, **measures(outcome), "status": outcome.status})
+    return pd.DataFrame(rows)
+
+
+def search_rules(outcomes: Mapping[Key, Outcome], usual: str) -> pd.DataFrame:
+    """One row a benchmark, rule of :data:`RULES` and method: what would be reported, and the difference to CE-Loss.
+
+    Columns: benchmark, rule, method, setting (that the rule chooses), accuracy with low and high in per cent, chance,
+    vs_ce_mean, vs_ce_low and vs_ce_high in points, n_seeds (runs behind the number), n_runs (that it was chosen from),
+    n_test, verdict, status. Both sides of a difference follow the rule. Intervals know of seeds and test texts, not of
+    the choosing: those of the rules that look at the test set are too high. ``chance`` says how much of that comes by
+    itself: points that the best of as many runs lies above their mean where they differ by their seeds alone; such rows
+    have no verdict.
+    """
+    found = _settings(outcomes)
+    rows = []
+    for benchmark in dict.fromkeys(benchmark for benchmark, _ in found):
+        methods = {method: settings for (name, method), settings in found.items() if name == benchmark}
+        for rule, words in RULES.items():
+            chosen = {method: _chosen(rule, settings, usual) for method, settings in methods.items()}
+            for method, choice in chosen.items():
+                names = {"benchmark": benchmark, "rule": words, "method": method, "setting": choice.setting}
+                reported = _reported(choice, chosen.get(CE) if method != CE else None)
+                if rule in ON_TEST:
+                    reported |= {"chance": _by_chance(methods[method].values(), choice.runs), "verdict": ""}
+                rows.append({**names, **reported})
+    return pd.DataFrame(rows)
+
+
+def _settings(outcomes: Mapping[Key, Outcome]) -> dict[tuple[str, str], dict[str, Outcome]]:
+    """The settings of each (benchmark, method), in their order."""
+    grouped: dict[tuple[str, str], dict[str, Outcome]] = {}
+    for (setting, method, benchmark), outcome in outcomes.items():
+        if (setting, method) != FEW_SHOT:
+            grouped.setdefault((benchmark, method), {})[setting] = outcome
+    return grouped
+
+
+def _dev(outcome: Outcome) -> float:
+    return float(np.mean(outcome.dev))
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What a rule makes of one method's runs: the outcome to report, and how many runs it was chosen from."""
+
+    setting: str
+    outcome: Outcome
+    runs: int
+    status: str
+
+
+def _chosen(rule: str, settings: Mapping[str, Outcome], usual: str) -> _Choice:
+    """Of equals the first counts: the settings in their order, then the seeds."""
+    open_to = {usual: settings[usual]} if rule in ("fixed", "best seed") else settings
+    runs, wanted = sum(len(one.seeds) for one in open_to.values()), sum(one.wanted for one in open_to.values())
+    status = "complete" if runs == wanted else f"{runs} of {wanted} runs"
+    known = {setting: one for setting, one in open_to.items() if one.seeds}
+    if not known:
+        return _Choice("", settings[usual], 0, status)
+    if rule in ("fixed", "dev"):
+        best = max(known, key=lambda setting: _dev(known[setting]))
+        return _Choice(best, known[best], runs, status)
+    scores = {name: one.dev if rule == "dev run" else one.correct.mean(axis=1) for name, one in known.items()}
+    best = max(scores, key=lambda setting: max(scores[setting]))
+    return _Choice(best, _only(known[best], int(np.argmax(scores[best]))), runs, status)
+
+
+def _only(outcome: Outcome, row: int) -> Outcome:
+    """One run by itself. It meets other single runs whatever their seeds."""
+    return replace(outcome, seeds=(0,), wanted=1, predictions=outcome.predictions[[row]], dev=(outcome.dev[row],))
+
+
+def _by_chance(settings: Iterable[Outcome], runs: int) -> float:
+    """Points; the spread of the seeds is pooled within the settings. nan where no setting has two seeds."""
+    accuracies = [100 * one.correct.mean(axis=1) for one in settings if len(one.seeds) > 1]
+    freedom = sum(len(found) - 1 for found in accuracies)
+    if not freedom or not runs:
+        return np.nan
+    spread = np.sqrt(sum(((found - found.mean()) ** 2).sum() for found in accuracies) / freedom)
+    return float(spread * expected_maximum(runs))
+
+
+def _reported(choice: _Choice, ce: _Choice | None) -> dict[str, Any]:
+    interval = mean_interval(choice.outcome.correct).scaled(100) if choice.runs else None
+    numbers = dict(zip(("accuracy", "low", "high"), vars(interval).values() if interval else [np.nan] * 3, strict=True))
+    compared = comparison(choice.outcome, ce.outcome if ce else None)
+    status = choice.status if ce is None or ce.status == "complete" else ce.status
+    return {
+        **numbers,
+        **{f"vs_ce_{name}": compared[name] for name in ("mean", "low", "high")},
+        "n_seeds": len(choice.outcome.seeds),
+        "n_runs": choice.runs,
+        "n_test": len(choice.outcome.labels),
+        "chance": np.nan,
+        "verdict": "" if ce is None else verdict(compared["low"], compared["high"], status),
+        "status": status,
+    }

@@ -1,0 +1,126 @@
+"""What all pictures share: colours, sizes, captions, and files whose bytes are equal where the data are.
+
+Colours are Okabe and Ito's (told apart with any colour vision); lines differ in their dashes as well, so that
+they survive a grey print. Everything is sized for the width of a text column.
+"""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, cast
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FuncFormatter
+
+from paper_repro.paper.csv_files import write
+
+BLACK, GREY = "#000000", "#767676"
+ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"
+CLASS_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
+
+COUNTS = ListedColormap(matplotlib.colormaps["Blues"](np.linspace(0.3, 1, 256)))
+STYLE: dict[Any, Any] = {
+    **{name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"},
+    "font.size": 8.5,
+    "axes.titlesize": 9.5,
+    "axes.labelsize": 8.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.7,
+    "xtick.color": "#333333",
+    "ytick.color": "#333333",
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 3.5,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Picture(Figure):
+    """A figure that notebooks show as a cell's last value; pyplot's list of open figures does not hold it."""
+
+    def _repr_png_(self) -> bytes:
+        return _rendered(self, "png", dpi=120, metadata={"Software": None})
+
+
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Draw with :data:`STYLE`, whatever style the notebook has set."""
+
+    @wraps(draw)
+    def inside(*args: P.args, **kwargs: P.kwargs) -> R:
+        with matplotlib.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return inside
+
+
+def new_axes(ax: Axes | None, width: float = 4.6, height: float = 3.2) -> Axes:
+    """The given axes, or those of a new figure of ``width`` x ``height`` inches."""
+    return ax if ax is not None else Picture(figsize=(width, height), layout="constrained").subplots()
+
+
+def panels(count: int, width: float, height: float, **options: Any) -> tuple[Figure, list[Axes]]:
+    figure = Picture(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.04))
+    return figure, list(np.ravel(figure.subplots(1, count, **options)))
+
+
+def caption(figure: Figure, text: str) -> None:
+    """Small print below a figure: numbers of runs and texts, and the source."""
+    lines = textwrap.fill(text, round(figure.get_figwidth() * 18))
+    figure.supxlabel(lines, x=0.01, ha="left", fontsize=7, color=GREY)
+
+
+def span(counts: pd.Series[Any]) -> str:
+    """Counts of seeds or texts for a caption: "4", or "2-4" where they differ."""
+    found = sorted({int(count) for count in counts.dropna()})
+    return "0" if not found else f"{found[0]:,}" if len(found) == 1 else f"{found[0]:,}-{found[-1]:,}"
+
+
+def of_profile(profile: str) -> str:
+    return f", profile {profile}" if profile else ""
+
+
+def plain_numbers(ax: Axes, which: str) -> None:
+    """0.1, 1, 10 on a logarithmic axis instead of powers."""
+    axes: list[Axis] = [ax.xaxis] if which == "x" else [ax.xaxis, ax.yaxis]
+    for axis in axes:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def save(figure: Figure | Axes, path: Path, *, dpi: int = 200) -> Sequence[Path]:
+    """Write ``path`` + .png (``dpi``) and .svg, each whole or not at all; equal figures give equal bytes.
+
+    ``path`` has no suffix. Raises UserError where the folder cannot be written to.
+    """
+    whole = cast(Figure, figure.figure) if isinstance(figure, Axes) else figure
+    png = _rendered(whole, "png", dpi=dpi, metadata={"Software": None})
+    svg = _rendered(whole, "svg", metadata={"Date": None, "Creator": None})
+    return [write(path.with_name(path.name + end), body) for end, body in ((".png", png), (".svg", svg))]
+
+
+def _rendered(figure: Figure, form: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": "paper_repro", "svg.fonttype": "path"}):
+        figure.savefig(buffer, format=form, **options)
+    return buffer.getvalue()

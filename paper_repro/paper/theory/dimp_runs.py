@@ -1,0 +1,85 @@
+"""What the training passes of finished DIMP runs say about App. C and App. D, example by example."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from paper_repro.method import losses
+from paper_repro.paper.theory import closed_forms
+from paper_repro.tools.errors import UserError
+from paper_repro.study import Workspace
+
+if TYPE_CHECKING:
+    from paper_repro.paper.cells import Cell
+
+Floats = NDArray[np.float64]
+
+
+def observed_quality(workspace: Workspace, cell: Cell) -> Floats:
+    """log P'(y_i|x_i) of the texts that a run trains on, (texts,), as its weights saw them.
+
+    Raises UserError where the quality checker's scores are not in the store.
+    """
+    assert cell.spec.quality is not None
+    labels = workspace.benchmark(cell.benchmark).pool(cell.spec.source.pool).labels
+    scores = workspace.scores(cell.spec.quality, cell.benchmark, cell.spec.source.pool, compute=False)
+    return scores[np.arange(len(labels)), labels].astype(np.float64)
+
+
+def by_epoch(workspace: Workspace, cells: Iterable[Cell]) -> pd.DataFrame:
+    """One row a DIMP run and epoch; runs that are not finished have one row that says so.
+
+    Columns: benchmark, seed, epoch, n; log_weight_gap (largest distance of ln w to the reducible hold-out loss),
+    recorded_gap (of the mean weight to the one that training recorded, as a fraction), top_tenth (share of the
+    weight on the tenth with the largest reducible loss); loss, bound, bound_eq24 (means over the texts), gap_min
+    (smallest loss - bound of a text), am_gm and hoelder (means of what the two steps give away), negative (share
+    of texts whose bound is below 0); status.
+    """
+    rows: list[dict[str, Any]] = []
+    for cell in cells:
+        names = {"benchmark": cell.benchmark, "seed": cell.seed}
+        result, log_ps = workspace.result(cell.spec), workspace.train_log_p(cell.spec)
+        try:
+            quality = observed_quality(workspace, cell)
+        except UserError:
+            result = None
+        if result is None or log_ps is None:
+            rows.append({**names, "status": workspace.failure(cell.spec) or "missing"})
+            continue
+        for record, log_p in zip(result.history, log_ps.astype(np.float64), strict=True):
+            found = {**_weights(log_p, quality, record.weight_mean), **_bound(log_p, quality)}
+            rows.append({**names, "epoch": record.epoch, "n": len(log_p), **found, "status": "complete"})
+    return pd.DataFrame(rows)
+
+
+def _weights(log_p: Floats, log_quality: Floats, recorded: float) -> dict[str, float]:
+    """App. C: the package's weight against the difference of the two models' losses."""
+    weight = losses.weights("dimp", torch.from_numpy(log_p), torch.from_numpy(log_quality)).numpy()
+    reducible = closed_forms.reducible_loss(log_p, log_quality)
+    top = np.sort(weight)[-max(len(weight) // 10, 1) :]
+    return {
+        "log_weight_gap": float(np.abs(np.log(weight) - reducible).max()),
+        "recorded_gap": float(abs(np.exp(reducible).mean() / recorded - 1)),
+        "top_tenth": float(top.sum() / weight.sum()),
+    }
+
+
+def _bound(log_p: Floats, log_quality: Floats) -> dict[str, float]:
+    """App. D: loss, bounds and what lies between."""
+    p, quality = np.exp(log_p), np.exp(log_quality)
+    loss, bound = closed_forms.dimp_term(p, quality), closed_forms.bound(p, quality)
+    return {
+        "loss": float(loss.mean()),
+        "bound": float(bound.mean()),
+        "bound_eq24": float(closed_forms.bound(p, quality, 1).mean()),
+        "gap_min": float((loss - bound).min()),
+        "am_gm": float(closed_forms.am_gm_gap(p, quality).mean()),
+        "hoelder": float(closed_forms.hoelder_gap(p, quality).mean()),
+        "negative": float((bound < 0).mean()),
+    }

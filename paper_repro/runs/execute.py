@@ -1,0 +1,226 @@
+"""Computes tasks: here, in worker processes of one thread each, or on a cluster. Whoever computes a result writes it.
+
+On a CPU every training runs on one thread, however many workers there are: two one-thread processes do more
+than one of two threads, and the results are the same bits whatever the number of workers.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import lru_cache
+from itertools import islice
+from multiprocessing import connection, forkserver, get_context, parent_process
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from paper_repro.runs.profiles import PRECISION
+from paper_repro.tools.progress import Progress
+from paper_repro.runs.plan import Task
+from paper_repro.tools.machine import computes_bf16
+
+if TYPE_CHECKING:
+    from paper_repro.study import Workspace
+
+TRIES_AFTER_A_DEAD_WORKER = 2
+# Measured with the instructions switched off (ONEDNN_MAX_CPU_ISA): 1.2 times with AVX-512, 12 times with AVX2 alone.
+SLOW = (
+    "this processor has no bf16 instructions, and without them training in bf16 is 1.2 times (AVX-512) to 12 times "
+    f"slower than in fp32: stop, set {PRECISION}=fp32 and start again"
+)
+# Workers are forked from a process that has the engine imported: it is read in once, not once for each worker, and
+# lies in memory once. That process holds no data, trains nothing and touches no GPU, so that forking it is safe.
+CONTEXT = get_context("forkserver")
+
+
+def warm_up() -> None:
+    """Have the engine imported beside what this process goes on with, so that its workers can start at once."""
+    CONTEXT.set_forkserver_preload(["paper_repro.runs.perform"])
+    with one_thread_each():  # workers have the environment of now
+        forkserver.ensure_running()
+
+
+def execute(workspace: Workspace, tasks: Sequence[Task], progress: Progress) -> None:
+    """Compute every task, those that need others after them; a failure is recorded and the rest goes on."""
+    if not tasks:
+        return
+    workspace.store.sweep()
+    if workspace.scheduler:
+        from paper_repro.runs import dask  # late: it brings Dask, which is an extra
+
+        dask.execute(workspace, tasks, progress)
+        return
+    in_bf16 = any(task.spec["recipe"]["precision"] == "bf16" for task in tasks)
+    if in_bf16 and workspace.device == "cpu" and not computes_bf16():
+        progress.tell(SLOW)
+    with one_thread_each():
+        if workspace.workers == 1:
+            _serial(workspace, tasks, progress)
+        else:
+            _parallel(workspace, tasks, progress)
+
+
+def _serial(workspace: Workspace, tasks: Sequence[Task], progress: Progress) -> None:
+    failed: set[str] = set()
+    gc.freeze()  # as in a worker: runs look for garbage before they begin
+    try:
+        for task in tasks:
+            outcome = _perform_unless_doomed(workspace, task, failed)
+            progress.update(task.label, outcome)
+    finally:
+        gc.unfreeze()
+
+
+def _perform_unless_doomed(workspace: Workspace, task: Task, failed: set[str]) -> dict[str, Any]:
+    from paper_repro.runs.perform import perform  # late: it brings transformers, which not every process needs
+
+    outcome = _doom(workspace, task) if failed & set(task.needs) else perform(workspace, task)
+    if outcome["status"] == "failed":
+        failed.add(task.key)
+    return outcome
+
+
+def _doom(workspace: Workspace, task: Task) -> dict[str, Any]:
+    """A task whose checker failed fails with it, and says so."""
+    reason = f"{task.label}: a checker that it needs failed"
+    return record_failure(workspace, task, reason, "")
+
+
+def _parallel(workspace: Workspace, tasks: Sequence[Task], progress: Progress) -> None:
+    """The same by worker processes. A worker that dies takes the pool with it: start another and repeat what was
+    in flight, each alone, so that only a task that kills its own worker again and again is given up."""
+    grid = Grid(workspace, tasks, progress)
+    while grid.waiting:
+        waiting = list(grid.waiting.values())
+        suspects = [task for task in waiting if grid.deaths[task.key]]
+        try:
+            grid.drain(suspects[:1] or waiting)
+        except BrokenProcessPool:
+            for task in grid.in_flight:
+                grid.deaths[task.key] += 1
+                if grid.deaths[task.key] > TRIES_AFTER_A_DEAD_WORKER:
+                    reason = f"{task.label}: its worker process died again and again"
+                    grid.settle(task, record_failure(workspace, task, reason, ""))
+
+
+class Grid:
+    """Tasks on their way through workers: those still waiting, those in flight, how the others ended."""
+
+    def __init__(self, workspace: Workspace, tasks: Sequence[Task], progress: Progress) -> None:
+        self.workspace, self.progress = workspace, progress
+        self.waiting = {task.key: task for task in tasks}
+        self.in_flight: list[Task] = []
+        self.deaths: Counter[str] = Counter()
+        self.settled, self.failed = set[str](), set[str]()
+
+    def startable(self, todo: dict[str, Task], places: int) -> list[Task]:
+        """At most ``places`` of ``todo`` that need nothing any more, taken out of it; the doomed are settled here."""
+        free = (task for task in todo.values() if self.settled.issuperset(task.needs))
+        ready = [todo.pop(task.key) for task in list(islice(free, max(places, 0)))]
+        doomed = [task for task in ready if self.failed.intersection(task.needs)]
+        for task in doomed:
+            self.settle(task, _doom(self.workspace, task))
+        return [task for task in ready if task.key in self.waiting]
+
+    def settle(self, task: Task, outcome: dict[str, Any]) -> None:
+        del self.waiting[task.key]
+        self.settled.add(task.key)
+        if outcome["status"] == "failed":
+            self.failed.add(task.key)
+        self.progress.update(task.label, outcome)
+
+    def drain(self, tasks: Sequence[Task]) -> None:
+        """Work ``tasks`` off in one pool of processes. BrokenProcessPool, with ``in_flight``, when a worker dies."""
+        todo, running = {task.key: task for task in tasks}, dict[Future[dict[str, Any]], Task]()
+        places = min(self.workspace.workers, len(todo))
+        warm_up()
+        pool = ProcessPoolExecutor(places, mp_context=CONTEXT, initializer=_start_worker)
+        try:
+            while todo or running:
+                for task in self.startable(todo, places - len(running)):
+                    running[pool.submit(in_worker, self.workspace.settings(), asdict(task))] = task
+                for future in wait(running, return_when=FIRST_COMPLETED).done if running else ():
+                    outcome = future.result()
+                    self.settle(running.pop(future), outcome)
+        finally:
+            self.in_flight = list(running.values())
+            _stop(pool, kill=bool(running))
+
+
+def _stop(pool: ProcessPoolExecutor, kill: bool) -> None:
+    """Ctrl-C must not wait for trainings that nobody will read."""
+    processes = list((pool._processes or {}).values()) if kill else []
+    for process in processes:
+        process.kill()
+    pool.shutdown(wait=True, cancel_futures=True)
+
+
+# -- in the worker ----------------------------------------------------------------------------------------
+
+
+def _start_worker() -> None:
+    from paper_repro.runs import perform  # noqa: F401 - so that it is there before the first task, if it was not preloaded
+
+    torch.set_num_threads(1)
+    gc.freeze()  # what was imported stays: looking through it for garbage takes 0.2 s, a run of the demo 1.2 s
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    """A parent that was killed outright cannot stop its workers: they watch it themselves."""
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def in_worker(settings: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
+    from paper_repro.runs.perform import perform
+
+    return perform(_workspace(json.dumps(settings, sort_keys=True)), Task(**{**task, "needs": tuple(task["needs"])}))
+
+
+@lru_cache(maxsize=2)
+def _workspace(settings: str) -> Workspace:
+    from paper_repro.study import open_workspace
+
+    return open_workspace(**json.loads(settings))
+
+
+def record_failure(workspace: Workspace, task: Task, reason: str, trace: str) -> dict[str, Any]:
+    """Put it into the store; the outcome of a task that failed."""
+    entry = {"reason": reason, "traceback": trace, "label": task.label, "spec": task.spec, "time": time.time()}
+    try:
+        workspace.store.put_failure(task.key, entry)
+    except OSError as error:  # a full disk: the run stays missing, which says enough
+        reason += f" (and the failure could not be recorded: {error})"
+    return {"key": task.key, "status": "failed", "seconds": 0.0, "note": reason}
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """One thread for trainings in this process and, by the environment, in the workers that it starts."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TOKENIZERS_PARALLELISM")
+    before = {name: os.environ.get(name) for name in names}
+    threads = torch.get_num_threads()
+    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,95 @@
+"""Get and verify the data and weights of a profile once; afterwards ``HF_HUB_OFFLINE=1`` will do."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from paper_repro.model import encoders
+from paper_repro.runs import profiles
+from paper_repro.texts import benchmarks, original_files
+from paper_repro.tools.paths import Paths
+from paper_repro.texts.pools import Benchmark
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """One thing that a profile needs: where it came from, and the hash of what is there."""
+
+    name: str
+    origin: str
+    detail: str
+    fingerprint: str
+
+
+def fetch(
+    profile_name: str,
+    *,
+    data_dir: Path | None,
+    encoder_dir: Path | None,
+    cache: Path,
+    echo: Callable[[str], None],
+) -> list[Fetched]:
+    """Get every benchmark and the encoders of a profile, check them, and say by ``echo`` what came from where.
+
+    Each item is downloaded at most once: what is in the cache is checked and kept. Raises UserError at the
+    first item that cannot be had or is not what was published; what was complete by then stays.
+    """
+    profile = profiles.load(profile_name)
+    items = []
+    for name in profile.benchmarks:
+        benchmark, origin = benchmarks.load_with_origin(name, kind=profile.kind, data_dir=data_dir)
+        items.append(_tell(Fetched(name, origin, _sizes(benchmark), _content(benchmark)), echo))
+    named = (profile.encoder, profile.ablations.small, profile.ablations.large)
+    for name in dict.fromkeys(encoders.parts_of(name)[0] for name in named):
+        directory = encoder_dir if name == profile.encoder else None
+        encoder, origin = encoders.resolve_with_origin(name, directory=directory, cache=cache)
+        items.append(_tell(Fetched(encoder.name, origin, str(encoder.directory), encoder.fingerprint), echo))
+    echo(f"Profile {profile.name}: all {len(items)} items verified. {_offline_note(items)}")
+    return items
+
+
+@contextmanager
+def ahead(paths: Paths) -> Iterator[None]:
+    """Make the miniature world's encoder in a process beside what is done inside: half a minute on one core.
+
+    Who needs the encoder waits for it. If it cannot be made, who needs it tries again and says why.
+    """
+    if profiles.load(paths.profile).kind != "miniature":
+        yield
+        return
+    command = [sys.executable, "-m", "paper_repro", "fetch", "--profile", paths.profile]
+    command += ["--results-dir", str(paths.results_root)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _tell(item: Fetched, echo: Callable[[str], None]) -> Fetched:
+    echo(f"{item.name}: {item.origin}; {item.detail}; SHA-256 {item.fingerprint[:12]}")
+    return item
+
+
+def _sizes(benchmark: Benchmark) -> str:
+    repeated = sum(original_files.duplicates(pool) for name, pool in benchmark.pools.items() if name != "generated")
+    sizes = ", ".join(f"{name} {len(pool)}" for name, pool in benchmark.pools.items())
+    return f"{sizes}; {repeated} repeated texts kept" if repeated else sizes
+
+
+def _content(benchmark: Benchmark) -> str:
+    parts = "".join(f"{name} {pool.fingerprint}\n" for name, pool in sorted(benchmark.pools.items()))
+    return hashlib.sha256(parts.encode()).hexdigest()
+
+
+def _offline_note(items: list[Fetched]) -> str:
+    if any(item.origin.startswith(("directory", "your own")) for item in items):
+        return "No network is needed as long as the same directories are given again."
+    return "No network is needed from here on (HF_HUB_OFFLINE=1 works)."

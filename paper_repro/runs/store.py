@@ -1,0 +1,302 @@
+"""The results store: one folder a run, written once, whole or not at all.
+
+::
+
+    runs/<key>/result.json    specification, history, seconds, environment, checksum of both files
+    runs/<key>/arrays.npz     test labels, probabilities, log p of the training examples by epoch
+    checkpoints/<key>.safetensors   selected weights of a checker's run
+    scores/<key>.npz          a checker's log-probabilities for a pool
+    failures/<key>.json       the last failed try, removed by success
+    damaged/                  results that no longer match their checksum, moved aside
+    id                        a name of this store, by which the workers of a cluster know it
+
+Writers fill a temporary folder beside the final one (its name begins with a dot and the key) and rename it. A lock
+file per key (released by the system when its holder dies) keeps two processes from computing the same thing at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+import time
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from paper_repro.tools.files import write_whole
+from paper_repro.runs.spec import EpochRecord, RunResult, spec_from_dict
+
+DAY = 24 * 3600.0
+
+
+class Store:
+    """Runs, checkpoints, scores and failures of one profile under ``root``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    # -- runs ---------------------------------------------------------------------------------------------
+
+    def has(self, key: str) -> bool:
+        return (self._run(key) / "result.json").is_file()
+
+    def get(self, key: str) -> RunResult | None:
+        """The finished run, or None. A result that does not match its checksum is moved to ``damaged/``."""
+        loaded = self._load(key)
+        if loaded is None:
+            return None
+        meta, arrays = loaded[0], _arrays(loaded[1])
+        return RunResult(
+            key=key,
+            spec=spec_from_dict(meta["spec"]),
+            history=tuple(EpochRecord(**_numbers(row)) for row in meta["history"]),
+            selected_epoch=meta["selected_epoch"],
+            test_labels=arrays["test_labels"],
+            test_probabilities=arrays["test_probabilities"],
+            dev_probabilities=arrays["dev_probabilities"],
+            seconds=meta["seconds"],
+            environment=meta["environment"],
+        )
+
+    def train_log_p(self, key: str) -> NDArray[np.float32] | None:
+        """log p(y_i|x_i) of the training forward passes, (epochs, training examples), or None."""
+        loaded = self._load(key)
+        return None if loaded is None else _arrays(loaded[1])["train_log_p"]
+
+    def put(self, result: RunResult, train_log_p: NDArray[np.float32]) -> None:
+        """Store a finished run atomically; the first writer wins. OSError (a full disk, say) leaves nothing."""
+        if not self.has(result.key):  # it may have been trained again for its checkpoint alone
+            self._put(result, train_log_p)
+        self.clear_failure(result.key)
+
+    def _put(self, result: RunResult, train_log_p: NDArray[np.float32]) -> None:
+        buffer = io.BytesIO()
+        np.savez_compressed(
+            buffer,
+            test_labels=result.test_labels,
+            test_probabilities=result.test_probabilities,
+            dev_probabilities=result.dev_probabilities,
+            train_log_p=train_log_p,
+        )
+        meta = {
+            "key": result.key,
+            "spec": result.spec.to_dict(),
+            "history": [_finite_or_none(asdict(row)) for row in result.history],
+            "selected_epoch": result.selected_epoch,
+            "seconds": dict(result.seconds),
+            "environment": dict(result.environment),
+            "arrays_sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
+        }
+        meta["checksum"] = _checksum(meta)
+        parent = self._run(result.key).parent
+        parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{result.key[:12]}-", dir=parent))
+        try:
+            (partial / "arrays.npz").write_bytes(buffer.getvalue())
+            (partial / "result.json").write_text(json.dumps(meta, indent=1, allow_nan=False), "utf-8")
+            os.chmod(partial, 0o755)
+            if not self.has(result.key):
+                if self._run(result.key).exists():  # half deleted by hand
+                    self._set_aside(self._run(result.key))
+                os.replace(partial, self._run(result.key))
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def intact(self, key: str) -> bool:
+        """Whether the run is there and matches its checksums; one that does not is moved to ``damaged/``."""
+        return self._load(key) is not None
+
+    def _load(self, key: str) -> tuple[dict[str, Any], bytes] | None:
+        """The content of both files, checked; the arrays still packed."""
+        folder = self._run(key)
+        if not folder.exists():  # asked before reading: another process may store the run in between
+            return None
+        try:
+            meta = json.loads((folder / "result.json").read_text("utf-8"))
+            content = (folder / "arrays.npz").read_bytes()
+            intact = (
+                meta["checksum"] == _checksum(meta)
+                and hashlib.sha256(content).hexdigest() == meta["arrays_sha256"]
+                and meta["key"] == key
+            )
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            intact = False
+        if not intact:
+            self._set_aside(folder)
+            return None
+        return meta, content
+
+    def _set_aside(self, path: Path) -> None:
+        damaged = self.root / "damaged"
+        damaged.mkdir(parents=True, exist_ok=True)
+        target = Path(tempfile.mkdtemp(prefix=f"{path.name[:16]}-", dir=damaged))
+        try:
+            os.replace(path, target / path.name)
+        except FileNotFoundError:  # another process noticed it, too, and was first
+            target.rmdir()
+
+    # -- checkers -----------------------------------------------------------------------------------------
+
+    def checkpoint(self, key: str) -> Path:
+        return self.root / "checkpoints" / f"{key}.safetensors"
+
+    def seal_checkpoint(self, key: str) -> None:
+        """Note the SHA-256 of a checkpoint that was just written."""
+        content = hashlib.sha256(self.checkpoint(key).read_bytes()).hexdigest()
+        write_whole(self.checkpoint(key).with_suffix(".sha256"), content.encode())
+
+    def has_checkpoint(self, key: str) -> bool:
+        """Whether the checkpoint is there, sealed and whole; any other is trained again and written over."""
+        path = self.checkpoint(key)
+        try:
+            sealed = path.with_suffix(".sha256").read_text("utf-8")
+            return hashlib.sha256(path.read_bytes()).hexdigest() == sealed
+        except (FileNotFoundError, UnicodeDecodeError):
+            return False
+
+    def get_scores(self, key: str) -> NDArray[np.float32] | None:
+        """Log-probabilities (examples, classes) float32, or None; a damaged file is moved aside."""
+        found = self._load_scores(key)
+        return None if found is None else found[0]
+
+    def scores_origin(self, key: str) -> dict[str, Any] | None:
+        """Where the scores came from: keys of the ``models``, ``seconds``, the ``temperature`` if one was fitted."""
+        found = self._load_scores(key)
+        return None if found is None else found[1]
+
+    def _load_scores(self, key: str) -> tuple[NDArray[np.float32], dict[str, Any]] | None:
+        path = self._scores(key)
+        if not path.is_file():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                scores: NDArray[np.float32] = arrays["log_probabilities"]
+                if str(arrays["sha256"]) == hashlib.sha256(scores.tobytes()).hexdigest():
+                    return scores, json.loads(str(arrays["origin"]))
+        except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
+            pass
+        self._set_aside(path)
+        return None
+
+    def put_scores(self, key: str, log_probabilities: NDArray[np.float32], origin: Mapping[str, Any]) -> None:
+        """Store scores with a JSON note of where they came from."""
+        buffer = io.BytesIO()
+        np.savez_compressed(
+            buffer,
+            log_probabilities=log_probabilities,
+            origin=np.array(json.dumps(dict(origin))),
+            sha256=np.array(hashlib.sha256(log_probabilities.tobytes()).hexdigest()),
+        )
+        write_whole(self._scores(key), buffer.getvalue())
+
+    # -- failures and locks -------------------------------------------------------------------------------
+
+    def failure(self, key: str) -> dict[str, Any] | None:
+        """``{"reason", "traceback", "spec", ...}`` of the last failed try, or None."""
+        try:
+            entry: dict[str, Any] = json.loads(self._failure(key).read_text("utf-8"))
+            return entry
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def put_failure(self, key: str, entry: Mapping[str, Any]) -> None:
+        write_whole(self._failure(key), json.dumps(dict(entry), indent=1).encode())
+
+    def clear_failure(self, key: str) -> None:
+        self._failure(key).unlink(missing_ok=True)
+
+    @contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Hold the key: whoever comes second waits, then finds the work done."""
+        folder = self.root / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{key}.lock"):
+            yield
+
+    def running(self, key: str) -> bool:
+        """Whether some process holds the key right now."""
+        path = self.root / "locks" / f"{key}.lock"
+        if not path.exists():
+            return False
+        lock = FileLock(path)
+        try:
+            with lock.acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    def sweep(self) -> None:
+        """Remove what writers left half-done when they were killed: they hold the lock of their key no more.
+
+        Where no lock tells, as for failures, what is older than a day is left over.
+        """
+        for folder in ("runs", "checkpoints", "scores", "failures"):
+            with suppress(FileNotFoundError), os.scandir(self.root / folder) as entries:
+                for partial in [Path(entry.path) for entry in entries if entry.name.startswith(".")]:
+                    locks = [] if folder == "failures" else self.root.glob(f"locks/{partial.name[1:13]}*.lock")
+                    _remove_unless_held(partial, list(locks))
+
+    def identity(self) -> str:
+        """A name that no other store has, made the first time that it is asked for."""
+        path = self.root / "id"
+        if not path.exists():
+            with self.lock("id"):
+                if not path.exists():
+                    write_whole(path, uuid4().hex.encode())
+        return path.read_text("utf-8")
+
+    def _run(self, key: str) -> Path:
+        return self.root / "runs" / key
+
+    def _scores(self, key: str) -> Path:
+        return self.root / "scores" / f"{key}.npz"
+
+    def _failure(self, key: str) -> Path:
+        return self.root / "failures" / f"{key}.json"
+
+
+def digest(content: Any) -> str:
+    """SHA-256 (hex) of the canonical JSON of ``content``: the store's keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def _remove_unless_held(partial: Path, locks: list[Path]) -> None:
+    with ExitStack() as held, suppress(Timeout, FileNotFoundError):
+        for path in locks:
+            held.enter_context(FileLock(path).acquire(timeout=0))
+        if not locks and time.time() - partial.stat().st_mtime < DAY:
+            return
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink()
+
+
+def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _checksum(meta: Mapping[str, Any]) -> str:
+    return digest({name: value for name, value in meta.items() if name != "checksum"})
+
+
+def _finite_or_none(row: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if np.isfinite(value) else None for name, value in row.items()}
+
+
+def _numbers(row: Mapping[str, float | None]) -> dict[str, Any]:
+    return {name: float("nan") if value is None else value for name, value in row.items()}

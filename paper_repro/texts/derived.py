@@ -1,0 +1,86 @@
+"""Pools that are made from others, by name, so that a specification can ask for them like for any pool.
+
+=====================  ==========================================================================
+``dev+train``          one after the other
+``train:10%``          a share of the pool: nested (the 10 % are in the 20 %), each class in its share
+``generated:300``      so many examples, nested and by class likewise
+``dev:fit``            the first of two halves, each class in both: D_P' for the checker ...
+``dev:select``         ... and the other half, to select the epoch
+``train:noisy``        App. G: a third as it is, a third with swapped labels, a third twice
+=====================  ==========================================================================
+
+The choice of rows hangs on the labels alone and is fixed once and for all; seeds of runs do not change it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paper_repro.tools.errors import UserError
+from paper_repro.texts.noise import noisy
+
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """How a pool is made: ``rows`` (examples,) of the ``bases`` put end to end, with ``labels`` (examples,)."""
+
+    bases: tuple[str, ...]
+    rows: NDArray[np.int64]
+    labels: Labels
+
+
+def is_derived(name: str) -> bool:
+    return ":" in name or "+" in name
+
+
+def derive(name: str, labels_of: Callable[[str], Labels], classes: int) -> Derivation:
+    """The rows and labels of a derived pool; ``labels_of`` gives those of a pool by name.
+
+    Raises UserError for a name that does not follow the table above or asks for more than there is.
+    """
+    whole, _, part = name.partition(":")
+    bases = tuple(whole.split("+"))
+    labels = np.concatenate([labels_of(base) for base in bases])
+    if not part and ":" not in name:
+        return Derivation(bases, np.arange(len(labels)), labels)
+    if part == "noisy":
+        rows, swapped, _ = noisy(labels, classes)
+        return Derivation(bases, rows, swapped)
+    order = nested_order(labels)
+    if part in ("fit", "select"):
+        by_class = order[np.argsort(labels[order], kind="stable")]
+        chosen = by_class[0::2] if part == "fit" else by_class[1::2]
+    else:
+        chosen = order[: _amount(name, part, len(labels))]
+    chosen = np.sort(chosen)
+    return Derivation(bases, chosen, labels[chosen])
+
+
+def nested_order(labels: Labels) -> NDArray[np.int64]:
+    """An order of the examples in which every beginning holds each class in about its share of all.
+
+    ``labels`` (examples,). The k-th example of a class of size n stands at (k - 1/2) / n of the way.
+    """
+    shuffled = np.random.default_rng(0).permutation(len(labels))
+    place = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = shuffled[labels[shuffled] == label]
+        place[members] = (np.arange(len(members)) + 0.5) / len(members)
+    return shuffled[np.argsort(place[shuffled], kind="stable")]
+
+
+def _amount(name: str, part: str, size: int) -> int:
+    match = re.fullmatch(r"(\d+)(%?)", part)
+    if match is None:
+        raise UserError(f"pool {name!r}: expected a number, a percentage, fit, select or noisy after the colon")
+    amount = int(match[1]) if not match[2] else round(size * int(match[1]) / 100)
+    if not 1 <= amount <= size:
+        raise UserError(f"pool {name!r} asks for {amount} examples; there are {size}")
+    return amount

@@ -1,0 +1,264 @@
+"""The generated data D_Q: the bundled texts, the generator's own labels, and what a D_Q looks like.
+
+Sources: App. I (generator), Table 5 (sizes), Tables 1 and 4 (few-shot rows).
+Whatever makes a D_Q hands over a :class:`~paper_repro.texts.pools.Pool`: :func:`bundled`, the miniature world, or a
+language model (:mod:`paper_repro.llm.generate`), whose texts end in the file format of :func:`write_pool`; nothing
+after that knows the difference.
+
+Generated text is data: it is never evaluated, and :func:`readable` escapes it in HTML.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandas.io.formats.style import Styler
+
+from paper_repro.tools.files import write_whole
+from paper_repro.tools.errors import UserError
+from paper_repro.tools.paths import BUNDLED
+from paper_repro.texts.pools import Benchmark, Pool
+from paper_repro.texts.prompts import Template, draw_examples, template
+from paper_repro.texts.original_files import FINGERPRINTS
+
+GENERATED = BUNDLED / "generated"
+FEW_SHOT_GENERATOR = "large language model of November 2026, eight dev examples (the paper: GPT-3.5)"
+
+
+def bundled(name: str) -> Pool:
+    """The D_Q that comes with the package (3,000 texts a benchmark; see ``assets/generated/DATA_CARD.md``).
+
+    Raises UserError for an unknown benchmark or a damaged file.
+    """
+    return read_pool(GENERATED / f"{name}.jsonl", template(name))
+
+
+def read_pool(path: Path, form: Template, name: str = "generated") -> Pool:
+    """A D_Q from JSON lines with ``label`` and ``text`` (pairs: ``sentence1``, ``sentence2``).
+
+    Other fields are ignored. Raises UserError with file and line for what is not usable.
+    """
+    columns = ("sentence1", "sentence2") if form.paired else ("text",)
+    rows: list[list[str]] = []
+    labels: list[int] = []
+    for place, record in _json_lines(path):
+        label = str(record.get("label"))
+        if label not in form.labels:
+            raise UserError(f"{place}: label {record.get('label')!r}; expected one of {', '.join(form.labels)}")
+        for column in columns:
+            if not isinstance(text := record.get(column), str) or not text.strip():
+                raise UserError(f"{place}: {column} = {text!r}; expected a text that is not empty")
+        rows.append([record[column] for column in columns])
+        labels.append(form.labels.index(label))
+    if not rows:
+        raise UserError(f"{path}: holds no texts; expected one JSON object a line")
+    pairs = tuple(row[1] for row in rows) if form.paired else None
+    return Pool(name, tuple(row[0] for row in rows), np.array(labels, dtype=np.int64), pairs)
+
+
+def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each object of the file with its place (file and line, from 1); blank lines are skipped."""
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
+                place = f"{path}, line {number}"
+                try:
+                    record = json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise UserError(f"{place}: not JSON ({error.msg}); expected one object a line") from None
+                if not isinstance(record, dict):
+                    raise UserError(f"{place}: found {type(record).__name__}; expected one object a line")
+                yield place, record
+    except FileNotFoundError:
+        raise UserError(f"no file {path}: expected generated texts as JSON lines") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
+
+
+def write_pool(pool: Pool, form: Template, path: Path, notes: Sequence[Mapping[str, Any]] | None = None) -> None:
+    """The inverse of :func:`read_pool`; the file appears whole or not at all.
+
+    ``notes`` are further fields for each text (an id, the words asked for).
+    """
+    pairs = pool.pairs if pool.pairs is not None else ("",) * len(pool)
+    lines = []
+    for i, (text, pair, label) in enumerate(zip(pool.texts, pairs, pool.labels, strict=True)):
+        body = {"sentence1": text, "sentence2": pair} if form.paired else {"text": text}
+        record = {"label": form.labels[label], **body, **(notes[i] if notes else {})}
+        lines.append(json.dumps(record, ensure_ascii=False) + "\n")
+    write_whole(path, "".join(lines).encode())
+
+
+def with_generated(benchmark: Benchmark, pool: Pool) -> Benchmark:
+    """The benchmark with another D_Q, whose P(y|x) and Q(y|x) nobody knows."""
+    truth = {name: known for name, known in benchmark.truth.items() if name != "generated"}
+    return replace(benchmark, pools={**benchmark.pools, "generated": pool}, truth=truth)
+
+
+def few_shot(name: str) -> NDArray[np.int64]:
+    """(test examples,) class indices that the generator predicted from eight dev examples, in test order.
+
+    The generator is :data:`FEW_SHOT_GENERATOR`; it may have met the test sets in its own training.
+    Raises UserError for an unknown benchmark or a damaged file.
+    """
+    path = GENERATED / f"few_shot_{name}.csv"
+    if not path.is_file():
+        raise UserError(f"no few-shot predictions for {name}: no file {path}")
+    return read_labels(path, template(name))
+
+
+def read_labels(path: Path, form: Template) -> NDArray[np.int64]:
+    """(examples,) class indices from a CSV with test_row (0, 1, ...) and label; -1 where no label was given.
+
+    Raises UserError with file and line for anything else.
+    """
+    with path.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.reader(lines))
+    if not rows or rows[0] != ["test_row", "label"]:
+        raise UserError(f"{path}, line 1: found {','.join(rows[0] if rows else [])!r}; expected test_row,label")
+    predictions = []
+    for number, row in enumerate(rows[1:]):
+        if len(row) != 2 or row[0] != str(number) or row[1] not in (*form.labels, ""):
+            expected = f"{number},<one of {', '.join(form.labels)}>"
+            raise UserError(f"{path}, line {number + 2}: found {','.join(row)!r}; expected {expected}")
+        predictions.append(form.labels.index(row[1]) if row[1] else -1)
+    return np.array(predictions, dtype=np.int64)
+
+
+def own_labels(benchmark: Benchmark) -> NDArray[np.int64] | None:
+    """(test examples,) the labels that the generator itself gives to the test set.
+
+    For a real benchmark these are the :func:`few_shot` predictions, or those that a language model was asked for
+    (:mod:`paper_repro.llm.few_shot`); in the miniature world the generator *is* Q(y|x), and its answer is the class of
+    largest Q. None for any other test set (your own data): predictions belong to one set of texts in one order, and
+    the content decides, not the size.
+    """
+    if benchmark.few_shot is not None:
+        return benchmark.few_shot.labels
+    if "test" in benchmark.truth:
+        return np.asarray(benchmark.truth["test"].q.argmax(axis=1), dtype=np.int64)
+    published = FINGERPRINTS.get(benchmark.name, {}).get("test")
+    return few_shot(benchmark.name) if benchmark.pools["test"].fingerprint == published else None
+
+
+# ---------------------------------------------------------------- what a D_Q looks like
+
+
+def whole_texts(pool: Pool) -> list[str]:
+    """Each example as one text (a pair: both sentences, one after the other)."""
+    if pool.pairs is None:
+        return list(pool.texts)
+    return [f"{first} {second}" for first, second in zip(pool.texts, pool.pairs, strict=True)]
+
+
+def word_counts(pool: Pool) -> NDArray[np.int64]:
+    """(examples,) words parted by white space; a pair counts both sentences."""
+    return np.array([len(text.split()) for text in whole_texts(pool)], dtype=np.int64)
+
+
+def length_table(pool: Pool) -> pd.DataFrame:
+    """How many texts have how many words: columns words, texts, share (of the pool)."""
+    words, texts = np.unique(word_counts(pool), return_counts=True)
+    return pd.DataFrame({"words": words, "texts": texts, "share": texts / len(pool)})
+
+
+def label_shares(pool: Pool, classes: int) -> NDArray[np.float64]:
+    """(classes,) the fraction of the pool that has each label."""
+    return np.bincount(pool.labels, minlength=classes) / len(pool)
+
+
+def normalised(text: str) -> str:
+    """Lower case, digits as 0, nothing but words: texts that agree in this form are near duplicates."""
+    return " ".join(re.findall(r"\w+", re.sub(r"\d", "0", text.casefold())))
+
+
+def ngrams(text: str, n: int) -> list[str]:
+    """The runs of ``n`` words, lower-cased and without punctuation, in their order."""
+    words = re.findall(r"\w+", text.lower())
+    return [" ".join(words[i : i + n]) for i in range(len(words) - n + 1)]
+
+
+def shared_ngrams(pool: Pool, other: Pool, n: int = 7) -> list[set[str]]:
+    """For each example of ``pool`` the n-grams that also stand in ``other``."""
+    known = {gram for text in whole_texts(other) for gram in ngrams(text, n)}
+    return [known.intersection(ngrams(text, n)) for text in whole_texts(pool)]
+
+
+def distinct(pool: Pool, n: int, size: int, seed: int = 0, draws: int = 10) -> float:
+    """Different n-grams per n-gram (distinct-n), the mean over seeded samples of ``size`` examples.
+
+    The ratio falls as a pool grows, so only samples of one size can be compared.
+    """
+    generator, texts = np.random.default_rng(seed), whole_texts(pool)
+    ratios = []
+    for _ in range(draws):
+        chosen = generator.choice(len(texts), min(size, len(texts)), replace=False)
+        grams = [gram for i in chosen for gram in ngrams(texts[i], n)]
+        ratios.append(len(set(grams)) / max(len(grams), 1))
+    return float(np.mean(ratios))
+
+
+def describe(pool: Pool, reference: Benchmark) -> pd.DataFrame:
+    """One row on a pool (index: its name), beside the benchmark that it is for.
+
+    size; labels (share of each class, per cent); words_mean, words_median; exact_duplicates (texts that
+    stand earlier in the pool); near_duplicates (further ones, equal in :func:`normalised` form);
+    distinct_1, distinct_2 (in samples as large as D_P'); dev_7grams, test_7grams (texts that share a run
+    of seven words with these sets; NaN for the set itself); in_dev, in_test (texts that stand there).
+    """
+    texts = whole_texts(pool)
+    forms = [normalised(text) for text in texts]
+    words, dev = word_counts(pool), reference.pools["dev"]
+    exact = len(texts) - len(set(texts))
+    row: dict[str, Any] = {
+        "size": len(pool),
+        "labels": " / ".join(f"{100 * share:.0f}" for share in label_shares(pool, reference.classes)),
+        "words_mean": float(words.mean()),
+        "words_median": float(np.median(words)),
+        "exact_duplicates": exact,
+        "near_duplicates": len(forms) - len(set(forms)) - exact,
+        "distinct_1": distinct(pool, 1, len(dev)),
+        "distinct_2": distinct(pool, 2, len(dev)),
+    }
+    for name in ("dev", "test"):
+        other = reference.pools[name]
+        itself = other.fingerprint == pool.fingerprint
+        known = {normalised(text) for text in whole_texts(other)}
+        row[f"{name}_7grams"] = np.nan if itself else sum(map(bool, shared_ngrams(pool, other)))
+        row[f"in_{name}"] = np.nan if itself else sum(form in known for form in forms)
+    return pd.DataFrame([row], index=pd.Index([pool.name], name="pool"))
+
+
+def samples(pool: Pool, label_names: Sequence[str], per_label: int = 2, seed: int = 0) -> pd.DataFrame:
+    """A few texts of each class: columns label, text (pairs: sentence1, sentence2)."""
+    frames = []
+    for label, name in enumerate(label_names):
+        drawn = draw_examples(pool, label, per_label, seed)
+        columns = {"text": drawn.texts}
+        if drawn.pairs is not None:
+            columns = {"sentence1": drawn.texts, "sentence2": drawn.pairs}
+        frames.append(pd.DataFrame({"label": name, **columns}))
+    return pd.concat(frames, ignore_index=True)
+
+
+def readable(frame: pd.DataFrame) -> Styler:
+    """A frame of texts for a notebook: left-aligned, line breaks kept, every cell escaped, no formulas.
+
+    Without the two class names a notebook would set what stands between two dollar signs as mathematics.
+    """
+    style = frame.style.format(escape="html").format_index(escape="html", axis=1).hide(axis="index")
+    style.set_table_attributes('class="tex2jax_ignore mathjax_ignore"')
+    left = "text-align: left; white-space: pre-wrap; vertical-align: top"
+    style.set_table_styles([{"selector": "th", "props": "text-align: left"}, {"selector": "td", "props": left}])
+    return style
