@@ -48,7 +48,7 @@ from paper_repro.model import classifier
 from paper_repro.model.tokens import Batcher, Encoded
 from paper_repro.method.packed.batches import Packer
 from paper_repro.method.packed.together import Member, Stack, train_together
-from paper_repro.runs.spec import Recipe
+from paper_repro.method.recipe import Recipe
 from paper_repro.tools.machine import processor
 
 HERE = Path(__file__).resolve().parent

@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from paper_repro.method.checkers import fold_of
+from paper_repro.texts.folds import fold_of
 from paper_repro.model.tokens import encode
 from paper_repro.runs.execute import one_thread_each
-from paper_repro.runs.spec import Recipe
+from paper_repro.method.recipe import Recipe
 from paper_repro.method.train import TrainingData, train
 from paper_repro.study import open_workspace
 

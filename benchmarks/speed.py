@@ -43,7 +43,7 @@ from paper_repro.method import train
 from paper_repro.model import classifier
 from paper_repro.model.tokens import Batcher, kept_tokens
 from paper_repro.method.losses import observed_log_probability
-from paper_repro.runs.spec import Recipe
+from paper_repro.method.recipe import Recipe
 from paper_repro.tools.machine import processor
 
 HERE = Path(__file__).resolve().parent

@@ -30,7 +30,8 @@ from paper_repro.method import train
 from paper_repro.runs.execute import execute
 from paper_repro.tools.paths import Paths, project_root
 from paper_repro.tools.progress import Progress
-from paper_repro.runs.spec import EpochRecord, RunSpec
+from paper_repro.method.recipe import EpochRecord
+from paper_repro.runs.spec import RunSpec
 from paper_repro.runs.plan import Task, plan
 from paper_repro.tools.machine import environment
 from paper_repro.study import Workspace, open_workspace

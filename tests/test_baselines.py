@@ -20,7 +20,8 @@ from paper_repro.method.baselines import confident, filtering, rho
 from paper_repro.paper.more_baselines.passes import passes
 from paper_repro.tools.errors import TrainingError, UserError
 from paper_repro.method.registry import BASELINES, module_of, options_of
-from paper_repro.runs.spec import Checker, Recipe, RunSpec, Source
+from paper_repro.method.recipe import Recipe
+from paper_repro.runs.spec import Checker, RunSpec, Source
 from paper_repro.method.train import Loop, Trained, TrainingData
 from paper_repro.study import Workspace
 

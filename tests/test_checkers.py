@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
-from paper_repro.method.checkers import CALIBRATION_FOLDS, fitted_temperature, fold_of, with_temperature
+from paper_repro.method.checkers import CALIBRATION_FOLDS, fitted_temperature, with_temperature
+from paper_repro.texts.folds import fold_of
 from paper_repro.tools.errors import UserError
 from paper_repro.model.classifier import EMBEDDING, KEPT
 from paper_repro.texts.pools import Truth

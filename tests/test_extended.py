@@ -20,7 +20,8 @@ from paper_repro.tools import machine
 from paper_repro.tools.errors import UserError
 from paper_repro.experiments import Cell, EXTENDED, FILTER, GENERATED, HU, LARGE, NO_LABELS, SAME_LABELS
 from paper_repro.runs.profiles import Profile
-from paper_repro.runs.spec import Checker, EpochRecord, RunResult, RunSpec, Source
+from paper_repro.method.recipe import EpochRecord
+from paper_repro.runs.spec import Checker, RunResult, RunSpec, Source
 from paper_repro.paper.more_baselines.cost import behind, started_from
 from paper_repro.runs.plan import check
 

@@ -18,7 +18,8 @@ from paper_repro.tools import machine
 from paper_repro.runs.keys import run_key, score_key
 from paper_repro.method.losses import Switches
 from paper_repro.texts.pools import Benchmark, Pool, Truth
-from paper_repro.runs.spec import Checker, Recipe, RunSpec, Source, spec_from_dict
+from paper_repro.method.recipe import Recipe
+from paper_repro.runs.spec import Checker, RunSpec, Source, spec_from_dict
 from paper_repro.study import Workspace
 
 

@@ -27,7 +27,7 @@ from paper_repro.model.tokens import Batcher
 from paper_repro.model.first_token import first_token_only
 from paper_repro.method.losses import Switches
 from paper_repro.method.registry import options_of
-from paper_repro.runs.spec import Recipe
+from paper_repro.method.recipe import Recipe
 from paper_repro.method.train import TrainingData
 
 RECIPE = Recipe(learning_rate=1e-2, epochs=2, batch_size=8, max_length=32)

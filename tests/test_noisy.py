@@ -19,7 +19,7 @@ from paper_repro import experiments, figures, tables
 from paper_repro.paper import published
 from paper_repro.runs import profiles
 from paper_repro.texts import noise
-from paper_repro.method.checkers import fold_of
+from paper_repro.texts.folds import fold_of
 from paper_repro.tools.errors import UserError
 from paper_repro.experiments import Cell, NOISY, NOISY_POOL, SMALL
 from paper_repro.texts.pools import Benchmark, Pool, Truth

@@ -29,7 +29,7 @@ from paper_repro.method.packed.attention import Spans, attention
 from paper_repro.method.packed.batches import Packed, Packer, joined
 from paper_repro.method.packed.bert import stacked_logits
 from paper_repro.method.packed.together import Member, train_together
-from paper_repro.runs.spec import Recipe
+from paper_repro.method.recipe import Recipe
 from paper_repro.method.train import TrainingData, train
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -8,7 +8,7 @@ from paper_repro import experiments
 from paper_repro.runs import profiles
 from paper_repro.texts import benchmarks
 from paper_repro.tools.errors import UserError
-from paper_repro.runs.spec import Recipe
+from paper_repro.method.recipe import Recipe
 
 FAULTS = {
     "unknown key": ('kind = "real"', 'kind = "real"\ncolour = "red"', "unknown key 'colour'"),

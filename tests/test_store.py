@@ -20,7 +20,8 @@ import torch
 
 from paper_repro.model.tokens import encode
 from paper_repro.model.classifier import save_checkpoint
-from paper_repro.runs.spec import Checker, EpochRecord, RunResult
+from paper_repro.method.recipe import EpochRecord
+from paper_repro.runs.spec import Checker, RunResult
 from paper_repro.runs.store import Store, digest
 from paper_repro.study import Workspace
 

@@ -26,7 +26,7 @@ from paper_repro.measures.weights import diagnose
 from paper_repro.model.tokens import Encoded
 from paper_repro.tools.errors import TrainingError, UserError
 from paper_repro.method.losses import METHODS, Switches
-from paper_repro.runs.spec import Recipe
+from paper_repro.method.recipe import Recipe
 from paper_repro.method.train import TrainingData, train
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -20,9 +20,10 @@ from transformers import BertConfig, BertModel, BertTokenizer
 
 from paper_repro.model.tokens import encode
 from paper_repro.texts.pools import Benchmark, POOL_NAMES, Pool
-from paper_repro.runs.spec import Checker, Recipe, RunSpec, Source
+from paper_repro.method.recipe import Recipe
+from paper_repro.runs.spec import Checker, RunSpec, Source
 from paper_repro.method.train import Trained, TrainingData
-from paper_repro.study import Workspace, open_workspace
+from paper_repro.study import Study, open_study
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 CUES = (["gain", "rise", "profit"], ["flat", "same", "steady"], ["loss", "fall", "drop"])
@@ -99,16 +100,16 @@ def write_benchmark(benchmark: Benchmark, data_dir: Path) -> None:
 
 
 def make_inputs(folder: Path, *, sizes: Mapping[str, int] = SIZES, layers: int = 1) -> dict[str, str]:
-    """``data_dir`` and ``encoder_dir`` for :func:`paper_repro.study.open_workspace`, made under ``folder``."""
+    """``data_dir`` and ``encoder_dir`` for :func:`paper_repro.study.open_study`, made under ``folder``."""
     for name in BENCHMARKS:
         write_benchmark(make_benchmark(name, sizes), folder / "data")
     make_encoder(folder / "encoder", layers=layers)
     return {"data_dir": str(folder / "data"), "encoder_dir": str(folder / "encoder")}
 
 
-def workspace(inputs: Mapping[str, str], results: Path, workers: int = 1, scheduler: str = "") -> Workspace:
+def study(inputs: Mapping[str, str], results: Path, workers: int = 1, scheduler: str = "") -> Study:
     """The profile ``mini`` on tiny inputs, with its results and figures under ``results``."""
-    return open_workspace(
+    return open_study(
         "mini",
         **inputs,
         device="cpu",
@@ -172,7 +173,7 @@ def fingerprint(trained: Trained) -> str:
     return digest.hexdigest()
 
 
-def result_fingerprint(made: Workspace, run: RunSpec) -> str:
+def result_fingerprint(made: Study, run: RunSpec) -> str:
     """As :func:`fingerprint`, of a stored run: everything but seconds and environment. Fails where there is none."""
     result, log_p = made.result(run), made.train_log_p(run)
     assert result is not None and log_p is not None, made.failure(run)

@@ -13,35 +13,24 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from paper_repro.model.tokens import Batcher, Encoded
-
-CALIBRATION_FOLDS = 5
-
-
-def fold_of(labels: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
-    """The fold, 0 to ``folds`` - 1, of each example: stratified by label, fixed once and for all.
-
-    ``labels`` (examples,). Raises ValueError unless 2 <= folds <= examples.
-    """
-    if not 2 <= folds <= len(labels):
-        raise ValueError(f"folds={folds}: expected 2 to {len(labels)}, the number of examples")
-    order = np.random.default_rng(0).permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]
-    assignment = np.empty(len(labels), dtype=np.int64)
-    assignment[order] = np.arange(len(labels)) % folds
-    return assignment
-
+from paper_repro.method.recipe import Recipe
+from paper_repro.method.scoring import score
+from paper_repro.model import classifier, fast_bert
+from paper_repro.model.batches import Batcher
+from paper_repro.model.tokens import Encoded
 
 def score_pool(
-    checkpoint: Path, encoder_dir: Path, classes: int, pool: Encoded, precision: str, device: str
+    checkpoint: Path, encoder_dir: Path, classes: int, pool: Encoded, recipe: Recipe, device: str
 ) -> NDArray[np.float32]:
-    """log p(y|x) of every class under a saved checker, (examples, classes) float32."""
-    from paper_repro.model.classifier import load_checkpoint  # late: they bring transformers
-    from paper_repro.method.train import score
+    """log p(y|x) of every class under a saved checker, (examples, classes) float32.
 
+    The checkpoint holds the embeddings of the tokens that its training saw; others come from the encoder.
+    """
     target = torch.device(device)
-    model = load_checkpoint(checkpoint, encoder_dir, classes, target)
-    return score(model, Batcher(pool, target), precision)
+    model = classifier.build(encoder_dir, classes, seed=0, device=torch.device("cpu"), head=recipe.head)
+    classifier.start_from(model, checkpoint)
+    fast_bert.speed_up(model)
+    return score(model.to(target).eval(), Batcher(pool, target), recipe.precision)
 
 
 def fitted_temperature(log_probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:

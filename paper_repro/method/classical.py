@@ -22,12 +22,13 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.preprocessing import StandardScaler
-from transformers import BertModel
+from transformers import AutoModel
 
-from paper_repro.model.tokens import Batcher, Encoded
-from paper_repro.method.registry import CLASSICAL
+from paper_repro.method.train import Trained, without_epochs
+from paper_repro.model import classifier
+from paper_repro.model.batches import Batcher
+from paper_repro.model.tokens import Encoded
 from paper_repro.texts.pools import Pool
-from paper_repro.method.train import Trained, scored
 
 PENALTIES = tuple(10.0**power for power in range(-3, 4))
 """Inverse strengths of the penalty (scikit-learn's C) to choose from."""
@@ -45,7 +46,7 @@ def train(method: str, data: Pool, dev: Pool, test: Pool, classes: int, embed: E
     """
     started = time.perf_counter()
     scores = fit_and_score(method, data, (data, dev, test), classes, embed)
-    return scored(scores, (data, dev, test), classes, time.perf_counter() - started)
+    return without_epochs(scores, (data, dev, test), classes, time.perf_counter() - started)
 
 
 def fit_and_score(
@@ -63,14 +64,14 @@ def fit_and_score(
 def mean_embeddings(encoded: Encoded, encoder_dir: Path, device: str) -> NDArray[np.float32]:
     """The encoder's last hidden states, averaged over each text's tokens: (texts, width) float32."""
     target = torch.device(device)
-    model = BertModel.from_pretrained(encoder_dir, add_pooling_layer=False).to(target).eval()
+    config = classifier.config_of(encoder_dir)
+    model = classifier.load(AutoModel, encoder_dir, config).to(target).eval()
     rows, vectors = [], []
     with torch.inference_mode():
         for batch in Batcher(encoded, target).by_length(64):
             mask = torch.ones_like(batch.input_ids) if batch.attention_mask is None else batch.attention_mask
             hidden = model(input_ids=batch.input_ids, attention_mask=mask).last_hidden_state
-            share = mask.to(hidden.dtype).unsqueeze(-1)
-            vectors.append((hidden * share).sum(dim=1) / share.sum(dim=1))
+            vectors.append(classifier.mean_states(hidden, mask))
             rows.append(batch.rows)
     order = torch.cat(rows).argsort()
     means: NDArray[np.float32] = torch.cat(vectors)[order].float().cpu().numpy()
@@ -86,7 +87,7 @@ def _features(method: str, data: Pool, embed: Embed) -> Callable[[Pool], Any]:
         vectors = lambda pool: _joined(pool, lambda texts: embed(_single(texts)))  # noqa: E731
         scaler = StandardScaler().fit(vectors(data))
         return lambda pool: scaler.transform(vectors(pool))
-    raise ValueError(f"method {method!r} is not one of {', '.join(CLASSICAL)}")
+    raise ValueError(f"method {method!r} is no classical one: expected 'tfidf' or 'frozen'")
 
 
 def _joined(pool: Pool, vectors: Callable[[Sequence[str]], Any]) -> Any:

@@ -13,6 +13,8 @@ method             weight                          source
 P' is the quality checker's probability of the observed label, Q the diversity checker's, p the model's own.
 Everything is computed from log-probabilities, so that scores of 1e-30 and bf16 logits do no harm, and
 no gradient flows through a weight unless ``detach=False`` asks for it.
+
+A new loss is one more :class:`~paper_repro.method.record.Method` in :data:`LOSSES`.
 """
 
 from __future__ import annotations
@@ -21,15 +23,14 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-METHODS = ("ce", "focal", "imp", "dimp", "quality_only")
-NEEDS_QUALITY = frozenset({"imp", "dimp", "quality_only"})
-NEEDS_DIVERSITY = frozenset({"imp"})
+from paper_repro.method.record import Method
+
 LOWEST_LOG = -1e4  # log of a weight of 0 that gamma = 0 still turns into 1
-DYNAMIC = frozenset({"focal", "dimp"})  # the weight depends on the model and changes in every step
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,122 @@ def observed_log_probability(logits: Tensor, labels: Tensor) -> Tensor:
     return F.log_softmax(logits, dim=-1).gather(1, labels.unsqueeze(1)).squeeze(1)
 
 
+def _ce(log_p: Tensor, log_quality: Tensor | None, log_diversity: Tensor | None, switches: Switches) -> Tensor:
+    return torch.ones_like(log_p)
+
+
+def _focal(log_p: Tensor, log_quality: Tensor | None, log_diversity: Tensor | None, switches: Switches) -> Tensor:
+    # Kept off zero: at p = 1 the gradient of (1 - p)^gamma is infinite for gamma < 1, times -log p = 0.
+    return torch.pow((-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).tiny), switches.gamma)
+
+
+def _imp(log_p: Tensor, log_quality: Tensor, log_diversity: Tensor, switches: Switches) -> Tensor:
+    return _ratio(log_quality, log_diversity, switches)
+
+
+def _dimp(log_p: Tensor, log_quality: Tensor, log_diversity: Tensor | None, switches: Switches) -> Tensor:
+    return _ratio(log_quality, log_p, switches)
+
+
+def _quality_only(log_p: Tensor, log_quality: Tensor, log_diversity: Tensor | None, switches: Switches) -> Tensor:
+    return _power(log_quality, switches)
+
+
+def _ratio(log_numerator: Tensor, log_denominator: Tensor, switches: Switches) -> Tensor:
+    """(P'/Q)^gamma, or with clip "bounded" the power of P'/(alpha P' + (1 - alpha) Q)."""
+    if switches.clip == "bounded":
+        log_denominator = torch.logaddexp(
+            log_numerator + math.log(switches.alpha), log_denominator + math.log1p(-switches.alpha)
+        )
+    return _power(log_numerator - log_denominator, switches)
+
+
+def _power(log_weight: Tensor, switches: Switches) -> Tensor:
+    return torch.exp(switches.gamma * log_weight.clamp(min=LOWEST_LOG))
+
+
+LOSSES = {
+    method.id: method
+    for method in (
+        Method(
+            "ce",
+            "CE-Loss",
+            formula="1",
+            about="plain cross-entropy",
+            group="no labels",
+            colour="#000000",
+            marker="s",
+            line=(0, (4, 1.5)),
+            table1=("dev", "generated", "train"),
+            weight=_ce,
+            limit=lambda q, quality, gamma: q,
+        ),
+        Method(
+            "focal",
+            "Focal-Loss",
+            formula="1 - p",
+            about="more weight to what the model finds hard",
+            group="no labels",
+            colour="#E69F00",
+            marker="^",
+            line=(0, (1, 1)),
+            table1=("dev", "generated", "train"),
+            dynamic=True,
+            weight=_focal,
+        ),
+        Method(
+            "imp",
+            "IMP-Loss (Ours)",
+            "IMP-Loss",
+            formula="P' / Q",
+            about="the paper's first loss: quality checker over diversity checker",
+            group="ours",
+            colour="#0072B2",
+            marker="o",
+            table1=("generated", "train"),
+            quality=True,
+            diversity=True,
+            weight=_imp,
+            limit=lambda q, quality, gamma: q ** (1 - gamma) * quality**gamma,
+        ),
+        Method(
+            "dimp",
+            "DIMP-Loss (Ours)",
+            "DIMP-Loss",
+            formula="P' / p",
+            about="the paper's second loss: the model itself in the diversity checker's place",
+            group="ours",
+            colour="#D55E00",
+            marker="D",
+            line=(0, (6, 1, 1, 1)),
+            table1=("dev", "generated", "train"),
+            quality=True,
+            dynamic=True,
+            weight=_dimp,
+            limit=lambda q, quality, gamma: np.power(q * quality**gamma, 1 / (1 + gamma)),
+        ),
+        Method(
+            "quality_only",
+            "- w/o diversity checker",
+            "w/o diversity checker",
+            formula="P'",
+            about="the paper's ablation: the quality checker's score alone",
+            group="ours",
+            colour="#009E73",
+            marker="v",
+            line="--",
+            table1=("generated",),
+            quality=True,
+            weight=_quality_only,
+            limit=lambda q, quality, gamma: q * quality**gamma,
+        ),
+    )
+}
+"""The paper's methods by id, in the order of its tables."""
+
+
 def weights(
-    method: str,
+    method: str | Method,
     log_p: Tensor,
     log_quality: Tensor | None = None,
     log_diversity: Tensor | None = None,
@@ -81,41 +196,19 @@ def weights(
 
     Raises ValueError for an unknown method or a missing score.
     """
-    if method not in METHODS:
-        raise ValueError(f"method {method!r} is not one of {', '.join(METHODS)}")
-    if method in NEEDS_QUALITY and log_quality is None:
-        raise ValueError(f"method {method!r} needs the quality checker's scores")
-    if method in NEEDS_DIVERSITY and log_diversity is None:
-        raise ValueError(f"method {method!r} needs the diversity checker's scores")
-    if switches.detach:
-        log_p = log_p.detach()
-
-    if method == "ce":
-        weight = torch.ones_like(log_p)
-    elif method == "focal":
-        # Kept off zero: at p = 1 the gradient of (1 - p)^gamma is infinite for gamma < 1, times -log p = 0.
-        weight = torch.pow((-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).tiny), switches.gamma)
-    else:
-        assert log_quality is not None
-        denominator = {"imp": log_diversity, "dimp": log_p, "quality_only": None}[method]
-        weight = torch.exp(switches.gamma * _log_ratio(log_quality, denominator, switches).clamp(min=LOWEST_LOG))
-
+    record = method if isinstance(method, Method) else LOSSES.get(method)
+    if record is None or record.weight is None:
+        raise ValueError(f"method {method!r} is not one of {', '.join(LOSSES)}")
+    if record.quality and log_quality is None:
+        raise ValueError(f"method {record.id!r} needs the quality checker's scores")
+    if record.diversity and log_diversity is None:
+        raise ValueError(f"method {record.id!r} needs the diversity checker's scores")
+    weight = record.weight(log_p.detach() if switches.detach else log_p, log_quality, log_diversity, switches)
     if switches.clip == "sqrt-n":
         weight = torch.minimum(weight, weight.mean() * math.sqrt(len(weight)))
     if switches.normalise == "batch":
         weight = weight / weight.mean().clamp(min=torch.finfo(weight.dtype).tiny)
     return weight
-
-
-def _log_ratio(log_numerator: Tensor, log_denominator: Tensor | None, switches: Switches) -> Tensor:
-    """log(P'/Q), or log of the bounded ratio P'/(alpha P' + (1 - alpha) Q); without a denominator, log P'."""
-    if log_denominator is None:
-        return log_numerator
-    if switches.clip == "bounded":
-        log_denominator = torch.logaddexp(
-            log_numerator + math.log(switches.alpha), log_denominator + math.log1p(-switches.alpha)
-        )
-    return log_numerator - log_denominator
 
 
 def weighted_loss(
@@ -129,7 +222,7 @@ def weighted_loss(
     """The scalar training loss of a batch (Eqs. 1, 6, 9).
 
     Args:
-        method: one of :data:`METHODS`.
+        method: one of :data:`LOSSES`.
         logits: (batch, classes), any floating dtype.
         labels: (batch,) int64 class indices, the observed labels.
         quality: (batch,) P'(y_i|x_i) in [0, 1]; for ``imp``, ``dimp`` and ``quality_only``.

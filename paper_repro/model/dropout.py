@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
 ATTENTION = "eager_seeded_dropout"
@@ -42,14 +42,20 @@ class SeededDropout(nn.Module):
         return x * mask.view(x.shape)
 
 
-def seed_dropout(model: PreTrainedModel, seed: int) -> None:
-    """Replace every dropout of a BERT on the CPU, that of the attention probabilities included."""
+# Architectures whose attention goes through transformers' interface and has a module ``dropout``.
+INTERFACE = ("bert", "distilbert", "electra", "roberta", "xlm-roberta")
+
+
+def seed_dropout(model: Any, seed: int) -> None:
+    """Replace the dropout modules of a classifier on the CPU, for :data:`INTERFACE` that of the attention
+    probabilities included; what other architectures draw by torch's functions stays torch's."""
     stream = np.random.SFC64(seed)
     for module in list(model.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.Dropout):
                 setattr(module, name, SeededDropout(child.p, stream))
-    model.set_attn_implementation(ATTENTION)
+    if model.config.model_type in INTERFACE:
+        model.set_attn_implementation(ATTENTION)
 
 
 def _attention(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from paper_repro.runs.spec import HISTORY_FIELDS
+from paper_repro.method.recipe import HISTORY_FIELDS
 from paper_repro.paper.outcomes import Runs
 
 if TYPE_CHECKING:

@@ -14,9 +14,11 @@ from typing import Any
 
 from paper_repro.tools import machine
 from paper_repro.tools.errors import UserError
-from paper_repro.runs.spec import RunSpec
 from paper_repro.paper.csv_files import write
-from paper_repro.paper.outcomes import Runs
+from paper_repro.runs.results import Results
+from paper_repro.runs.spec import RunSpec
+
+
 
 MANIFEST = "manifest.json"
 
@@ -46,7 +48,7 @@ class Product:
 
 
 def product(
-    workspace: Runs,
+    study: Results,
     name: str,
     title: str,
     files: Iterable[str | Path],
@@ -57,7 +59,7 @@ def product(
 ) -> Product:
     """A product with the runs that its numbers came from (``specs``: all that it should have)."""
     wanted = list(dict.fromkeys(specs))
-    results = [result for spec in wanted if (result := workspace.result(spec)) is not None]
+    results = [result for spec in wanted if (result := study.result(spec)) is not None]
     here = machine.environment("cpu", 1)
     seen = [result.environment for result in results] or [here]
     named = ("python", "torch", "transformers", "numpy", "paper_repro")

@@ -17,18 +17,17 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from paper_repro import __version__
-from paper_repro.tools import machine
 from paper_repro.tools.errors import UserError
-from paper_repro.runs.execute import Grid, in_worker, one_thread_each, record_failure
+from paper_repro.runs.execute import Grid, in_worker, one_thread_each
 from paper_repro.tools.paths import Paths
 from paper_repro.tools.progress import Progress
-from paper_repro.runs.store import Store
+from paper_repro.runs.keys import ENGINE
+from paper_repro.runs.results import Results
+from paper_repro.runs.store import Store, record_failure
 from paper_repro.runs.plan import Task
 
 if TYPE_CHECKING:
     from distributed import Client, Future
-
-    from paper_repro.study import Workspace
 
 PATIENCE = 10.0  # seconds to reach the scheduler
 AHEAD = 500  # tasks handed over before the first of them is done: work for many more workers than that is not there
@@ -39,20 +38,23 @@ class Misfit(UserError):
     """A worker that cannot do our tasks: other code, or no sight of our results folder."""
 
 
-def execute(workspace: Workspace, tasks: Sequence[Task], progress: Progress) -> None:
-    """Compute every task on the cluster ``workspace.scheduler``; a failure is recorded and the rest goes on.
+def execute(results: Results, tasks: Sequence[Task], progress: Progress, scheduler: str, device: str) -> None:
+    """Compute every task on the cluster ``scheduler``, each worker on its ``device``; a failure is recorded and the rest goes on.
 
     Waits for workers as long as there are none. Raises UserError when the scheduler cannot be reached or is lost on
     the way, and for a worker with other code, with several threads or without the results folder.
     """
-    grid = Grid(workspace, tasks, progress)
-    with connected(workspace.scheduler) as client:
+    if not tasks:
+        return
+    results.store.sweep()
+    grid = Grid(results, tasks, progress)
+    with connected(scheduler) as client:
         try:
-            _wait_for_workers(client, workspace.scheduler, progress)
-            _drain(grid, client)
+            _wait_for_workers(client, scheduler, progress)
+            _drain(grid, client, device)
         except OSError as error:  # Dask's CommClosedError is one
             raise UserError(
-                f"the scheduler {workspace.scheduler} has gone, {len(grid.waiting)} tasks before the end; what was "
+                f"the scheduler {scheduler} has gone, {len(grid.waiting)} tasks before the end; what was "
                 "finished is kept: start it and its workers again, and the same command goes on from there"
             ) from error
 
@@ -66,11 +68,11 @@ def _wait_for_workers(client: Client, scheduler: str, progress: Progress) -> Non
             raise UserError(f"worker {worker} has {threads} threads; start workers with --nthreads 1 ({RECIPE})")
 
 
-def _drain(grid: Grid, client: Client) -> None:
+def _drain(grid: Grid, client: Client, device: str) -> None:
     from distributed import as_completed
 
-    settings = {**grid.workspace.settings(), "device": grid.workspace.worker_device}
-    expected = {**identity(), "store": grid.workspace.store.identity()}
+    settings = {**grid.results.inputs.settings(), "device": device}
+    expected = {**identity(), "store": grid.results.store.identity()}
     todo, running, finished = dict(grid.waiting), dict[Any, Task](), as_completed(loop=client.loop)
     try:
         while grid.waiting:
@@ -101,7 +103,7 @@ def _outcome(grid: Grid, task: Task, future: Future[Any]) -> dict[str, Any]:
     error = future.exception()
     if isinstance(error, KilledWorker):
         reason = f"{task.label}: its worker process died again and again"
-        return record_failure(grid.workspace, task, reason, "")
+        return record_failure(grid.results.store, task, reason, "")
     if isinstance(error, UserError):
         raise UserError(str(error)) from error
     raise UserError(
@@ -150,7 +152,7 @@ def identity() -> dict[str, str]:
 
     return {
         "paper_repro": __version__,
-        "code": machine.code_version()[:12],
+        "engine": str(ENGINE),
         "torch": torch.__version__.split("+")[0],  # a build for CUDA and one for the CPU may go together
         "transformers": transformers.__version__,
     }

@@ -10,7 +10,6 @@ import gc
 import json
 import os
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -20,17 +19,16 @@ from dataclasses import asdict
 from functools import lru_cache
 from itertools import islice
 from multiprocessing import connection, forkserver, get_context, parent_process
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from paper_repro.runs.profiles import PRECISION
 from paper_repro.tools.progress import Progress
 from paper_repro.runs.plan import Task
+from paper_repro.runs.results import Results, open_results
+from paper_repro.runs.store import record_failure
 from paper_repro.tools.machine import computes_bf16
-
-if TYPE_CHECKING:
-    from paper_repro.study import Workspace
 
 TRIES_AFTER_A_DEAD_WORKER = 2
 # Measured with the instructions switched off (ONEDNN_MAX_CPU_ISA): 1.2 times with AVX-512, 12 times with AVX2 alone.
@@ -50,74 +48,70 @@ def warm_up() -> None:
         forkserver.ensure_running()
 
 
-def execute(workspace: Workspace, tasks: Sequence[Task], progress: Progress) -> None:
-    """Compute every task, those that need others after them; a failure is recorded and the rest goes on."""
+def execute(results: Results, tasks: Sequence[Task], progress: Progress, workers: int = 1) -> None:
+    """Compute every task in ``workers`` processes, those that need others after them; a failure is recorded and the
+    rest goes on. :func:`paper_repro.runs.dask.execute` does the same on a cluster."""
     if not tasks:
         return
-    workspace.store.sweep()
-    if workspace.scheduler:
-        from paper_repro.runs import dask  # late: it brings Dask, which is an extra
-
-        dask.execute(workspace, tasks, progress)
-        return
+    results.store.sweep()
     in_bf16 = any(task.spec["recipe"]["precision"] == "bf16" for task in tasks)
-    if in_bf16 and workspace.device == "cpu" and not computes_bf16():
+    if in_bf16 and results.inputs.device == "cpu" and not computes_bf16():
         progress.tell(SLOW)
     with one_thread_each():
-        if workspace.workers == 1:
-            _serial(workspace, tasks, progress)
+        if workers == 1:
+            _serial(results, tasks, progress)
         else:
-            _parallel(workspace, tasks, progress)
+            _parallel(results, tasks, progress, workers)
 
 
-def _serial(workspace: Workspace, tasks: Sequence[Task], progress: Progress) -> None:
+def _serial(results: Results, tasks: Sequence[Task], progress: Progress) -> None:
     failed: set[str] = set()
     gc.freeze()  # as in a worker: runs look for garbage before they begin
     try:
         for task in tasks:
-            outcome = _perform_unless_doomed(workspace, task, failed)
+            outcome = _perform_unless_doomed(results, task, failed)
             progress.update(task.label, outcome)
     finally:
         gc.unfreeze()
 
 
-def _perform_unless_doomed(workspace: Workspace, task: Task, failed: set[str]) -> dict[str, Any]:
+def _perform_unless_doomed(results: Results, task: Task, failed: set[str]) -> dict[str, Any]:
     from paper_repro.runs.perform import perform  # late: it brings transformers, which not every process needs
 
-    outcome = _doom(workspace, task) if failed & set(task.needs) else perform(workspace, task)
+    outcome = _doom(results, task) if failed & set(task.needs) else perform(results, task)
     if outcome["status"] == "failed":
         failed.add(task.key)
     return outcome
 
 
-def _doom(workspace: Workspace, task: Task) -> dict[str, Any]:
+def _doom(results: Results, task: Task) -> dict[str, Any]:
     """A task whose checker failed fails with it, and says so."""
     reason = f"{task.label}: a checker that it needs failed"
-    return record_failure(workspace, task, reason, "")
+    return record_failure(results.store, task, reason, "")
 
 
-def _parallel(workspace: Workspace, tasks: Sequence[Task], progress: Progress) -> None:
+def _parallel(results: Results, tasks: Sequence[Task], progress: Progress, workers: int) -> None:
     """The same by worker processes. A worker that dies takes the pool with it: start another and repeat what was
     in flight, each alone, so that only a task that kills its own worker again and again is given up."""
-    grid = Grid(workspace, tasks, progress)
+    grid = Grid(results, tasks, progress)
     while grid.waiting:
         waiting = list(grid.waiting.values())
         suspects = [task for task in waiting if grid.deaths[task.key]]
         try:
-            grid.drain(suspects[:1] or waiting)
+            grid.drain(suspects[:1] or waiting, workers)
         except BrokenProcessPool:
             for task in grid.in_flight:
                 grid.deaths[task.key] += 1
                 if grid.deaths[task.key] > TRIES_AFTER_A_DEAD_WORKER:
                     reason = f"{task.label}: its worker process died again and again"
-                    grid.settle(task, record_failure(workspace, task, reason, ""))
+                    grid.settle(task, record_failure(results.store, task, reason, ""))
 
 
 class Grid:
     """Tasks on their way through workers: those still waiting, those in flight, how the others ended."""
 
-    def __init__(self, workspace: Workspace, tasks: Sequence[Task], progress: Progress) -> None:
-        self.workspace, self.progress = workspace, progress
+    def __init__(self, results: Results, tasks: Sequence[Task], progress: Progress) -> None:
+        self.results, self.progress = results, progress
         self.waiting = {task.key: task for task in tasks}
         self.in_flight: list[Task] = []
         self.deaths: Counter[str] = Counter()
@@ -129,7 +123,7 @@ class Grid:
         ready = [todo.pop(task.key) for task in list(islice(free, max(places, 0)))]
         doomed = [task for task in ready if self.failed.intersection(task.needs)]
         for task in doomed:
-            self.settle(task, _doom(self.workspace, task))
+            self.settle(task, _doom(self.results, task))
         return [task for task in ready if task.key in self.waiting]
 
     def settle(self, task: Task, outcome: dict[str, Any]) -> None:
@@ -139,16 +133,16 @@ class Grid:
             self.failed.add(task.key)
         self.progress.update(task.label, outcome)
 
-    def drain(self, tasks: Sequence[Task]) -> None:
+    def drain(self, tasks: Sequence[Task], workers: int) -> None:
         """Work ``tasks`` off in one pool of processes. BrokenProcessPool, with ``in_flight``, when a worker dies."""
         todo, running = {task.key: task for task in tasks}, dict[Future[dict[str, Any]], Task]()
-        places = min(self.workspace.workers, len(todo))
+        places = min(workers, len(todo))
         warm_up()
         pool = ProcessPoolExecutor(places, mp_context=CONTEXT, initializer=_start_worker)
         try:
             while todo or running:
                 for task in self.startable(todo, places - len(running)):
-                    running[pool.submit(in_worker, self.workspace.settings(), asdict(task))] = task
+                    running[pool.submit(in_worker, self.results.inputs.settings(), asdict(task))] = task
                 for future in wait(running, return_when=FIRST_COMPLETED).done if running else ():
                     outcome = future.result()
                     self.settle(running.pop(future), outcome)
@@ -187,24 +181,12 @@ def _die_with_parent() -> None:
 def in_worker(settings: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
     from paper_repro.runs.perform import perform
 
-    return perform(_workspace(json.dumps(settings, sort_keys=True)), Task(**{**task, "needs": tuple(task["needs"])}))
+    return perform(_results(json.dumps(settings, sort_keys=True)), Task(**{**task, "needs": tuple(task["needs"])}))
 
 
 @lru_cache(maxsize=2)
-def _workspace(settings: str) -> Workspace:
-    from paper_repro.study import open_workspace
-
-    return open_workspace(**json.loads(settings))
-
-
-def record_failure(workspace: Workspace, task: Task, reason: str, trace: str) -> dict[str, Any]:
-    """Put it into the store; the outcome of a task that failed."""
-    entry = {"reason": reason, "traceback": trace, "label": task.label, "spec": task.spec, "time": time.time()}
-    try:
-        workspace.store.put_failure(task.key, entry)
-    except OSError as error:  # a full disk: the run stays missing, which says enough
-        reason += f" (and the failure could not be recorded: {error})"
-    return {"key": task.key, "status": "failed", "seconds": 0.0, "note": reason}
+def _results(settings: str) -> Results:
+    return open_results(**json.loads(settings))
 
 
 @contextmanager

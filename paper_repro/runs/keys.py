@@ -1,64 +1,53 @@
-"""Keys of runs and scores: a hash of everything that can change the result.
+"""Keys of runs and scores: a hash of all that was chosen and can change the result.
 
-The content of the data, the encoder's weights, the method and its switches, hyper-parameters, seed, precision,
-the checkers (by their own keys) and the code that trains. Names do not count: the same texts under another
-name, or the same run in another table, are the same run.
+The content of the data, the encoder's weights, the method with its switches and options, hyper-parameters, seed,
+precision, the checkers (by their own keys), and :data:`ENGINE`. Names do not count: the same texts under another
+name, or the same run in another table, are the same run. What is only recorded about a run (the curve on the test
+set, a checkpoint) does not count either.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from paper_repro.method import packed
-from paper_repro.tools.errors import UserError
-from paper_repro.method.registry import BASELINES, options_of, own_module
-from paper_repro.texts.pools import Benchmark, Pool
-from paper_repro.runs.spec import Checker, Recipe, RunSpec, Source
+from paper_repro.method.registry import options_of
+from paper_repro.runs.inputs import Inputs
+from paper_repro.runs.spec import Checker, RunSpec
 from paper_repro.runs.store import digest
-from paper_repro.tools.machine import code_version
+from paper_repro.tools.errors import UserError
 
-
-class Inputs(Protocol):
-    """What a key needs to look at; :class:`paper_repro.study.Workspace` is one."""
-
-    def benchmark(self, name: str) -> Benchmark: ...
-
-    def source_pool(self, benchmark: str, source: Source) -> Pool: ...
-
-    def encoder_fingerprint(self, name: str) -> str: ...
+ENGINE = 1
+"""Raised by hand whenever a change of the code changes results; tests/test_golden.py fails when it was forgotten."""
 
 
 def run_key(inputs: Inputs, spec: RunSpec) -> str:
     """The 64-digit key of a training run."""
     benchmark = inputs.benchmark(spec.benchmark)
+    recipe = asdict(spec.recipe)
+    del recipe["test_curve"]
     return digest(
         {
             "kind": "run",
-            "code": code_version(*own_module(spec.method), *engine_of(spec.recipe)),
+            "engine": ENGINE,
             "encoder": inputs.encoder_fingerprint(spec.encoder),
             "classes": benchmark.classes,
             "train": inputs.source_pool(spec.benchmark, spec.source).fingerprint,
             "dev": benchmark.pool(spec.selection).fingerprint,
             "test": benchmark.pools["test"].fingerprint,
             "method": spec.method,
+            "options": options_of(spec.method, dict(spec.options)),
             "seed": spec.seed,
-            "recipe": asdict(spec.recipe),
+            "recipe": recipe,
             "switches": asdict(spec.switches),
             "quality": _checker(inputs, spec.quality, spec),
             "diversity": _checker(inputs, spec.diversity, spec),
-            **({"start": run_key(inputs, spec.start)} if spec.start else {}),
-            **({"options": options_of(spec.method, dict(spec.options))} if spec.method in BASELINES else {}),
+            "start": run_key(inputs, spec.start) if spec.start else None,
         }
     )
-
-
-def engine_of(recipe: Recipe) -> tuple[str, ...]:
-    """The modules that train beside the core ones: their code enters the keys of their own runs alone."""
-    return packed.MODULES if recipe.fidelity == "packed" else ()
 
 
 def score_key(inputs: Inputs, checker: Checker, benchmark: str, pool: str) -> str:
@@ -67,6 +56,7 @@ def score_key(inputs: Inputs, checker: Checker, benchmark: str, pool: str) -> st
     return digest(
         {
             "kind": "scores",
+            "engine": ENGINE,
             "run": run_key(inputs, checker.run),
             "folds": checker.folds,
             "temperature": checker.temperature,
@@ -84,5 +74,4 @@ def _checker(inputs: Inputs, checker: Checker | None, spec: RunSpec) -> dict[str
             raise UserError(f"exact scores exist only in the miniature world, not for {spec.benchmark}")
         exact = truth.p if checker.exact == "p" else truth.q
         return {"exact": hashlib.sha256(np.ascontiguousarray(exact).tobytes()).hexdigest()}
-    run = run_key(inputs, checker.run)
-    return {"run": run, "folds": checker.folds, "temperature": checker.temperature}
+    return {"run": run_key(inputs, checker.run), "folds": checker.folds, "temperature": checker.temperature}

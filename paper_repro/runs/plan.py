@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from paper_repro.method.checkers import CALIBRATION_FOLDS
+from paper_repro.runs.keys import score_key
+from paper_repro.runs.results import Results
+from paper_repro.method.registry import CLASSICAL, WITHOUT_EPOCHS, method_of, options_of
+from paper_repro.runs.spec import CALIBRATION_FOLDS, Checker, RunSpec, Source
 from paper_repro.tools.errors import UserError
-from paper_repro.runs.keys import run_key, score_key
-from paper_repro.method.registry import CLASSICAL, METHODS, needs_cross_fitting, needs_diversity, needs_quality, options_of
-from paper_repro.runs.spec import Checker, RunSpec, Source
-
-if TYPE_CHECKING:
-    from paper_repro.study import Workspace
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class Task:
     pool: str = ""
 
 
-def plan(workspace: Workspace, specs: Iterable[RunSpec]) -> list[Task]:
+def plan(results: Results, specs: Iterable[RunSpec]) -> list[Task]:
     """Everything that is missing for ``specs``, in an order in which nothing comes before what it needs.
 
     Runs that several tables or several checkers share appear once. Raises UserError for a specification
@@ -39,27 +36,30 @@ def plan(workspace: Workspace, specs: Iterable[RunSpec]) -> list[Task]:
     """
     tasks: dict[str, Task] = {}
     for spec in specs:
-        _add_run(workspace, spec, tasks)
+        _add_run(results, spec, tasks)
     return list(tasks.values())
 
 
-def _add_run(workspace: Workspace, spec: RunSpec, tasks: dict[str, Task], keep: bool = False) -> str:
+def _add_run(results: Results, spec: RunSpec, tasks: dict[str, Task], keep: bool = False) -> str:
+    """Plan a run with what it needs; ``keep`` its checkpoint, for a checker. Returns its key."""
     check(spec)
-    key = run_key(workspace, spec)
+    key = results.key(spec)
     keep = keep and spec.method not in CLASSICAL  # those are fitted again, in less time than a file is worth
-    known = tasks.get(key)
-    if known is not None:
-        if keep and not known.keep_checkpoint:
-            tasks[key] = replace(known, keep_checkpoint=True)
+    curve = spec.recipe.test_curve
+    if (known := tasks.get(key)) is not None:
+        wanted = replace(known, keep_checkpoint=known.keep_checkpoint or keep)
+        if curve and not known.spec["recipe"]["test_curve"]:
+            wanted = replace(wanted, spec=spec.to_dict())
+        tasks[key] = wanted
         return key
-    if workspace.store.intact(key) and (not keep or workspace.store.has_checkpoint(key)):
+    if results.store.holds(key, curve=curve and spec.method not in WITHOUT_EPOCHS, checkpoint=keep):
         return key
     needs = []
     for checker in (spec.quality, spec.diversity):
         if checker is not None and checker.run is not None:
-            needs += [_add_scores(workspace, checker, spec.benchmark, pool, tasks) for pool in scored_pools(spec)]
+            needs += [_add_scores(results, checker, spec.benchmark, pool, tasks) for pool in scored_pools(spec)]
     if spec.start is not None:
-        needs.append(_add_run(workspace, spec.start, tasks, keep=True))
+        needs.append(_add_run(results, spec.start, tasks, keep=True))
     label = f"{spec.benchmark} {spec.source.pool} {spec.method} seed {spec.seed}"
     tasks[key] = Task(key, "run", label, spec.to_dict(), _still_missing(needs, tasks), keep)
     return key
@@ -71,16 +71,16 @@ def scored_pools(spec: RunSpec) -> tuple[str, ...]:
     return tuple(dict.fromkeys(pools))
 
 
-def _add_scores(workspace: Workspace, checker: Checker, benchmark: str, pool: str, tasks: dict[str, Task]) -> str:
+def _add_scores(results: Results, checker: Checker, benchmark: str, pool: str, tasks: dict[str, Task]) -> str:
     assert checker.run is not None
     if checker.run.benchmark != benchmark:
         raise UserError(
             f"a checker of {checker.run.benchmark} cannot score {benchmark}; give one fitted on {benchmark}"
         )
-    key = score_key(workspace, checker, benchmark, pool)
-    if key in tasks or workspace.store.get_scores(key) is not None:
+    key = score_key(results.inputs, checker, benchmark, pool)
+    if key in tasks or results.store.get_scores(key) is not None:
         return key
-    needs = [_add_run(workspace, run, tasks, keep=True) for run in models_of(checker, pool)]
+    needs = [_add_run(results, run, tasks, keep=True) for run in models_of(checker, pool)]
     label = f"{benchmark} scores of {pool} by the {checker.run.source.pool} checker, seed {checker.run.seed}"
     tasks[key] = Task(
         key,
@@ -95,11 +95,11 @@ def _add_scores(workspace: Workspace, checker: Checker, benchmark: str, pool: st
     return key
 
 
-def scores_plan(workspace: Workspace, wanted: Iterable[tuple[Checker, str, str]]) -> list[Task]:
+def scores_plan(results: Results, wanted: Iterable[tuple[Checker, str, str]]) -> list[Task]:
     """What is missing for the scores of each (checker, benchmark, pool); shared models appear once."""
     tasks: dict[str, Task] = {}
     for checker, benchmark, pool in wanted:
-        _add_scores(workspace, checker, benchmark, pool, tasks)
+        _add_scores(results, checker, benchmark, pool, tasks)
     return list(tasks.values())
 
 
@@ -120,7 +120,7 @@ def models_of(checker: Checker, pool: str) -> list[RunSpec]:
 
 
 def fold_models(run: RunSpec, folds: int) -> list[RunSpec]:
-    """The run once for each fold, trained without it. Nobody asks for its curve on the test set."""
+    """The run once for each fold, trained without it, and without the curve on the test set."""
     run = replace(run, recipe=replace(run.recipe, test_curve=False))
     return [replace(run, source=Source(run.source.pool, folds, held_out)) for held_out in range(folds)]
 
@@ -141,13 +141,12 @@ def check(spec: RunSpec) -> None:
             raise UserError(f"checker folds={checker.folds}: expected 0 (in-sample), 2 or more")
         if checker is not None and checker.temperature not in ("none", "fitted"):
             raise UserError(f"checker temperature={checker.temperature!r}: expected 'none' or 'fitted'")
-    if spec.method not in METHODS:
-        raise UserError(f"method {spec.method!r} is not known; expected one of {', '.join(METHODS)}")
-    if needs_quality(spec.method) and spec.quality is None:
+    method = method_of(spec.method)
+    if method.quality and spec.quality is None:
         raise UserError(f"method {spec.method!r} needs a quality checker: give RunSpec(quality=Checker(run=...))")
-    if needs_diversity(spec.method) and spec.diversity is None:
+    if method.diversity and spec.diversity is None:
         raise UserError(f"method {spec.method!r} needs a diversity checker: give RunSpec(diversity=Checker(run=...))")
-    if needs_cross_fitting(spec.method) and spec.diversity and spec.diversity.run and not spec.diversity.folds:
+    if method.cross_fitted and spec.diversity and spec.diversity.run and not spec.diversity.folds:
         raise UserError(f"method {spec.method!r} needs out-of-sample scores: give Checker(run=..., folds=5)")
     options_of(spec.method, dict(spec.options))
     if spec.start is not None and (spec.start.encoder, spec.start.benchmark) != (spec.encoder, spec.benchmark):

@@ -10,13 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from paper_repro.method.recipe import Recipe
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.paths import BUNDLED
 
-if TYPE_CHECKING:
-    from paper_repro.runs.spec import Recipe
 
 FOLDER = BUNDLED / "profiles"
 PRECISION, FIDELITY = "PAPER_REPRO_PRECISION", "PAPER_REPRO_FIDELITY"
@@ -266,9 +265,6 @@ def _several(value: Any, kind: type[Any], where: str) -> tuple[Any, ...]:
 
 
 def _recipe(table: Any, where: str) -> Recipe:
-    # Imported here because it brings in torch, and `paper-repro run` only needs the profiles' names.
-    from paper_repro.runs.spec import Recipe
-
     _check_table(table, Recipe, where)
     hints = get_type_hints(Recipe)
     recipe = Recipe(**{key: _setting(value, hints[key], f"{where}.{key}") for key, value in table.items()})

@@ -3,47 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from paper_repro.method.losses import Switches
+from paper_repro.method.recipe import EpochRecord, Recipe
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """Hyper-parameters of one training run (App. F; defaults of the authors' released code).
-
-    ``learning_rate`` decays linearly to zero; ``max_length`` counts tokens, special ones included;
-    ``precision`` is "fp32" or "bf16" (autocast, fp32 master weights); ``fidelity`` "authors" pads every
-    batch to ``max_length`` as the authors did, "fast" batches texts of similar length, "packed" lays the texts
-    of random batches end to end, for GPUs (:mod:`paper_repro.method.packed`). Without ``test_curve`` the test set is
-    scored once, by the selected epoch's model. ``select`` is the epoch that counts: the one with the best
-    accuracy on the selection pool ("dev"), or the "last".
-    """
-
-    learning_rate: float = 6e-5
-    epochs: int = 5
-    batch_size: int = 32
-    max_length: int = 128
-    weight_decay: float = 0.0
-    clip_norm: float = 1.0
-    precision: Literal["fp32", "bf16"] = "fp32"
-    fidelity: Literal["fast", "authors", "packed"] = "fast"
-    test_curve: bool = True
-    select: Literal["dev", "last"] = "dev"
-
-    def __post_init__(self) -> None:
-        if self.precision not in ("fp32", "bf16"):
-            raise ValueError(f"precision={self.precision!r}: expected 'fp32' or 'bf16'")
-        if self.fidelity not in ("fast", "authors", "packed"):
-            raise ValueError(f"fidelity={self.fidelity!r}: expected 'fast', 'authors' or 'packed'")
-        if self.select not in ("dev", "last"):
-            raise ValueError(f"select={self.select!r}: expected 'dev' or 'last'")
-        if self.epochs < 1 or self.batch_size < 1:
-            raise ValueError(f"epochs={self.epochs}, batch_size={self.batch_size}: expected 1 or more")
+CALIBRATION_FOLDS = 5
+"""Folds of a checker's own pool on which its temperature is fitted."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +52,7 @@ class RunSpec:
 
     ``selection`` is the pool by whose accuracy the epoch is selected; the paper takes D_P' itself. ``start`` is a run
     whose selected weights training starts from, in place of the encoder's; ``options`` are those of a baseline
-    (:data:`paper_repro.method.registry.BASELINES`) that differ from its defaults, by name.
+    (:class:`paper_repro.method.record.Method`) that differ from its defaults, by name.
     """
 
     benchmark: str
@@ -119,31 +90,10 @@ def spec_from_dict(data: Mapping[str, Any]) -> RunSpec:
             "switches": Switches(**data["switches"]),
             "quality": checker(data["quality"]),
             "diversity": checker(data["diversity"]),
-            # older records have neither
-            "start": spec_from_dict(data["start"]) if data.get("start") else None,
-            "options": tuple((name, value) for name, value in data.get("options", ())),
+            "start": spec_from_dict(data["start"]) if data["start"] else None,
+            "options": tuple((name, value) for name, value in data["options"]),
         }
     )
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """One row of a run's history. Accuracy and macro-F1 are fractions in [0, 1]; ``seconds`` is wall time.
-
-    Test measures are nan for an epoch whose test scores the recipe did without.
-    """
-
-    epoch: int
-    train_loss: float
-    dev_accuracy: float
-    dev_macro_f1: float
-    test_accuracy: float
-    test_macro_f1: float
-    weight_mean: float
-    weight_ess: float
-    weight_max: float
-    weight_khat: float
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -177,5 +127,3 @@ class RunResult:
     def test_macro_f1(self) -> float:
         return self.selected.test_macro_f1
 
-
-HISTORY_FIELDS = tuple(f.name for f in fields(EpochRecord))

@@ -29,7 +29,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 import numpy as np
@@ -37,7 +37,8 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from paper_repro.tools.files import write_whole
-from paper_repro.runs.spec import EpochRecord, RunResult, spec_from_dict
+from paper_repro.method.recipe import EpochRecord
+from paper_repro.runs.spec import RunResult, spec_from_dict
 
 DAY = 24 * 3600.0
 
@@ -76,9 +77,18 @@ class Store:
         loaded = self._load(key)
         return None if loaded is None else _arrays(loaded[1])["train_log_p"]
 
+    def holds(self, key: str, *, curve: bool = False, checkpoint: bool = False) -> bool:
+        """Whether the run is there, whole, and with what is wanted of it: test scores of every epoch, a checkpoint."""
+        loaded = self._load(key)
+        if loaded is None or (checkpoint and not self.has_checkpoint(key)):
+            return False
+        return not curve or all(row["test_accuracy"] is not None for row in loaded[0]["history"])
+
     def put(self, result: RunResult, train_log_p: NDArray[np.float32]) -> None:
-        """Store a finished run atomically; the first writer wins. OSError (a full disk, say) leaves nothing."""
-        if not self.has(result.key):  # it may have been trained again for its checkpoint alone
+        """Store a finished run atomically; the first writer wins, unless only the second one has a curve on the
+        test set. OSError (a full disk, say) leaves nothing."""
+        curve = not any(np.isnan(row.test_accuracy) for row in result.history)
+        if not self.holds(result.key, curve=curve):
             self._put(result, train_log_p)
         self.clear_failure(result.key)
 
@@ -108,16 +118,11 @@ class Store:
             (partial / "arrays.npz").write_bytes(buffer.getvalue())
             (partial / "result.json").write_text(json.dumps(meta, indent=1, allow_nan=False), "utf-8")
             os.chmod(partial, 0o755)
-            if not self.has(result.key):
-                if self._run(result.key).exists():  # half deleted by hand
-                    self._set_aside(self._run(result.key))
-                os.replace(partial, self._run(result.key))
+            if self._run(result.key).exists():  # half deleted by hand, or without the curve
+                self._set_aside(self._run(result.key))
+            os.replace(partial, self._run(result.key))
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-
-    def intact(self, key: str) -> bool:
-        """Whether the run is there and matches its checksums; one that does not is moved to ``damaged/``."""
-        return self._load(key) is not None
 
     def _load(self, key: str) -> tuple[dict[str, Any], bytes] | None:
         """The content of both files, checked; the arrays still packed."""
@@ -266,6 +271,27 @@ class Store:
 
     def _failure(self, key: str) -> Path:
         return self.root / "failures" / f"{key}.json"
+
+
+class Task(Protocol):
+    """What :func:`record_failure` needs to know of a task (:class:`paper_repro.runs.plan.Task`)."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def spec(self) -> dict[str, Any]: ...
+
+
+def record_failure(store: Store, task: Task, reason: str, trace: str) -> dict[str, Any]:
+    """Put it into the store; the outcome of a task that failed."""
+    entry = {"reason": reason, "traceback": trace, "label": task.label, "spec": task.spec, "time": time.time()}
+    try:
+        store.put_failure(task.key, entry)
+    except OSError as error:  # a full disk: the run stays missing, which says enough
+        reason += f" (and the failure could not be recorded: {error})"
+    return {"key": task.key, "status": "failed", "seconds": 0.0, "note": reason}
 
 
 def digest(content: Any) -> str:

@@ -1,79 +1,22 @@
-"""What code and what machine a result came from."""
+"""What machine a result came from, and what this one can do."""
 
 from __future__ import annotations
 
-import ast
 import ctypes
 import gc
-import hashlib
+import os
 import platform
 import resource
 import subprocess
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from paper_repro.tools.paths import PACKAGE, project_root
-
-# Every module whose code can change the numbers of a run. What a run *is* (the module runs) is not among them:
-# each of its choices enters the key by its value.
-CORE = (
-    "losses",
-    "diagnostics",
-    "metrics",
-    "encoding",
-    "dropout",
-    "first_token",
-    "modeling",
-    "training",
-    "checkers",
-)
-
-# States of those modules that give the very bits of an earlier one, which benchmarks/recheck.py found by training runs
-# of every method again: code that was only put in another form costs no runs. Any other change makes a new state.
-ENGINE = "da8a365790070606c7cad8e7d4c758fd2633eb127f5c918fc553eabbd857d433"
-SAME_RESULTS = dict.fromkeys(
-    (
-        "49032251cc015c1baa22f6aba1d055dca37dec8439ba32255b391d5c5f020dd4",  # hooks for the baselines
-        "69e29117680420a63b60dc318caec7f76b553a799de5444db218cb31b2b71695",  # transformers' wrappers left out
-        "e0a187689c26499d2f53d927fc51b9031ab4a274bc681819a90d52b130de0658",  # a hook for packed batches
-    ),
-    ENGINE,
-)
-
-
-@lru_cache(maxsize=8)
-def code_version(*others: str) -> str:
-    """SHA-256 of the modules that train and score, and of ``others``, without their comments, docstrings and
-    layout, so that a word changed in a comment does not discard an evening's runs, and a changed constant does."""
-    core = _digest(CORE)
-    core = SAME_RESULTS.get(core, core)
-    return hashlib.sha256(f"{core} {_digest(others)}".encode()).hexdigest() if others else core
-
-
-def _digest(modules: Iterable[str]) -> str:
-    sources = (_code_only((PACKAGE / f"{name}.py").read_text("utf-8")) for name in modules)
-    return hashlib.sha256("".join(sources).encode()).hexdigest()
-
-
-@lru_cache(maxsize=64)
-def _code_only(source: str) -> str:
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
-
+from paper_repro.tools.errors import UserError
+from paper_repro.tools.paths import project_root
 
 def reset_peak_memory(device: str) -> int:
     """Forget the highest use of memory so far, so that :func:`environment` tells that of what comes next.
@@ -153,10 +96,23 @@ def _cpuinfo() -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
+def torch_device(device: str) -> str:
+    """The device that "auto", "cpu", "cuda" or "cuda:1" means here. UserError for another name or no GPU."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu":
+        return device
+    if device.split(":")[0] != "cuda":
+        raise UserError(f"device {device!r} is not known; expected auto, cpu, cuda or cuda:0, cuda:1, ...")
+    if not torch.cuda.is_available():
+        raise UserError(f"device {device!r}: this torch ({torch.__version__}) sees no GPU; use --device cpu")
+    return device
+
+
 def available_cores() -> int:
     """Cores that this process is allowed to run on (containers and job schedulers limit them)."""
-    import os
-
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from paper_repro.method import train
-from paper_repro.model.tokens import Batch
+from paper_repro.model.batches import Batch
 
 
 class Step(train.Loop):
@@ -20,10 +21,10 @@ class Step(train.Loop):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         assert self.data.log_quality_all is not None
-        self.soft = train.on_device(self.data.log_quality_all, self.device).exp()
+        self.soft = torch.from_numpy(self.data.log_quality_all).to(self.device).exp()
 
     def step(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        logits = train.forward(self.model, batch, self.recipe.precision)
+        logits = self.forward(batch)
         log_p = F.log_softmax(logits.float(), dim=-1)
         loss = -(self.soft[batch.rows] * log_p).sum(dim=-1).mean()
         self.update(loss)

@@ -27,7 +27,8 @@ import torch
 from torch import Tensor
 
 from paper_repro.method.baselines.look_ahead import LookAhead, Parameters, gradients_by_example
-from paper_repro.model.tokens import Batch
+from paper_repro.model.batches import Batch
+from paper_repro.model.fast_bert import FastBert
 from paper_repro.tools.errors import UserError
 from paper_repro.method.losses import observed_log_probability
 
@@ -134,8 +135,11 @@ class Step(LookAhead):
             one = Batch(part.rows, ids.unsqueeze(0), mask.unsqueeze(0), types.unsqueeze(0))
             return -observed_log_probability(self.logits(parameters, one), label.unsqueeze(0)).sum()
 
-        inputs = (part.input_ids, _additive(part), part.token_type_ids, labels)
-        made = gradients_by_example(loss, parameters, inputs, self.chunk)
+        mask = torch.ones_like(part.input_ids) if part.attention_mask is None else part.attention_mask
+        inputs = (part.input_ids, mask, part.token_type_ids, labels)
+        # transformers' own forward passes look into the mask, which vmap does not allow.
+        chunk = self.chunk if isinstance(self.model, FastBert) else 0
+        made = gradients_by_example(loss, parameters, inputs, chunk)
         for name, tensor in self.model.named_parameters():
             gradients, state = made[name], self.optimiser.state[tensor]
             if self.has_l2(name):
@@ -155,10 +159,3 @@ class Step(LookAhead):
 def _part(batch: Batch, rows: slice) -> Batch:
     mask = None if batch.attention_mask is None else batch.attention_mask[rows]
     return Batch(batch.rows[rows], batch.input_ids[rows], mask, batch.token_type_ids[rows])
-
-
-def _additive(batch: Batch) -> Tensor:
-    """What attention adds to its scores, (batch, 1, 1, length): BERT takes such a mask without looking into it,
-    which ``vmap`` would not allow."""
-    mask = torch.ones_like(batch.input_ids) if batch.attention_mask is None else batch.attention_mask
-    return (1.0 - mask[:, None, None].float()) * torch.finfo(torch.float32).min

@@ -19,11 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, jvp, vmap
-from transformers import BertForSequenceClassification
 
 from paper_repro.method import train
+from paper_repro.method.scoring import forward
+from paper_repro.model.classifier import Classifier
 from paper_repro.model.dropout import SeededDropout
-from paper_repro.model.tokens import Batch
+from paper_repro.model.batches import Batch
 from paper_repro.tools.errors import TrainingError
 from paper_repro.method.losses import observed_log_probability
 
@@ -51,9 +52,12 @@ def gradients_by_example(
 ) -> Parameters:
     """Gradient of ``loss(parameters, *inputs of one example)`` for each example, every tensor (examples, ...).
 
-    ``inputs`` are batched along their first axis; ``chunk`` examples are worked on at once. Dropout is drawn anew
-    for every example.
+    ``inputs`` are batched along their first axis; ``chunk`` examples are worked on at once, with 0 one after the
+    other without ``vmap``. Dropout is drawn anew for every example.
     """
+    if not chunk:
+        each = [grad(loss)(parameters, *one) for one in zip(*inputs, strict=True)]
+        return {name: torch.stack([gradients[name] for gradients in each]) for name in parameters}
     mapped = vmap(grad(loss), in_dims=(None, *(0 for _ in inputs)), randomness="different", chunk_size=chunk)
     found: Parameters = mapped(parameters, *inputs)
     return found
@@ -77,12 +81,12 @@ class LookAhead(train.Loop):
         missing = sorted(set(range(self.data.classes)) - set(self.data.dev_labels.tolist()))
         if self.uses_dev and missing:
             raise TrainingError(
-                f"{self.method}: the dev set has no example of class {', '.join(map(str, missing))} (of 0 to "
+                f"{self.method.id}: the dev set has no example of class {', '.join(map(str, missing))} (of 0 to "
                 f"{self.data.classes - 1}), so the meta-gradient would know nothing of it; select on a pool with all"
             )
         if self.relative and self.recipe.batch_size == 1:
             raise TrainingError(
-                f"{self.method}: batch_size is 1, but its weights are shares of a batch's total: one example always "
+                f"{self.method.id}: batch_size is 1, but its weights are shares of a batch's total: one example always "
                 "gets all of it; take 2 or more"
             )
 
@@ -91,9 +95,10 @@ class LookAhead(train.Loop):
 
     def logits(self, parameters: Parameters, batch: Batch) -> Tensor:
         """Of the model with other parameters, (batch, classes)."""
-        return train.forward(
-            lambda **inputs: functional_call(self.model, parameters, (), inputs), batch, self.recipe.precision
-        )
+        def call(**inputs: Tensor) -> Any:
+            return functional_call(self.model, parameters, (), inputs)
+
+        return forward(self.model, batch, self.recipe.precision, call)
 
     def losses(self, batch: Batch, labels: Tensor) -> Losses:
         """The CE of each example of the batch; ``labels`` are those of the whole pool."""
@@ -126,7 +131,7 @@ class LookAhead(train.Loop):
         return products
 
 
-def torch_dropout(model: BertForSequenceClassification) -> None:
+def torch_dropout(model: Classifier) -> None:
     """Give the model torch's own dropout and attention from elementary operations.
 
     The engine's fast dropout draws one mask for all examples that ``vmap`` maps over, and fused attention has no

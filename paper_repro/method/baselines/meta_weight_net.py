@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from paper_repro.method.baselines.look_ahead import LookAhead, Losses, Parameters, alignments, dropout_from, dropout_state, gradient
-from paper_repro.model.tokens import Batch
+from paper_repro.model.batches import Batch
 
 HIDDEN = 100
 RATE, DECAY = 1e-3, 1e-4

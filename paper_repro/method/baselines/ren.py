@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from paper_repro.method.baselines.look_ahead import LookAhead, alignments
-from paper_repro.model.tokens import Batch
+from paper_repro.model.batches import Batch
 from paper_repro.tools.errors import TrainingError
 
 

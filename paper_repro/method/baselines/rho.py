@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from paper_repro.method import train
-from paper_repro.model.tokens import Batch
+from paper_repro.model.batches import Batch
 from paper_repro.tools.errors import UserError
 from paper_repro.method.losses import observed_log_probability
 
@@ -45,7 +45,7 @@ class Step(train.Loop):
         reducible = self.log_quality[batch.rows] - log_p
         chosen = selected(reducible, self.share)
         part = self.batches.batch(batch.rows[chosen].cpu().numpy())
-        trained = observed_log_probability(train.forward(self.model, part, self.recipe.precision), labels[chosen])
+        trained = observed_log_probability(self.forward(part), labels[chosen])
         loss = -trained.mean()
         self.update(loss)
         weight = torch.zeros_like(log_p)

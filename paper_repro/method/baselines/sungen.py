@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from paper_repro.method import train
 from paper_repro.method.baselines.look_ahead import LookAhead, Losses, alignments
-from paper_repro.model.tokens import Batch
+from paper_repro.model.batches import Batch
 from paper_repro.tools.errors import TrainingError, UserError
 
 SHARPNESS = 10.0  # of q

@@ -19,6 +19,20 @@ class Spans:
     longest: int
 
 
+@dataclass(frozen=True)
+class Layout:
+    """A packed batch on the device: ids, types and positions (tokens,), in which the texts lie one behind the other
+    and filler behind them; ``first`` (texts,) is where each text begins. ``texts`` has the spans of every text and
+    filler, ``queries`` those of the texts' first tokens alone."""
+
+    input_ids: Tensor
+    token_type_ids: Tensor
+    position_ids: Tensor
+    first: Tensor
+    texts: Spans
+    queries: Spans
+
+
 def attention(query: Tensor, key: Tensor, value: Tensor, asking: Spans, asked: Spans, dropout: float) -> Tensor:
     """Scaled dot-product attention of sequence i of ``query`` to sequence i of ``key`` and ``value``.
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from paper_repro.method import packed, train
-from paper_repro.method.packed.batches import Packed
+from paper_repro.method.packed.batches import Packed, Packer
 
 Tensors = tuple[Tensor, ...]
 Body = Callable[[Any], Tensors]
@@ -92,3 +92,7 @@ def recorder(device: torch.device) -> Callable[[Body, Packed], Callable[[], Tens
         return replay
 
     return record
+
+
+PACKED = train.Engine(Packer, PackedLoop)
+"""What ``Recipe(fidelity="packed")`` trains with."""

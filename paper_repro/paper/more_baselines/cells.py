@@ -15,7 +15,8 @@ from paper_repro.tools.errors import UserError
 from paper_repro.paper.cells import Cell, GENERATED, LARGE, TITLES, spec, without_curve
 from paper_repro.paper.table1.cells import ORACLE, oracle, table1
 from paper_repro.runs.profiles import HU_VARIANTS, Profile
-from paper_repro.runs.spec import Checker, Recipe, RunResult, RunSpec, Source
+from paper_repro.method.recipe import Recipe
+from paper_repro.runs.spec import Checker, RunResult, RunSpec, Source
 
 OURS, SAME_LABELS, NO_LABELS, WORLD = "the paper's", "labels of D_P'", "no labels of D_P'", "true probabilities"
 """The groups of rows, by what their training uses. Every row's epoch is selected on D_P', the group NO_LABELS's too."""

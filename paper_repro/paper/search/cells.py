@@ -9,7 +9,7 @@ from itertools import product
 from paper_repro.paper.cells import Cell, TITLES, recipe_of, spec, without_curve
 from paper_repro.paper.table1.cells import table1
 from paper_repro.runs.profiles import Profile
-from paper_repro.runs.spec import Recipe
+from paper_repro.method.recipe import Recipe
 
 
 def settings(profile: Profile) -> dict[str, Recipe]:

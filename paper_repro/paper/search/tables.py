@@ -13,7 +13,7 @@ from paper_repro.measures.intervals import expected_maximum, mean_interval
 from paper_repro.paper.outcomes import FEW_SHOT, Key, Outcome, comparison, measures, verdict
 
 if TYPE_CHECKING:
-    from paper_repro.runs.spec import Recipe
+    from paper_repro.method.recipe import Recipe
 
 CE = "CE-Loss"
 RULES = {

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from paper_repro.paper.cells import Cell, GENERATED, SOURCES, TITLES, spec
-from paper_repro.runs.profiles import Profile
-from paper_repro.runs.spec import Checker, RunSpec, Source
+from dataclasses import replace
 
-ORACLE = "Oracle (true weights)"
-TABLE1_METHODS = {
-    "dev": ("ce", "focal", "dimp"),
-    "generated": ("ce", "focal", "imp", "dimp", "quality_only"),
-    "train": ("ce", "focal", "imp", "dimp"),
-}
+from paper_repro.method.registry import METHODS
+from paper_repro.paper.cells import Cell, spec
+from paper_repro.runs.profiles import Profile
+from paper_repro.runs.spec import Checker, RunSpec
+
+POOLS = ("dev", "generated", "train")
 
 
 def oracle(profile: Profile, benchmark: str, seed: int) -> RunSpec:
     """IMP on D_Q with the true weights P(y|x)/Q(y|x), which only the miniature world knows (Eq. 4)."""
-    recipe = profile.recipes["generated"]
-    true_p, true_q = Checker(exact="p"), Checker(exact="q")
-    return RunSpec(
-        benchmark, Source("generated"), "imp", seed, recipe, profile.encoder, quality=true_p, diversity=true_q
-    )
+    usual = spec(profile, benchmark, "generated", "imp", seed)
+    return replace(usual, quality=Checker(exact="p"), diversity=Checker(exact="q"))
 
 
 def table1(profile: Profile) -> list[Cell]:
@@ -28,11 +23,10 @@ def table1(profile: Profile) -> list[Cell]:
     cells = []
     for seed in profile.seeds:
         for benchmark in profile.benchmarks:
-            for pool, methods in TABLE1_METHODS.items():
-                for method in methods:
-                    title = "CE-Loss (quality checker)" if (pool, method) == ("dev", "ce") else TITLES[method]
-                    made = spec(profile, benchmark, pool, method, seed)
-                    cells.append(Cell(SOURCES[pool], title, benchmark, seed, made))
+            for pool in POOLS:
+                for method in (method for method in METHODS.values() if pool in method.table1):
+                    row = "checker" if (pool, method.id) == ("dev", "ce") else method.id
+                    cells.append(Cell(pool, row, benchmark, seed, spec(profile, benchmark, pool, method.id, seed)))
             if profile.kind == "miniature":
-                cells.append(Cell(GENERATED, ORACLE, benchmark, seed, oracle(profile, benchmark, seed)))
+                cells.append(Cell("generated", "oracle", benchmark, seed, oracle(profile, benchmark, seed)))
     return cells

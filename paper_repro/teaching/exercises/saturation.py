@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paper_repro.method.checkers import fold_of
+from paper_repro.texts.folds import fold_of
 from paper_repro.measures.intervals import Interval
 from paper_repro.teaching import texts
 from paper_repro.teaching.experiment import Classifier, bag_of_words, softmax_regression

@@ -1,0 +1,48 @@
+"""Display titles. Rows of tables carry ids; a title is put on last, when a table or a figure is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from paper_repro.method.registry import METHODS
+
+SOURCES = {
+    "dev": "Small real world",
+    "generated": "Generated (our language model)",
+    "train": "Large real world",
+    "train:noisy": "Noisy data",
+    "relabelled": "Real texts, generated labels",
+}
+"""Blocks of the paper's tables by the pool that is trained on. The paper's D_Q was written by GPT-3.5."""
+ROWS = {
+    "few_shot": "The generator's few-shot labels",
+    "checker": "CE-Loss (quality checker)",
+    "oracle": "Oracle (true weights)",
+    "sungen_camera_ready": "SunGen (camera-ready)",
+}
+"""Rows that are no method of their own."""
+BENCHMARKS = {"financial": "Financial", "tweet_irony": "Tweet Irony", "mrpc": "MRPC"}
+
+
+def source_title(source: str) -> str:
+    return SOURCES.get(source, source)
+
+
+def method_title(row: str) -> str:
+    """The title of a table's row: a method's, or one of :data:`ROWS`."""
+    return METHODS[row].title if row in METHODS else ROWS.get(row, row)
+
+
+def short_title(row: str) -> str:
+    """The same for a legend."""
+    return METHODS[row].short if row in METHODS else ROWS.get(row, row)
+
+
+def benchmark_title(name: str) -> str:
+    return BENCHMARKS.get(name, name)
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """The different benchmarks among ``names``: the paper's in its order, then others as they come."""
+    distinct = list(dict.fromkeys(names))
+    return [name for name in BENCHMARKS if name in distinct] + [n for n in distinct if n not in BENCHMARKS]

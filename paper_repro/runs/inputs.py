@@ -1,0 +1,198 @@
+"""The inputs of runs: a profile's benchmarks, encoders and tokens, loaded once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paper_repro.texts.folds import fold_of
+from paper_repro.method.classical import mean_embeddings
+from paper_repro.model import encoders
+from paper_repro.model.encoders import Encoder
+from paper_repro.model.tokens import Encoded, encode
+from paper_repro.runs import profiles
+from paper_repro.runs.profiles import Profile
+from paper_repro.runs.spec import RunSpec, Source
+from paper_repro.texts import benchmarks, own, prompts
+from paper_repro.texts.folds import fold_of
+from paper_repro.texts.own import Description
+from paper_repro.texts.pools import Benchmark, Pool
+from paper_repro.texts.prompts import Template
+from paper_repro.texts.world import WorldConfig
+from paper_repro.tools.errors import UserError
+from paper_repro.tools.machine import torch_device
+from paper_repro.tools.paths import Paths
+
+
+class Inputs:
+    """Benchmarks, encoders and tokens of one profile. Open it with :func:`open_inputs`."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        paths: Paths,
+        *,
+        own: Description | None,
+        data_dir: Path | None,
+        encoder_dir: Path | None,
+        device: str,
+        few_shot: bool,
+        world: Mapping[str, Any],
+        offline: bool,
+    ) -> None:
+        self.profile, self.paths, self.device = profile, paths, device
+        self.own, self.data_dir, self.encoder_dir = own, data_dir, encoder_dir
+        self.few_shot, self.world, self.offline = few_shot, world, offline
+        self._benchmarks: dict[str, Benchmark] = {}
+        self._sources: dict[tuple[str, Source], Pool] = {}
+        self._encoded: dict[tuple[str, Path, int], Encoded] = {}
+
+    def settings(self) -> dict[str, Any]:
+        """Plain arguments of :func:`open_inputs` that open the same inputs in another process."""
+        return {
+            "profile": self.profile.name,
+            "benchmark_file": str(self.own.path) if self.own else "",
+            "data_dir": str(self.data_dir or ""),
+            "encoder_dir": str(self.encoder_dir or ""),
+            "device": self.device,
+            "results_dir": str(self.paths.results_root),
+            "figures_dir": str(self.paths.figures_root),
+            "world": dict(self.world),
+        }
+
+    # -- texts --------------------------------------------------------------------------------------------
+
+    def benchmark(self, name: str) -> Benchmark:
+        """One of the profile's benchmarks with all its pools, loaded once. UserError for an unknown name."""
+        if name not in self._benchmarks:
+            self._benchmarks[name] = self._load(name)
+        return self._benchmarks[name]
+
+    def _load(self, name: str) -> Benchmark:
+        if self.own is not None:
+            if name != self.own.name:
+                raise UserError(f"benchmark {name!r} is not known; the file {self.own.path} describes {self.own.name}")
+            benchmark = own.load(self.own)
+        else:
+            world = _world(self.world)
+            benchmark = benchmarks.load(
+                name, kind=self.profile.kind, data_dir=self.data_dir, offline=self.offline, world=world
+            )
+        if not self.few_shot:
+            return benchmark
+        from paper_repro.llm import few_shot
+
+        asked = few_shot.load(self.paths.asked("few_shot", name), benchmark, self.task(name))
+        return replace(benchmark, few_shot=asked)
+
+    def task(self, name: str) -> str | Path:
+        """What :mod:`paper_repro.texts.prompts` calls a benchmark: its name, or the path of its description."""
+        return self.own.path if self.own else name
+
+    def form(self, name: str) -> Template:
+        """The prompt file of a benchmark."""
+        return prompts.template(self.task(name))
+
+    def source_rows(self, benchmark: str, source: Source) -> NDArray[np.int64]:
+        """Rows of the source's pool that a run trains on, ascending."""
+        labels = self.benchmark(benchmark).pool(source.pool).labels
+        if source.held_out is None:
+            return np.arange(len(labels))
+        return np.flatnonzero(fold_of(labels, source.folds) != source.held_out)
+
+    def source_pool(self, benchmark: str, source: Source) -> Pool:
+        """The examples that a run trains on. Raises UserError for an unknown pool."""
+        pool = self.benchmark(benchmark).pool(source.pool)
+        if source.held_out is None:
+            return pool
+        if (benchmark, source) not in self._sources:
+            rows = self.source_rows(benchmark, source)
+            self._sources[benchmark, source] = pool.subset(rows)
+        return self._sources[benchmark, source]
+
+    # -- encoder and tokens -------------------------------------------------------------------------------
+
+    @property
+    def encoder(self) -> Encoder:
+        """The profile's pre-trained encoder (the miniature world's is pre-trained here, the first time)."""
+        return self.encoder_named(self.profile.encoder)
+
+    def encoder_named(self, name: str) -> Encoder:
+        """An encoder by name; ``encoder_dir`` stands for the profile's, and for what is made of its first layers."""
+        own = encoders.parts_of(name)[0] == encoders.parts_of(self.profile.encoder)[0]
+        return _encoder(name, self.encoder_dir if own else None, self.paths.cache, self.offline)
+
+    def encoder_fingerprint(self, name: str) -> str:
+        return self.encoder_named(name).fingerprint
+
+    def encoded(self, benchmark: str, pool: str, spec: RunSpec) -> Encoded:
+        """A tokenised pool, as the run's encoder and recipe want it; read once."""
+        directory, content = self.encoder_named(spec.encoder).directory, self.benchmark(benchmark).pool(pool)
+        key = (content.fingerprint, directory, spec.recipe.max_length)
+        if key not in self._encoded:
+            self._encoded[key] = encode(content, directory, spec.recipe.max_length, self.paths.cache)
+        return self._encoded[key]
+
+    def embedder(self, spec: RunSpec) -> Callable[[Pool], NDArray[np.float32]]:
+        """Turns single texts into vectors by the run's encoder, as it was pre-trained."""
+        from paper_repro.method.classical import mean_embeddings  # late: it brings transformers
+
+        directory = self.encoder_named(spec.encoder).directory
+        return lambda pool: mean_embeddings(
+            encode(pool, directory, spec.recipe.max_length, self.paths.cache), directory, self.device
+        )
+
+
+def open_inputs(
+    profile: str = "demo",
+    *,
+    benchmark_file: str = "",
+    data_dir: str = "",
+    encoder_dir: str = "",
+    device: str = "auto",
+    results_dir: str = "",
+    figures_dir: str = "",
+    few_shot: str = "bundled",
+    world: Mapping[str, Any] | None = None,
+    offline: bool = False,
+) -> Inputs:
+    """The inputs of a profile by name; :func:`paper_repro.study.open_study` tells what the arguments are.
+
+    Raises UserError for an unknown profile, device or knob, and for a faulty benchmark file.
+    """
+    if few_shot not in ("bundled", "asked"):
+        raise UserError(f"few_shot={few_shot!r} is not known; expected 'bundled' or 'asked'")
+    described = own.read(Path(benchmark_file)) if benchmark_file else None
+    chosen = profiles.load(profile)
+    return Inputs(
+        chosen if described is None else profiles.with_own_benchmark(chosen, described.name, described.title),
+        Paths.of(profile, results_dir, figures_dir, described.name if described else ""),
+        own=described,
+        data_dir=Path(data_dir).resolve() if data_dir else None,
+        encoder_dir=Path(encoder_dir).resolve() if encoder_dir else None,
+        device=torch_device(device),
+        few_shot=few_shot == "asked",
+        world=dict(world or {}),
+        offline=offline,
+    )
+
+
+def _world(knobs: Mapping[str, Any]) -> WorldConfig | None:
+    if not knobs:
+        return None
+    unknown = set(knobs) - set(WorldConfig.__dataclass_fields__)
+    if unknown:
+        known = ", ".join(WorldConfig.__dataclass_fields__)
+        raise UserError(f"the miniature world has no knob {', '.join(sorted(unknown))}; expected some of {known}")
+    return WorldConfig(**knobs)
+
+
+@lru_cache(maxsize=8)
+def _encoder(name: str, directory: Path | None, cache: Path, offline: bool) -> Encoder:
+    return encoders.resolve(name, directory=directory, cache=cache, offline=offline)
