@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from paper_repro import __version__
-from paper_repro.tools.errors import UserError
 from paper_repro.llm import command as _generation
 from paper_repro.llm import judging as _judging
+from paper_repro.tools.errors import UserError
 from paper_repro.tools.options import with_options
 
 if TYPE_CHECKING:
@@ -142,8 +142,8 @@ def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], **common
     With --benchmark the notebooks are those that say something about any benchmark. Exit code 0 means that every
     notebook ran to its end and every table is complete.
     """
-    from paper_repro.runs import fetch as fetching
     from paper_repro.report import notebooks as driver
+    from paper_repro.runs import fetch as fetching
 
     paths = _paths(common)
     common |= _checked(common)
@@ -216,8 +216,8 @@ def _introduce(common: Mapping[str, Any]) -> None:
 
 def _report(paths: Paths, chosen: Mapping[str, Path], ended: Mapping[str, Outcome]) -> tuple[str, list[str]]:
     """Build the report; its path (empty where there is nothing to report) and what the manifest lacks."""
-    from paper_repro.report import notebooks as driver
     from paper_repro import report
+    from paper_repro.report import notebooks as driver
     from paper_repro.report import status
 
     finished = {name: outcome for name, outcome in ended.items() if outcome.status == "done"}

@@ -138,7 +138,10 @@ def test_telling_terms_are_those_that_differ() -> None:
 
 def test_the_table_and_its_picture() -> None:
     p, q = sentences(80, 0), sentences(80, 1, first=0.05)
-    tested = {("financial", input_shift.SAME): input_shift.two_sample(p, q), ("mrpc", input_shift.SAME): input_shift.two_sample(p, p)}
+    tested = {
+        ("financial", input_shift.SAME): input_shift.two_sample(p, q),
+        ("mrpc", input_shift.SAME): input_shift.two_sample(p, p),
+    }
     frame = tables.input_shift(tested, {("financial", input_shift.SAME): 0.7})
     assert frame["best_auc"].tolist() == [0.7, pytest.approx(float("nan"), nan_ok=True)]
     assert (frame["n_p"] == 80).all() and (frame["low"] < frame["auc"]).all()

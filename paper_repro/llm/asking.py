@@ -23,10 +23,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from paper_repro.tools.errors import UserError
 from paper_repro.llm.budget import Budget, BudgetSpent, Usage
 from paper_repro.llm.exchange import Backend, Request, Response, TryFailed, Unreadable
 from paper_repro.llm.journal import Journal
+from paper_repro.tools.errors import UserError
 from paper_repro.tools.progress import Progress
 
 T = TypeVar("T")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from paper_repro.tools.errors import UserError
 from paper_repro.llm.exchange import Backend
+from paper_repro.tools.errors import UserError
 
 OPENAI_URL = "https://api.openai.com/v1"
 NAMES = ("server", "local", "replay")

@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
-from paper_repro.tools.errors import UserError
 from paper_repro.llm.exchange import Request
+from paper_repro.tools.errors import UserError
 
 MILLION = 1_000_000
 

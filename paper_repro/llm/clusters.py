@@ -27,14 +27,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from paper_repro.measures import intervals
-from paper_repro.tools.files import write_json, write_whole
-from paper_repro.tools.errors import UserError
-from paper_repro.texts.generated import whole_texts
 from paper_repro.llm.asking import Asker, run
 from paper_repro.llm.exchange import Request, Response, a_temperature, at_least
 from paper_repro.llm.parsing import json_values, without_thoughts
+from paper_repro.measures import intervals
+from paper_repro.texts.generated import whole_texts
 from paper_repro.texts.pools import Pool
+from paper_repro.tools.errors import UserError
+from paper_repro.tools.files import write_json, write_whole
 
 AT_ONCE = 20  # proposals in one summary
 UNUSED_PROPOSAL, UNUSED_DRAW, UNVERIFIED = "proposals unread", "draws unread", "draws not verified"

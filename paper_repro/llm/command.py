@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from paper_repro.tools.errors import UserError
 from paper_repro.llm.backends import OPENAI_URL
+from paper_repro.tools.errors import UserError
 from paper_repro.tools.options import with_options
 
 if TYPE_CHECKING:
@@ -141,8 +141,8 @@ def backend_of(given: Mapping[str, Any]) -> Backend:
 
 
 def _ready_made(job: Job, given: Mapping[str, Any]) -> Pool:
-    from paper_repro.texts import generated, prompts
     from paper_repro.llm.released import COMMAND, read_released
+    from paper_repro.texts import generated, prompts
 
     if given["backend"] == "replay":
         return generated.bundled(job.benchmark.name)

@@ -13,12 +13,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from paper_repro.texts import prompts
-from paper_repro.tools.errors import UserError
-from paper_repro.texts.generated import word_counts
 from paper_repro.llm.exchange import Message, Request, Response, a_temperature, at_least
 from paper_repro.llm.validation import Asked
+from paper_repro.texts import prompts
+from paper_repro.texts.generated import word_counts
 from paper_repro.texts.pools import Pool
+from paper_repro.tools.errors import UserError
 
 # Of one answer, per text asked for. A pair of MRPC takes about 70 tokens; the longest text that Table 6 asks for 75.
 TOKENS_PER_TEXT = {"single": 256, "pair": 160}

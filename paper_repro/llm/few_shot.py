@@ -22,14 +22,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paper_repro.texts import generated, prompts
-from paper_repro.tools.files import write_json, write_whole
-from paper_repro.tools.errors import UserError
 from paper_repro.llm.asking import Asker
 from paper_repro.llm.exchange import Message, Request, Response, at_least
 from paper_repro.llm.parsing import json_values, label_of, without_thoughts
+from paper_repro.texts import generated, prompts
 from paper_repro.texts.pools import Benchmark, FewShot, Pool
 from paper_repro.texts.prompts import Template
+from paper_repro.tools.errors import UserError
+from paper_repro.tools.files import write_json, write_whole
 
 BY_LOGPROB, BY_TEXT, NO_LABEL = "by log-probability", "by text", "no label"
 PREDICTIONS, ABOUT = "predictions.csv", "about.json"

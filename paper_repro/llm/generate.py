@@ -21,7 +21,7 @@ from paper_repro.llm.asking import Asker, run
 from paper_repro.llm.budget import BudgetSpent, Prices, Usage
 from paper_repro.llm.conversations import Conversations, Turn
 from paper_repro.llm.parsing import Found, parse
-from paper_repro.llm.validation import Asked, CUT_OFF, Judge, SURPLUS
+from paper_repro.llm.validation import CUT_OFF, SURPLUS, Asked, Judge
 from paper_repro.texts.pools import Pool
 
 PATIENCE = 3  # conversations are asked for up to so many times as often as would do, then the yield is too low

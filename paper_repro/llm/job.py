@@ -21,20 +21,20 @@ from typing import Any
 import pandas as pd
 
 from paper_repro import __version__
-from paper_repro.runs import profiles
-from paper_repro.texts import benchmarks, generated, own, prompts
-from paper_repro.tools.files import write_json, write_whole
-from paper_repro.tools.errors import UserError
 from paper_repro.llm.asking import Asker, Retry
 from paper_repro.llm.budget import Budget, Limits, Prices
 from paper_repro.llm.conversations import Conversations, Settings
 from paper_repro.llm.exchange import Backend
 from paper_repro.llm.generate import Generated, Place, estimate, generate, summary
 from paper_repro.llm.journal import JOURNAL, Journal
-from paper_repro.tools.paths import Paths
+from paper_repro.runs import profiles
+from paper_repro.texts import benchmarks, generated, own, prompts
 from paper_repro.texts.pools import Benchmark, Pool
-from paper_repro.tools.progress import Progress
 from paper_repro.texts.prompts import Template
+from paper_repro.tools.errors import UserError
+from paper_repro.tools.files import write_json, write_whole
+from paper_repro.tools.paths import Paths
+from paper_repro.tools.progress import Progress
 
 
 @dataclass(frozen=True)

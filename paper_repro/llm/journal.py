@@ -28,9 +28,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from paper_repro.tools.errors import UserError
 from paper_repro.llm.budget import Usage
 from paper_repro.llm.exchange import Backend, Request, Response, Unreadable, read_completion
+from paper_repro.tools.errors import UserError
 
 JOURNAL = "responses.jsonl.gz"
 FORMAT = 1

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from paper_repro.tools.errors import UserError
 from paper_repro.llm.command import ASKING_OPTIONS, BENCHMARK, backend_of, budget_of
+from paper_repro.tools.errors import UserError
 from paper_repro.tools.options import with_options
 
 if TYPE_CHECKING:
     from paper_repro.llm.asking import Asker
-    from paper_repro.tools.paths import Paths
     from paper_repro.texts.pools import Benchmark
+    from paper_repro.tools.paths import Paths
 
 BACKENDS = ("server", "local", "replay")
 
@@ -52,9 +52,9 @@ diversity_options = with_options(
 
 def run_few_shot(given: Mapping[str, Any]) -> None:
     """Ask for the labels of a test set, and say how good they are."""
+    from paper_repro.llm import few_shot
     from paper_repro.measures import intervals
     from paper_repro.texts import prompts
-    from paper_repro.llm import few_shot
 
     settings = few_shot.Settings(given["seed"], given["examples"], not given["by_text"], given["answer_tokens"])
     benchmark, form, paths = _opened(given)
@@ -93,8 +93,8 @@ def run_diversity(given: Mapping[str, Any]) -> None:
 
 def _opened(given: Mapping[str, Any], *, generated: bool = False) -> tuple[Benchmark, str | Path, Paths]:
     """The benchmark (one of your own: without D_Q unless ``generated``), its prompt file, and where results go."""
-    from paper_repro.texts import own
     from paper_repro.llm.job import places
+    from paper_repro.texts import own
     from paper_repro.tools.paths import Paths
 
     found = places(given["benchmark"], given["profile"], given["data_dir"], given["results_dir"], "")

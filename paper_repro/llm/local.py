@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paper_repro.tools.errors import UserError
 from paper_repro.llm.exchange import Request, completion
+from paper_repro.tools.errors import UserError
 
 if TYPE_CHECKING:
     import torch

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from paper_repro.tools.errors import UserError
 from paper_repro.llm.exchange import Request
 from paper_repro.llm.journal import records
+from paper_repro.tools.errors import UserError
 
 
 class Recorded:

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from paper_repro.tools.errors import UserError
 from paper_repro.texts.pools import Pool
 from paper_repro.texts.prompts import Template
+from paper_repro.tools.errors import UserError
 
 COMMAND = "wandb artifact get hsunyu/DIMP-Loss/synthetic_few-shot_glue_mrpc:latest --root FOLDER"
 ENDINGS = (".csv", ".json", ".jsonl")

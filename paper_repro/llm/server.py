@@ -15,9 +15,9 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from paper_repro.tools.errors import UserError
 from paper_repro.llm.backends import OPENAI_URL
 from paper_repro.llm.exchange import Request, TryFailed, completion
+from paper_repro.tools.errors import UserError
 
 if TYPE_CHECKING:
     from openai import APIConnectionError, APIStatusError, AsyncOpenAI

@@ -26,8 +26,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from paper_repro.llm.parsing import EMPTY, NO_TEXT, REFUSAL, Found, label_of
 from paper_repro.texts.generated import normalised, whole_texts, word_counts
-from paper_repro.llm.parsing import EMPTY, Found, NO_TEXT, REFUSAL, label_of
 from paper_repro.texts.pools import Pool
 from paper_repro.texts.prompts import Template
 

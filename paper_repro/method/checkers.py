@@ -19,6 +19,7 @@ from paper_repro.model import classifier, fast_bert
 from paper_repro.model.batches import Batcher
 from paper_repro.model.tokens import Encoded
 
+
 def score_pool(
     checkpoint: Path, encoder_dir: Path, classes: int, pool: Encoded, recipe: Recipe, device: str
 ) -> NDArray[np.float32]:

@@ -157,9 +157,7 @@ def train(
         history[selected - 1] = replace(history[selected - 1], test_accuracy=accuracy, test_macro_f1=macro_f1)
     seconds["total"] = time.perf_counter() - started
     kept_state = {name: tensor.cpu() for name, tensor in state.items()} if keep_state and state else None
-    return Trained(
-        tuple(history), selected, dev_selected, test_selected, np.stack(log_ps), seconds, kept_state, kept
-    )
+    return Trained(tuple(history), selected, dev_selected, test_selected, np.stack(log_ps), seconds, kept_state, kept)
 
 
 def without_epochs(scores: Sequence[NDArray[np.float32]], pools: Sequence[Pool], classes: int, took: float) -> Trained:

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paper_repro.texts import hub
-from paper_repro.tools.files import make_whole
-from paper_repro.tools.errors import UserError
 from paper_repro.texts.hub import Repository
+from paper_repro.tools.errors import UserError
+from paper_repro.tools.files import make_whole
 
 WEIGHTS = "model.safetensors"
 VOCABULARY = ("tokenizer.json", "vocab.txt")

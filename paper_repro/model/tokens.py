@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from paper_repro.tools.files import write_whole
-from paper_repro.tools.errors import UserError
 from paper_repro.texts.pools import Pool
+from paper_repro.tools.errors import UserError
+from paper_repro.tools.files import write_whole
 
 FORMAT = 2  # of the cached tokens: to be raised with any change to what :func:`encode` makes
 

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from paper_repro.paper import published
-from paper_repro.texts import generated
+from paper_repro.paper.cells import Cell
 from paper_repro.paper.csv_files import records
-from paper_repro.paper.outcomes import BENCHMARK_TITLES, FEW_SHOT, Key, OTHER_DATA, Outcome, Runs, benchmark_title, comparison, measures, outcomes_of
-
-if TYPE_CHECKING:
-    from paper_repro.paper.cells import Cell
-    from paper_repro.runs.profiles import Profile
-
+from paper_repro.paper.outcomes import FEW_SHOT, OTHER_DATA, Key, Outcome, comparison, measures, outcomes_of
+from paper_repro.paper.titles import BENCHMARKS as BENCHMARK_TITLES
+from paper_repro.paper.titles import benchmark_title
+from paper_repro.runs.profiles import Profile
+from paper_repro.runs.results import Results
+from paper_repro.texts import generated
 
 PAPER_COLUMNS = ["paper_accuracy", "paper_macro_f1"]
 
 
-def beside_paper(workspace: Runs, cells: Iterable[Cell], table: str = "table1") -> pd.DataFrame:
+def beside_paper(results: Results, cells: Iterable[Cell], table: str = "table1") -> pd.DataFrame:
     """A table of the paper ("table1", "table2" or "table4") with ours beside it: one row per train_source, method
     and benchmark.
 
@@ -31,19 +31,19 @@ def beside_paper(workspace: Runs, cells: Iterable[Cell], table: str = "table1") 
     n_seeds, n_test, status ("complete", "2 of 4 seeds", "failed: ...", "not run", "number not known"). Where the
     paper has no number at all, for a benchmark of one's own, its rows and columns are left out.
     """
-    of_ours = workspace.profile.benchmarks
+    of_ours = results.profile.benchmarks
     paper_numbers = {key: numbers for key, numbers in printed(table).items() if key[2] in of_ours}
-    outcomes = outcomes_of(workspace, cells)
+    outcomes = outcomes_of(results, cells)
     rows = []
     for source, method in _row_order(table, paper_numbers, outcomes):
-        for benchmark in workspace.profile.benchmarks:
+        for benchmark in results.profile.benchmarks:
             key = (source, method, benchmark)
             paper, outcome = paper_numbers.get(key, (np.nan, np.nan)), outcomes.get(key)
             rows.append(
                 {
                     "train_source": source,
                     "method": method,
-                    "reproduction": _reproduction(workspace, source, method, benchmark),
+                    "reproduction": _reproduction(results, source, method, benchmark),
                     "benchmark": benchmark,
                     "paper_accuracy": paper[0],
                     "paper_macro_f1": paper[1],
@@ -55,13 +55,13 @@ def beside_paper(workspace: Runs, cells: Iterable[Cell], table: str = "table1") 
     return frame if paper_numbers else frame.drop(columns=PAPER_COLUMNS)
 
 
-def differences(workspace: Runs, cells: Iterable[Cell]) -> pd.DataFrame:
+def differences(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     """Every method minus CE-Loss within its train_source and benchmark, in points of accuracy.
 
     Columns: train_source, method, benchmark, baseline, then those of :func:`comparison`: mean, low, high
     (paired over shared seeds and examples), n_seeds, n_test, p_mcnemar, p_permutation, status.
     """
-    outcomes = outcomes_of(workspace, cells)
+    outcomes = outcomes_of(results, cells)
     baselines = {(s, b): m for s, m, b in outcomes if m.startswith("CE-Loss")}
     rows = []
     for source, method, benchmark in outcomes:
@@ -138,12 +138,12 @@ def _row_order(table: str, paper: Iterable[Key], outcomes: Mapping[Key, Outcome]
     return sorted(dict.fromkeys(rows), key=lambda row: blocks.index(row[0]))
 
 
-def _reproduction(workspace: Runs, source: str, method: str, benchmark: str) -> str:
+def _reproduction(results: Results, source: str, method: str, benchmark: str) -> str:
     if (source, method) != FEW_SHOT:
         return ""
-    if (asked := workspace.benchmark(benchmark).few_shot) is not None:
+    if (asked := results.benchmark(benchmark).few_shot) is not None:
         return asked.generator
-    if workspace.profile.kind == "miniature":
+    if results.profile.kind == "miniature":
         return "the generator's own answer, argmax Q(y|x)"
     return generated.FEW_SHOT_GENERATOR
 

@@ -35,7 +35,9 @@ def recipe_of(profile: Profile, pool: str) -> Recipe:
 
 def without_curve(cells: Iterable[Cell]) -> list[Cell]:
     """The cells without test scores of every epoch, which only Figure 1 and its like need. They are the same runs."""
-    return [replace(cell, spec=replace(cell.spec, recipe=replace(cell.spec.recipe, test_curve=False))) for cell in cells]
+    return [
+        replace(cell, spec=replace(cell.spec, recipe=replace(cell.spec.recipe, test_curve=False))) for cell in cells
+    ]
 
 
 def spec(profile: Profile, benchmark: str, pool: str, method: str, seed: int) -> RunSpec:

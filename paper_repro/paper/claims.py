@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,11 +18,10 @@ import pandas as pd
 from paper_repro.measures import intervals
 from paper_repro.paper import published
 from paper_repro.paper.beside_paper import printed
+from paper_repro.paper.cells import Cell
 from paper_repro.paper.csv_files import records
-from paper_repro.paper.outcomes import Key, Outcome, Runs, comparison, outcomes_of, verdict
-
-if TYPE_CHECKING:
-    from paper_repro.paper.cells import Cell
+from paper_repro.paper.outcomes import Key, Outcome, comparison, outcomes_of, verdict
+from paper_repro.runs.results import Results
 
 POINTS = "points of accuracy"
 WEIGHTED = {"IMP-Loss (Ours)": "IMP", "DIMP-Loss (Ours)": "DIMP"}
@@ -37,7 +36,7 @@ TOGETHER = {
 """Sentences on several rows, by the section that says them and the pattern of their rows' claims."""
 
 
-def claims(workspace: Runs, cells: Iterable[Cell]) -> pd.DataFrame:
+def claims(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     """What the paper claims on Table 1 and Figure 1, with its difference, ours, and the verdict of :data:`RULE`.
 
     Columns: those of :func:`paper_repro.paper.published.claims` with one benchmark a row, item (of the paper), statistic
@@ -45,20 +44,20 @@ def claims(workspace: Runs, cells: Iterable[Cell]) -> pd.DataFrame:
     :func:`comparison`, verdict. Where the two sides train on different data, runs of the same seed are paired.
     """
     cells = list(cells)
-    outcomes = outcomes_of(workspace, cells)
-    rows = comparisons(workspace, outcomes, "table1")
-    rows += [_gain(outcomes, method, name) for method in WEIGHTED for name in workspace.profile.benchmarks]
-    rows += _spreads(workspace, cells)
+    outcomes = outcomes_of(results, cells)
+    rows = comparisons(results, outcomes, "table1")
+    rows += [_gain(outcomes, method, name) for method in WEIGHTED for name in results.profile.benchmarks]
+    rows += _spreads(results, cells)
     return pd.DataFrame(rows + together(rows, TOGETHER, "Table 1"))
 
 
-def comparisons(workspace: Runs, outcomes: Mapping[Key, Outcome], table: str) -> list[dict[str, Any]]:
+def comparisons(results: Results, outcomes: Mapping[Key, Outcome], table: str) -> list[dict[str, Any]]:
     """What the paper claims on a table ("table1", "table4"): one method against another, by benchmark."""
     paper, unknown = printed(table), (np.nan, np.nan)
     rows: list[dict[str, Any]] = []
     for claim in records(published.claims(table)):
         named = claim.pop("benchmarks")
-        for benchmark in workspace.profile.benchmarks:
+        for benchmark in results.profile.benchmarks:
             ours = (claim["train_source"], claim["method"], benchmark)
             theirs = (claim["versus_source"], claim["versus_method"], benchmark)
             # the oracle, outside its world; few-shot labels and Hu et al. on a benchmark of one's own
@@ -99,7 +98,7 @@ def _gain(outcomes: Mapping[Key, Outcome], method: str, benchmark: str) -> dict[
     }
     shared = sorted(set.intersection(*(set(outcome.seeds) for outcome in found))) if len(found) == 4 else []
     if not shared:
-        return {**row, **comparison(None, None), "verdict": "not complete"}
+        return {**row, **comparison(None, None), "verdict": "incomplete"}
     correct = [outcome.correct[[outcome.seeds.index(s) for s in shared]].astype(float) for outcome in found]
     interval = intervals.paired_interval(correct[0] - correct[1], correct[2] - correct[3]).scaled(100)
     complete = all(len(shared) == outcome.wanted for outcome in found)
@@ -117,14 +116,14 @@ def _gain(outcomes: Mapping[Key, Outcome], method: str, benchmark: str) -> dict[
     }
 
 
-def _spreads(workspace: Runs, cells: Iterable[Cell]) -> list[dict[str, Any]]:
+def _spreads(results: Results, cells: Iterable[Cell]) -> list[dict[str, Any]]:
     """Fig. 1: IMP and DIMP end with less variation than CE, and DIMP starts with more of it than IMP."""
     curves: dict[tuple[str, str], list[list[float]]] = {}
     wanted: Counter[tuple[str, str]] = Counter()
     for cell in cells:
         if cell.train_source == SOURCES[1]:
             wanted[cell.method, cell.benchmark] += 1
-            if (result := workspace.result(cell.spec)) is not None:
+            if (result := results.result(cell.spec)) is not None:
                 curves.setdefault((cell.method, cell.benchmark), []).append([e.test_accuracy for e in result.history])
     imp, dimp = WEIGHTED
     told = [
@@ -134,7 +133,7 @@ def _spreads(workspace: Runs, cells: Iterable[Cell]) -> list[dict[str, Any]]:
     ]
     rows = []
     for claim, wider, narrower, epoch in told:
-        for benchmark in workspace.profile.benchmarks:
+        for benchmark in results.profile.benchmarks:
             sides = [curves.get((method, benchmark), []) for method in (wider, narrower)]
             ratio = intervals.log_spread_ratio(*([curve[epoch] for curve in side] for side in sides))
             complete = all(len(s) == wanted[m, benchmark] > 1 for s, m in zip(sides, (wider, narrower), strict=True))
@@ -162,7 +161,7 @@ def _spreads(workspace: Runs, cells: Iterable[Cell]) -> list[dict[str, Any]]:
 def together(
     rows: Iterable[Mapping[str, Any]], sentences: Mapping[str, tuple[str, str]], item: str
 ) -> list[dict[str, Any]]:
-    """A sentence on several rows holds if all of them do, fails if one of them does, and else cannot be told."""
+    """A sentence on several rows holds if all of them do, fails if one of them does, and else is inconclusive."""
     rows, found = list(rows), []
     for claim, (section, pattern) in sentences.items():
         members = [row for row in rows if re.search(pattern, row["claim"])]
@@ -182,7 +181,7 @@ def sentence(
         "item": item,
         "benchmark": benchmark,
         "statistic": f"its {sum(verdicts.values())} rows: {counted(verdicts)}",
-        "status": "not complete" if verdicts.get("not complete") else "complete",
+        "status": "incomplete" if verdicts.get("incomplete") else "complete",
         "verdict": judged,
     }
 
@@ -190,7 +189,7 @@ def sentence(
 def counted(verdicts: Mapping[str, int]) -> str:
     """Verdicts as a phrase: "19 hold, 1 fails"."""
     plural = {"holds": "hold", "fails": "fail"}
-    order = ("holds", "fails", "cannot be told", "not complete")
+    order = ("holds", "fails", "inconclusive", "incomplete")
     found = [(verdicts[name], name) for name in order if verdicts.get(name)]
     return ", ".join(f"{count} {name if count == 1 else plural.get(name, name)}" for count, name in found)
 
@@ -199,6 +198,6 @@ def jointly(verdicts: Mapping[str, int]) -> str:
     """The verdict on "all of these", from how many there are of each."""
     if verdicts.get("fails"):
         return "fails"
-    if not sum(verdicts.values()) or verdicts.get("not complete"):
-        return "not complete"
-    return "cannot be told" if verdicts.get("cannot be told") else "holds"
+    if not sum(verdicts.values()) or verdicts.get("incomplete"):
+        return "incomplete"
+    return "inconclusive" if verdicts.get("inconclusive") else "holds"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from paper_repro.tools.files import write_whole
 from paper_repro.tools.errors import UserError
+from paper_repro.tools.files import write_whole
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -4,51 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from paper_repro.measures import intervals
+from paper_repro.paper.cells import Cell
+from paper_repro.runs.results import Results
 from paper_repro.texts import generated
-from paper_repro.runs.spec import RunResult, RunSpec
 
-if TYPE_CHECKING:
-    from paper_repro.paper.cells import Cell
-    from paper_repro.texts.pools import Benchmark
-    from paper_repro.runs.profiles import Profile
-
-BENCHMARK_TITLES = {"financial": "Financial", "tweet_irony": "Tweet Irony", "mrpc": "MRPC"}
-"""Headings of the paper's tables; a benchmark of one's own goes by its name (:func:`benchmark_title`)."""
-FEW_SHOT = ("Small real world", "GPT-3.5 few-shot")
+FEW_SHOT = ("dev", "few_shot")
 OTHER_DATA = "the paper's numbers belong to other data: only the ordering of the methods can be compared"
 RULE = (
     "A claim holds if the paired 95 % interval of the difference lies above zero, fails if it lies below, "
-    "and otherwise cannot be told at this number of seeds and test examples."
+    "and is otherwise inconclusive at this number of seeds and test examples."
 )
 Key = tuple[str, str, str]
 """train_source, method, benchmark."""
-
-
-def benchmark_title(name: str) -> str:
-    return BENCHMARK_TITLES.get(name, name)
-
-
-def in_order(names: Iterable[str]) -> list[str]:
-    """The different names among ``names``: the paper's benchmarks in its order, then others as they come."""
-    found = list(dict.fromkeys(names))
-    return [name for name in BENCHMARK_TITLES if name in found] + [n for n in found if n not in BENCHMARK_TITLES]
-
-
-class Runs(Protocol):
-    """What the tables need of a :class:`paper_repro.study.Workspace`."""
-
-    @property
-    def profile(self) -> Profile: ...
-    def benchmark(self, name: str) -> Benchmark: ...
-    def result(self, spec: RunSpec) -> RunResult | None: ...
-    def failure(self, spec: RunSpec) -> str | None: ...
-    def key(self, spec: RunSpec) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -79,28 +52,28 @@ class Outcome:
         return int(self.correct.mean(axis=1).argmax())
 
 
-def outcomes_of(workspace: Runs, cells: Iterable[Cell]) -> dict[Key, Outcome]:
+def outcomes_of(results: Results, cells: Iterable[Cell]) -> dict[Key, Outcome]:
     """Predictions of every cell of the table, and the generator's own labels in its few-shot row."""
     groups: dict[Key, list[Cell]] = {}
     for cell in cells:
         groups.setdefault((cell.train_source, cell.method, cell.benchmark), []).append(cell)
     outcomes = {}
     for name in dict.fromkeys(benchmark for _, _, benchmark in groups):
-        benchmark = workspace.benchmark(name)
+        benchmark = results.benchmark(name)
         if (guess := generated.own_labels(benchmark)) is not None:
             labels = benchmark.pools["test"].labels
             key = (*FEW_SHOT, name)
             outcomes[key] = Outcome((0,), 1, labels, guess[None], benchmark.classes, "complete", fixed=True)
-    return {**outcomes, **{key: _outcome(workspace, group) for key, group in groups.items()}}
+    return {**outcomes, **{key: _outcome(results, group) for key, group in groups.items()}}
 
 
-def _outcome(workspace: Runs, group: list[Cell]) -> Outcome:
-    found = [(cell.seed, r) for cell in group if (r := workspace.result(cell.spec)) is not None]
-    reasons = [reason for cell in group if (reason := workspace.failure(cell.spec))]
+def _outcome(results: Results, group: list[Cell]) -> Outcome:
+    found = [(cell.seed, r) for cell in group if (r := results.result(cell.spec)) is not None]
+    reasons = [reason for cell in group if (reason := results.failure(cell.spec))]
     status = "complete" if len(found) == len(group) else f"{len(found)} of {len(group)} seeds"
     if status != "complete" and reasons:
         status = f"failed: {reasons[0]} ({status})"
-    benchmark = workspace.benchmark(group[0].benchmark)
+    benchmark = results.benchmark(group[0].benchmark)
     labels = benchmark.pools["test"].labels
     guesses = [intervals.predicted_classes(result.test_probabilities) for _, result in found]
     predictions = np.array(guesses, dtype=np.int64).reshape(len(found), len(labels))
@@ -158,5 +131,5 @@ def comparison(ours: Outcome | None, theirs: Outcome | None) -> dict[str, Any]:
 def verdict(low: float, high: float, status: str) -> str:
     """:data:`RULE` applied to an interval; an incomplete comparison has no verdict."""
     if status != "complete":
-        return "not complete"
-    return "holds" if low > 0 else "fails" if high < 0 else "cannot be told"
+        return "incomplete"
+    return "holds" if low > 0 else "fails" if high < 0 else "inconclusive"

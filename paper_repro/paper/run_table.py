@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from paper_repro.method.recipe import HISTORY_FIELDS
-from paper_repro.paper.outcomes import Runs
-
-if TYPE_CHECKING:
-    from paper_repro.paper.cells import Cell
+from paper_repro.paper.cells import Cell
+from paper_repro.runs.results import Results
 
 
-def runs(workspace: Runs, cells: Iterable[Cell]) -> pd.DataFrame:
+def runs(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     """One row per run and epoch: what Figure 1 is drawn from. A run that is missing or failed has one row.
 
     Columns: profile, encoder, train_source, method, benchmark, seed, status ("complete", "missing",
@@ -25,9 +23,9 @@ def runs(workspace: Runs, cells: Iterable[Cell]) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     history_fields = [name for name in HISTORY_FIELDS if name != "seconds"]
     for cell in cells:
-        names = _names(workspace, cell)
-        if (result := workspace.result(cell.spec)) is None:
-            reason = workspace.failure(cell.spec)
+        names = _names(results, cell)
+        if (result := results.result(cell.spec)) is None:
+            reason = results.failure(cell.spec)
             rows.append({**names, "status": f"failed: {reason}" if reason else "missing"})
             continue
         for record in result.history:
@@ -45,26 +43,26 @@ def runs(workspace: Runs, cells: Iterable[Cell]) -> pd.DataFrame:
     return frame.astype({"epoch": "Int64", "n_test": "Int64", "selected": "boolean"})
 
 
-def timings(workspace: Runs, cells: Iterable[Cell]) -> pd.DataFrame:
+def timings(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     """One row per finished run: wall-clock seconds by phase, device, versions and memory as its store has them.
 
     A checker that several cells share is counted in its own cell only.
     """
     rows = []
     for cell in cells:
-        if (result := workspace.result(cell.spec)) is not None:
+        if (result := results.result(cell.spec)) is not None:
             seconds = {f"seconds_{phase}": spent for phase, spent in result.seconds.items()}
-            rows.append({**_names(workspace, cell), **seconds, **dict(result.environment)})
+            rows.append({**_names(results, cell), **seconds, **dict(result.environment)})
     return pd.DataFrame(rows)
 
 
-def _names(workspace: Runs, cell: Cell) -> dict[str, Any]:
+def _names(results: Results, cell: Cell) -> dict[str, Any]:
     return {
-        "profile": workspace.profile.name,
+        "profile": results.profile.name,
         "encoder": cell.spec.encoder,
         "train_source": cell.train_source,
         "method": cell.method,
         "benchmark": cell.benchmark,
         "seed": cell.seed,
-        "key": workspace.key(cell.spec),
+        "key": results.key(cell.spec),
     }

@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 
 from paper_repro.paper import published
-from paper_repro.tools.paths import Paths
-from paper_repro.report.manifest import sha256
 from paper_repro.paper.claims import counted
 from paper_repro.paper.csv_files import load, records
 from paper_repro.paper.outcomes import benchmark_title
+from paper_repro.report.manifest import sha256
+from paper_repro.tools.paths import Paths
 
 Entries = Mapping[str, dict[str, Any]]
 """Products of the manifest by name."""

@@ -12,13 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from paper_repro.tools import machine
-from paper_repro.tools.errors import UserError
 from paper_repro.paper.csv_files import write
 from paper_repro.runs.results import Results
 from paper_repro.runs.spec import RunSpec
-
-
+from paper_repro.tools import machine
+from paper_repro.tools.errors import UserError
 
 MANIFEST = "manifest.json"
 

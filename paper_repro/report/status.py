@@ -16,8 +16,8 @@ from typing import Any
 import psutil
 from filelock import FileLock
 
-from paper_repro.tools.files import write_whole
 from paper_repro.tools.errors import UserError
+from paper_repro.tools.files import write_whole
 from paper_repro.tools.paths import Paths
 
 NAME = "notebooks.json"

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from paper_repro import __version__
-from paper_repro.tools.errors import UserError
 from paper_repro.runs.execute import Grid, in_worker, one_thread_each
-from paper_repro.tools.paths import Paths
-from paper_repro.tools.progress import Progress
 from paper_repro.runs.keys import ENGINE
+from paper_repro.runs.plan import Task
 from paper_repro.runs.results import Results
 from paper_repro.runs.store import Store, record_failure
-from paper_repro.runs.plan import Task
+from paper_repro.tools.errors import UserError
+from paper_repro.tools.paths import Paths
+from paper_repro.tools.progress import Progress
 
 if TYPE_CHECKING:
     from distributed import Client, Future

@@ -23,12 +23,12 @@ from typing import Any
 
 import torch
 
-from paper_repro.runs.profiles import PRECISION
-from paper_repro.tools.progress import Progress
 from paper_repro.runs.plan import Task
+from paper_repro.runs.profiles import PRECISION
 from paper_repro.runs.results import Results, open_results
 from paper_repro.runs.store import record_failure
 from paper_repro.tools.machine import computes_bf16
+from paper_repro.tools.progress import Progress
 
 TRIES_AFTER_A_DEAD_WORKER = 2
 # Measured with the instructions switched off (ONEDNN_MAX_CPU_ISA): 1.2 times with AVX-512, 12 times with AVX2 alone.

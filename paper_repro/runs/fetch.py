@@ -13,8 +13,8 @@ from pathlib import Path
 from paper_repro.model import encoders
 from paper_repro.runs import profiles
 from paper_repro.texts import benchmarks, original_files
-from paper_repro.tools.paths import Paths
 from paper_repro.texts.pools import Benchmark
+from paper_repro.tools.paths import Paths
 
 
 @dataclass(frozen=True)

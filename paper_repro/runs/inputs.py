@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paper_repro.texts.folds import fold_of
-from paper_repro.method.classical import mean_embeddings
 from paper_repro.model import encoders
 from paper_repro.model.encoders import Encoder
 from paper_repro.model.tokens import Encoded, encode

@@ -124,9 +124,7 @@ def _score(results: Results, task: Task) -> str:
     run = spec_from_dict(task.spec)
     checker = Checker(run, folds=task.folds, temperature="fitted" if task.temperature == "fitted" else "none")
     started = time.perf_counter()
-    scores = (
-        _held_out(results, run, task.folds) if task.folds else _by_model(results, run, run.benchmark, task.pool)
-    )
+    scores = _held_out(results, run, task.folds) if task.folds else _by_model(results, run, run.benchmark, task.pool)
     origin: dict[str, Any] = {"models": [results.key(model) for model in models_of(checker, task.pool)]}
     if checker.temperature == "fitted":
         own = results.inputs.benchmark(run.benchmark).pool(run.source.pool)

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from paper_repro.method.registry import CLASSICAL, WITHOUT_EPOCHS, method_of, options_of
 from paper_repro.runs.keys import score_key
 from paper_repro.runs.results import Results
-from paper_repro.method.registry import CLASSICAL, WITHOUT_EPOCHS, method_of, options_of
 from paper_repro.runs.spec import CALIBRATION_FOLDS, Checker, RunSpec, Source
 from paper_repro.tools.errors import UserError
 

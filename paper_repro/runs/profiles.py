@@ -16,7 +16,6 @@ from paper_repro.method.recipe import Recipe
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.paths import BUNDLED
 
-
 FOLDER = BUNDLED / "profiles"
 PRECISION, FIDELITY = "PAPER_REPRO_PRECISION", "PAPER_REPRO_FIDELITY"
 """Environment variables that set these two of every recipe: what a machine can compute, not what is asked."""

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from paper_repro.method.losses import Switches
 from paper_repro.method.recipe import EpochRecord, Recipe
 
-
 CALIBRATION_FOLDS = 5
 """Folds of a checker's own pool on which its temperature is fitted."""
 
@@ -126,4 +125,3 @@ class RunResult:
     @property
     def test_macro_f1(self) -> float:
         return self.selected.test_macro_f1
-

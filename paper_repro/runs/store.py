@@ -36,9 +36,9 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from paper_repro.tools.files import write_whole
 from paper_repro.method.recipe import EpochRecord
 from paper_repro.runs.spec import RunResult, spec_from_dict
+from paper_repro.tools.files import write_whole
 
 DAY = 24 * 3600.0
 

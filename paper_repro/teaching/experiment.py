@@ -19,13 +19,13 @@ from sklearn.linear_model import LogisticRegression
 
 from paper_repro import tables
 from paper_repro.measures import weights
-from paper_repro.texts import world
-from paper_repro.tools.errors import UserError
-from paper_repro.texts.pools import Benchmark
 from paper_repro.teaching import texts
 from paper_repro.teaching.names import BEST, CE, CHECKER, ESTIMATED, TRUE
 from paper_repro.teaching.sampling import Floats, mean_interval
 from paper_repro.teaching.texts import observed
+from paper_repro.texts import world
+from paper_repro.texts.pools import Benchmark
+from paper_repro.tools.errors import UserError
 
 Ints = NDArray[np.int64]
 Classifier = Callable[[Any], Floats]

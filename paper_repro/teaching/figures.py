@@ -13,7 +13,21 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from paper_repro.paper.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, Picture, VERMILION, caption, new_axes, panels, plain_numbers, styled
+from paper_repro.paper.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    VERMILION,
+    Picture,
+    caption,
+    new_axes,
+    panels,
+    plain_numbers,
+    styled,
+)
 from paper_repro.teaching import names
 
 ESTIMATORS: Mapping[str, dict[str, Any]] = {

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from paper_repro.method import losses
 from paper_repro.paper.theory import closed_forms, fixed_points
+from paper_repro.teaching.sampling import Floats, mean_interval
 from paper_repro.texts import world
 from paper_repro.texts.pools import Benchmark, Truth
-from paper_repro.teaching.sampling import Floats, mean_interval
 
 BENCHMARK = "financial"
 CONFIG = world.WorldConfig(train=1, dev=800, test=1000, generated=1000, corpus=1, synonyms=2)

@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from paper_repro.texts import hub, original_files
-from paper_repro.tools.errors import UserError
-from paper_repro.texts.pools import Benchmark, POOL_NAMES, Pool
 from paper_repro.texts.original_files import LABEL_NAMES
+from paper_repro.texts.pools import POOL_NAMES, Benchmark, Pool
 from paper_repro.texts.tabular import Columns, read_rows
+from paper_repro.tools.errors import UserError
 
 if TYPE_CHECKING:
     from paper_repro.texts.world import WorldConfig

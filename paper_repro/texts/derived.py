@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from paper_repro.tools.errors import UserError
 from paper_repro.texts.noise import noisy
+from paper_repro.tools.errors import UserError
 
 Labels = NDArray[np.int64]
 

@@ -23,12 +23,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.io.formats.style import Styler
 
-from paper_repro.tools.files import write_whole
-from paper_repro.tools.errors import UserError
-from paper_repro.tools.paths import BUNDLED
+from paper_repro.texts.original_files import FINGERPRINTS
 from paper_repro.texts.pools import Benchmark, Pool
 from paper_repro.texts.prompts import Template, draw_examples, template
-from paper_repro.texts.original_files import FINGERPRINTS
+from paper_repro.tools.errors import UserError
+from paper_repro.tools.files import write_whole
+from paper_repro.tools.paths import BUNDLED
 
 GENERATED = BUNDLED / "generated"
 FEW_SHOT_GENERATOR = "large language model of November 2026, eight dev examples (the paper: GPT-3.5)"

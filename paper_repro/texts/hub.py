@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from paper_repro.texts import original_files
-from paper_repro.tools.errors import UserError
-from paper_repro.texts.pools import Pool
 from paper_repro.texts.original_files import Row
+from paper_repro.texts.pools import Pool
+from paper_repro.tools.errors import UserError
 
 RepoType = Literal["dataset", "model"]
 Origin = Literal["cache", "hub"]

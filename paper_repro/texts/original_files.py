@@ -22,9 +22,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from paper_repro.texts.pools import Pool
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.paths import BUNDLED
-from paper_repro.texts.pools import Pool
 
 NAMES = ("financial", "tweet_irony", "mrpc")
 

@@ -24,12 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paper_repro.texts import generated, original_files, prompts
-from paper_repro.tools.errors import UserError
-from paper_repro.tools.paths import BUNDLED
+from paper_repro.texts.original_files import Row
 from paper_repro.texts.pools import Benchmark, Pool
 from paper_repro.texts.prompts import Template
-from paper_repro.texts.original_files import Row
 from paper_repro.texts.tabular import Columns, read_rows
+from paper_repro.tools.errors import UserError
+from paper_repro.tools.paths import BUNDLED
 
 EXAMPLE = BUNDLED / "examples" / "workshop.toml"
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")

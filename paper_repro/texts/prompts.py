@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from paper_repro.texts.pools import Pool
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.paths import BUNDLED
-from paper_repro.texts.pools import Pool
 
 PROMPTS = BUNDLED / "prompts"
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from paper_repro.tools.errors import UserError
 from paper_repro.texts.original_files import Row
+from paper_repro.tools.errors import UserError
 
 SUFFIXES = (".csv", ".jsonl")
 

@@ -45,9 +45,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from paper_repro.texts.pools import POOL_NAMES, Benchmark, Pool, Truth
+from paper_repro.texts.world_grammar import GRAMMARS, TONES, Grammar, tokens
 from paper_repro.tools.errors import UserError
-from paper_repro.texts.pools import Benchmark, POOL_NAMES, Pool, Truth
-from paper_repro.texts.world_grammar import GRAMMARS, Grammar, TONES, tokens
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

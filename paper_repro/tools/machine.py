@@ -18,6 +18,7 @@ from typing import Any
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.paths import project_root
 
+
 def reset_peak_memory(device: str) -> int:
     """Forget the highest use of memory so far, so that :func:`environment` tells that of what comes next.
 

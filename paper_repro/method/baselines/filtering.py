@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 
-from paper_repro.tools.errors import TrainingError, UserError
 from paper_repro.method.train import TrainingData
+from paper_repro.tools.errors import TrainingError, UserError
 
 
 def prepare(data: TrainingData, tau: float) -> TrainingData:

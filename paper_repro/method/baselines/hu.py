@@ -27,10 +27,10 @@ import torch
 from torch import Tensor
 
 from paper_repro.method.baselines.look_ahead import LookAhead, Parameters, gradients_by_example
+from paper_repro.method.losses import observed_log_probability
 from paper_repro.model.batches import Batch
 from paper_repro.model.fast_bert import FastBert
 from paper_repro.tools.errors import UserError
-from paper_repro.method.losses import observed_log_probability
 
 LOWEST = 1e-5
 WITHOUT_L2 = ("bias", "LayerNorm")

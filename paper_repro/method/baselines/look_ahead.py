@@ -21,12 +21,12 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, jvp, vmap
 
 from paper_repro.method import train
+from paper_repro.method.losses import observed_log_probability
 from paper_repro.method.scoring import forward
+from paper_repro.model.batches import Batch
 from paper_repro.model.classifier import Classifier
 from paper_repro.model.dropout import SeededDropout
-from paper_repro.model.batches import Batch
 from paper_repro.tools.errors import TrainingError
-from paper_repro.method.losses import observed_log_probability
 
 Parameters = dict[str, Tensor]
 Losses = Callable[[Parameters], Tensor]
@@ -95,6 +95,7 @@ class LookAhead(train.Loop):
 
     def logits(self, parameters: Parameters, batch: Batch) -> Tensor:
         """Of the model with other parameters, (batch, classes)."""
+
         def call(**inputs: Tensor) -> Any:
             return functional_call(self.model, parameters, (), inputs)
 

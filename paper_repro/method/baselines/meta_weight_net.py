@@ -16,7 +16,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from paper_repro.method.baselines.look_ahead import LookAhead, Losses, Parameters, alignments, dropout_from, dropout_state, gradient
+from paper_repro.method.baselines.look_ahead import (
+    LookAhead,
+    Losses,
+    Parameters,
+    alignments,
+    dropout_from,
+    dropout_state,
+    gradient,
+)
 from paper_repro.model.batches import Batch
 
 HIDDEN = 100

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from paper_repro.method import train
+from paper_repro.method.losses import observed_log_probability
 from paper_repro.model.batches import Batch
 from paper_repro.tools.errors import UserError
-from paper_repro.method.losses import observed_log_probability
 
 
 def selected(reducible: Tensor, share: float) -> Tensor:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+
 @dataclass(frozen=True)
 class Choices:
     """What the engine does on a GPU. Expected gains are factors on a whole run, one change after the other."""

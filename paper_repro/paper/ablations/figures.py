@@ -13,11 +13,26 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from paper_repro.paper.table1.figure1 import CURVES
-from paper_repro.paper.style import BLACK, BLUE, GREEN, GREY, ORANGE, Picture, SKY, VERMILION, caption, new_axes, of_profile, panels, span, styled
+from paper_repro.paper.ablations.table3 import PHASE_TITLES, PHASES
 from paper_repro.paper.csv_files import records
-from paper_repro.paper.outcomes import benchmark_title
-from paper_repro.paper.ablations.table3 import PHASES, PHASE_TITLES
+from paper_repro.paper.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    SKY,
+    VERMILION,
+    Picture,
+    caption,
+    new_axes,
+    of_profile,
+    panels,
+    span,
+    styled,
+)
+from paper_repro.paper.table1.figure1 import CURVES
+from paper_repro.paper.titles import benchmark_title
 
 CHECKER = "Quality checker"
 LINES: Mapping[str, Mapping[str, Any]] = {

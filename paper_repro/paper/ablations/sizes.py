@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from paper_repro.paper.cells import Cell, TITLES, spec, without_curve
+from paper_repro.paper.cells import TITLES, Cell, spec, without_curve
 from paper_repro.paper.table1.cells import table1
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.spec import Checker, RunSpec, Source

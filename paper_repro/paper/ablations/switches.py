@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from paper_repro.paper.cells import Cell, TITLES, spec, without_curve
-from paper_repro.paper.ablations.sizes import first_seeds, selected_by
-from paper_repro.paper.table1.cells import table1
 from paper_repro.method.losses import Switches
 from paper_repro.method.registry import CLASSICAL
+from paper_repro.paper.ablations.sizes import first_seeds, selected_by
+from paper_repro.paper.cells import TITLES, Cell, spec, without_curve
+from paper_repro.paper.table1.cells import table1
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.spec import Checker, RunSpec, Source
 

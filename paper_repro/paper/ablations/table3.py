@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from paper_repro.measures import intervals
-from paper_repro.paper import published
-from paper_repro.runs.spec import Checker, RunResult
 from paper_repro.measures.intervals import Interval
+from paper_repro.paper import published
+from paper_repro.paper.cells import Cell
 from paper_repro.paper.csv_files import records
-from paper_repro.paper.outcomes import Runs
-
-if TYPE_CHECKING:
-    from paper_repro.paper.cells import Cell
+from paper_repro.runs.spec import Checker, RunResult
 
 CE = "CE-Loss"
 PHASES = ("build_qc_s", "build_dc_s", "precalculate_weights_s", "training_s")
@@ -32,7 +29,7 @@ PHASE_TITLES = dict(
 ABOUT = 0.1
 ABOUT_RULE = (
     'A claim of "about r times" holds if the 95 % interval of the ratio lies within a tenth of r, fails if it lies '
-    "outside of that, and otherwise cannot be told."
+    "outside of that, and otherwise is inconclusive."
 )
 CLAIMED = {"IMP-Loss": 2.2, "DIMP-Loss": 1.1}
 """App. E: times the running time of CE-Loss."""
@@ -157,7 +154,7 @@ def timing_claims(frame: pd.DataFrame, benchmark: str = "financial") -> pd.DataF
                 "n_seeds": row["n_runs"],
                 "n_test": math.nan,
                 "status": row["status"] if whole or row["status"] != "complete" else "one run has no interval",
-                "verdict": about_verdict(row["ratio_low"], row["ratio_high"], about) if whole else "not complete",
+                "verdict": about_verdict(row["ratio_low"], row["ratio_high"], about) if whole else "incomplete",
             }
         )
     return pd.DataFrame(rows)
@@ -171,4 +168,4 @@ def about_verdict(low: float, high: float, about: float) -> str:
     floor, ceiling = about * (1 - ABOUT), about * (1 + ABOUT)
     if floor <= low and high <= ceiling:
         return "holds"
-    return "fails" if high < floor or low > ceiling else "cannot be told"
+    return "fails" if high < floor or low > ceiling else "inconclusive"

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from paper_repro.paper.beside_paper import printed
+from paper_repro.paper.cells import Cell
 from paper_repro.paper.claims import POINTS, jointly, sentence
-from paper_repro.paper.outcomes import FEW_SHOT, Key, Outcome, Runs, comparison, measures, outcomes_of, verdict
-
-if TYPE_CHECKING:
-    from paper_repro.paper.cells import Cell
+from paper_repro.paper.outcomes import FEW_SHOT, Key, Outcome, comparison, measures, outcomes_of, verdict
+from paper_repro.runs.results import Results
 
 CE, IMP, DIMP, CHECKER = "CE-Loss", "IMP-Loss (Ours)", "DIMP-Loss (Ours)", "Quality checker"
 BASE_DC, LARGE_DC = "IMP-Loss (base DC)", "IMP-Loss (large DC)"
@@ -31,7 +30,7 @@ VARIANT_COLUMNS = (
 )
 
 
-def by_variant(workspace: Runs, cells: Iterable[Cell], default: str) -> pd.DataFrame:
+def by_variant(results: Results, cells: Iterable[Cell], default: str) -> pd.DataFrame:
     """One row per variant (``train_source`` of the cells), method and benchmark.
 
     Columns: :data:`VARIANT_COLUMNS`. Accuracies in per cent with their 95 % interval; ``vs_default`` is the
@@ -39,7 +38,7 @@ def by_variant(workspace: Runs, cells: Iterable[Cell], default: str) -> pd.DataF
     default where the variant leaves CE as it is), ``vs_checker`` to the variant's quality checker where that is among
     the cells; all in points, paired over shared seeds and test examples.
     """
-    outcomes = {key: outcome for key, outcome in outcomes_of(workspace, cells).items() if key[:2] != FEW_SHOT}
+    outcomes = {key: outcome for key, outcome in outcomes_of(results, cells).items() if key[:2] != FEW_SHOT}
     rows = []
     for (variant, method, benchmark), outcome in outcomes.items():
         usual = outcomes.get((default, method, benchmark))
@@ -62,18 +61,18 @@ def _status(outcomes: Iterable[Outcome]) -> str:
     return next((outcome.status for outcome in outcomes if outcome.status != "complete"), "complete")
 
 
-def ablation_claims(workspace: Runs, table2: Iterable[Cell], figure2: Iterable[Cell]) -> pd.DataFrame:
+def ablation_claims(results: Results, table2: Iterable[Cell], figure2: Iterable[Cell]) -> pd.DataFrame:
     """What Sec. 5.1 says on Table 2 and Figure 2, by the rule of all claims.
 
     Columns: claim, section, item, benchmark, statistic, paper_difference (of the printed accuracies; Figure 2 has
     no numbers), those of :func:`paper_repro.tables.comparison`, verdict. Claims on several benchmarks have a row
     "all" that sums theirs up.
     """
-    return pd.DataFrame(_on_table2(workspace, table2) + _on_figure2(workspace, figure2))
+    return pd.DataFrame(_on_table2(results, table2) + _on_figure2(results, figure2))
 
 
-def _on_table2(workspace: Runs, cells: Iterable[Cell]) -> list[dict[str, Any]]:
-    outcomes, paper = outcomes_of(workspace, cells), printed("table2")
+def _on_table2(results: Results, cells: Iterable[Cell]) -> list[dict[str, Any]]:
+    outcomes, paper = outcomes_of(results, cells), printed("table2")
     told = {
         "DIMP with a small quality checker beats CE on the larger model": ("DIMP-Loss", CE),
         "IMP with a small diversity checker beats CE on the larger model": (BASE_DC, CE),
@@ -82,7 +81,7 @@ def _on_table2(workspace: Runs, cells: Iterable[Cell]) -> list[dict[str, Any]]:
     rows, verdicts = [], {}
     for claim, (ours, theirs) in told.items():
         found = []
-        for benchmark in workspace.profile.benchmarks:
+        for benchmark in results.profile.benchmarks:
             keys = ("large", ours, benchmark), ("large", theirs, benchmark)
             gap = paper[keys[0]][0] - paper[keys[1]][0]
             found.append(_row(claim, "Table 2", benchmark, outcomes, keys, gap))
@@ -97,8 +96,8 @@ def _on_table2(workspace: Runs, cells: Iterable[Cell]) -> list[dict[str, Any]]:
     return [*rows, sentence(claim, "5.1", "Table 2", "all", small_dc, opposite.get(judged, judged))]
 
 
-def _on_figure2(workspace: Runs, cells: Iterable[Cell]) -> list[dict[str, Any]]:
-    outcomes = outcomes_of(workspace, cells)
+def _on_figure2(results: Results, cells: Iterable[Cell]) -> list[dict[str, Any]]:
+    outcomes = outcomes_of(results, cells)
     shares = [int(variant) for variant, method, _ in outcomes if method == CHECKER]
     if not shares:
         return []

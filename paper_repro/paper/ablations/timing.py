@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from paper_repro.paper.cells import Cell, SOURCES, spec
-from paper_repro.paper.ablations.sizes import QUALITY_CHECKER
-from paper_repro.runs.profiles import Profile
 from paper_repro.method.recipe import Recipe
+from paper_repro.paper.ablations.sizes import QUALITY_CHECKER
+from paper_repro.paper.cells import SOURCES, Cell, spec
+from paper_repro.runs.profiles import Profile
 from paper_repro.runs.spec import Checker
 
 EPOCHS, BATCH = 5, 32

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from paper_repro.paper.cells import Cell, SOURCES, spec
+from paper_repro.paper.cells import SOURCES, Cell, spec
+from paper_repro.runs.plan import fold_models
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.spec import Checker, RunSpec
-from paper_repro.runs.plan import fold_models
 
 FITTED_ON = ("train", "generated")
 """The pools of M_P and M_Q."""

@@ -11,11 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from paper_repro.measures import entropy
-from paper_repro.paper.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION, caption, new_axes, panels, styled
 from paper_repro.paper.csv_files import records
-from paper_repro.paper.outcomes import benchmark_title, in_order
 from paper_repro.paper.information.tables import QUANTITIES, VARIANTS
+from paper_repro.paper.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION, caption, new_axes, panels, styled
+from paper_repro.paper.titles import benchmark_title, in_order
 
 DATA = {"D_P": BLUE, "D_Q": ORANGE}
 FORM_MARKERS = {"label": "o", "full": "s"}
@@ -161,7 +160,7 @@ def _bound_handles(frame: pd.DataFrame) -> list[Line2D]:
 
 @styled
 def input_shift(frame: pd.DataFrame, profile: str, *, margin: float = 0.05, ax: Axes | None = None) -> Axes:
-    """AUC of each two-sample test with its 95 % interval; at 0.5 the two sets cannot be told apart.
+    """AUC of each two-sample test with its 95 % interval; at 0.5 the two sets is inconclusive apart.
 
     ``frame`` is that of :func:`paper_repro.tables.input_shift`. The band reaches to 0.5 + ``margin``; green bars are
     the AUC of the best classifier, where the laws are known.

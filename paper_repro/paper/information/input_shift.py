@@ -23,10 +23,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 
+from paper_repro.measures.intervals import Interval, ranks
 from paper_repro.measures.weights import diagnose
 from paper_repro.texts.generated import whole_texts
 from paper_repro.texts.pools import Benchmark
-from paper_repro.measures.intervals import Interval, ranks
 
 Floats = NDArray[np.float64]
 PENALTIES = (0.1, 1.0, 10.0)

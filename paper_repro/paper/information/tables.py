@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -17,14 +17,12 @@ from numpy.typing import NDArray
 
 from paper_repro.measures import entropy, intervals
 from paper_repro.paper import published
-from paper_repro.tools.errors import UserError
-from paper_repro.paper.information.cells import Fits, TABLE1_FITS
-from paper_repro.runs.spec import Checker
 from paper_repro.paper.csv_files import records
-from paper_repro.paper.outcomes import Runs, verdict
-
-if TYPE_CHECKING:
-    from paper_repro.paper.information.input_shift import TwoSample
+from paper_repro.paper.information.cells import TABLE1_FITS, Fits
+from paper_repro.paper.information.input_shift import TwoSample
+from paper_repro.paper.outcomes import verdict
+from paper_repro.runs.spec import Checker
+from paper_repro.tools.errors import UserError
 
 Floats = NDArray[np.float64]
 QUANTITIES = {"H(P)": "train", "H(Q)": "generated", "KL(Q||P)": "generated", "KL(P||Q)": "train"}

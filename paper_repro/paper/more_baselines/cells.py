@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from paper_repro.tools.errors import UserError
-from paper_repro.paper.cells import Cell, GENERATED, LARGE, TITLES, spec, without_curve
+from paper_repro.method.recipe import Recipe
+from paper_repro.paper.cells import GENERATED, LARGE, TITLES, Cell, spec, without_curve
 from paper_repro.paper.table1.cells import ORACLE, oracle, table1
 from paper_repro.runs.profiles import HU_VARIANTS, Profile
-from paper_repro.method.recipe import Recipe
 from paper_repro.runs.spec import Checker, RunResult, RunSpec, Source
+from paper_repro.tools.errors import UserError
 
 OURS, SAME_LABELS, NO_LABELS, WORLD = "the paper's", "labels of D_P'", "no labels of D_P'", "true probabilities"
 """The groups of rows, by what their training uses. Every row's epoch is selected on D_P', the group NO_LABELS's too."""
@@ -187,12 +187,12 @@ def _hu(profile: Profile, benchmark: str, pool: str, variant: str, seed: int) ->
     return made
 
 
-def hu_as_written(workspace: Runs) -> list[Cell]:
+def hu_as_written(results: Results) -> list[Cell]:
     """Hu et al.'s rows of the paper's Table 1: those that the profile wants, else those that the store has."""
-    profile = workspace.profile
+    profile = results.profile
     if profile.baselines.hu == "faithful":
         return hu(profile)
-    return [cell for cell in hu(profile, "faithful", profile.seeds) if workspace.result(cell.spec) is not None]
+    return [cell for cell in hu(profile, "faithful", profile.seeds) if results.result(cell.spec) is not None]
 
 
 def extended(profile: Profile) -> list[Cell]:
@@ -245,7 +245,7 @@ def _simple(profile: Profile, benchmark: str, seed: int) -> dict[str, list[RunSp
     return made
 
 
-def best_on_dev(workspace: Runs, cells: Iterable[Cell]) -> list[Cell]:
+def best_on_dev(results: Results, cells: Iterable[Cell]) -> list[Cell]:
     """One cell for each row, benchmark and seed: the one whose selected epoch is best on D_P', the first of equals.
 
     A filter that leaves no text is no candidate. Where another candidate is missing it stands for all, so that the
@@ -254,17 +254,17 @@ def best_on_dev(workspace: Runs, cells: Iterable[Cell]) -> list[Cell]:
     groups: dict[tuple[str, str, str, int], list[Cell]] = {}
     for cell in cells:
         groups.setdefault((cell.train_source, cell.method, cell.benchmark, cell.seed), []).append(cell)
-    return [_best(workspace, group) for group in groups.values()]
+    return [_best(results, group) for group in groups.values()]
 
 
-def _best(workspace: Runs, group: list[Cell]) -> Cell:
+def _best(results: Results, group: list[Cell]) -> Cell:
     if len(group) == 1:
         return group[0]
-    found = [(cell, workspace.result(cell.spec)) for cell in group]
+    found = [(cell, results.result(cell.spec)) for cell in group]
     missing = [
         cell
         for cell, result in found
-        if result is None and not (workspace.failure(cell.spec) or "").startswith(NONE_LEFT)
+        if result is None and not (results.failure(cell.spec) or "").startswith(NONE_LEFT)
     ]
     accuracies = [-1.0 if result is None else result.selected.dev_accuracy for _, result in found]
     return missing[0] if missing else group[accuracies.index(max(accuracies))]

@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from paper_repro.paper.more_baselines.passes import FORWARD, passes
 from paper_repro.method.registry import CLASSICAL
-from paper_repro.runs.spec import Checker, RunResult, RunSpec, Source
-from paper_repro.paper.outcomes import Runs
 from paper_repro.paper.ablations.table3 import ratio_interval
+from paper_repro.paper.cells import Cell
+from paper_repro.paper.more_baselines.passes import FORWARD, passes
 from paper_repro.runs.plan import models_of, scored_pools
-
-if TYPE_CHECKING:
-    from paper_repro.paper.cells import Cell
+from paper_repro.runs.spec import Checker, RunResult, RunSpec, Source
 
 CE = "CE-Loss"
 UNCOUNTED = (*CLASSICAL, "ensemble")

@@ -12,9 +12,24 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from paper_repro.paper.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, Picture, VERMILION, caption, of_profile, panels, plain_numbers, span, styled
 from paper_repro.paper.csv_files import records
-from paper_repro.paper.outcomes import benchmark_title, in_order
+from paper_repro.paper.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    VERMILION,
+    Picture,
+    caption,
+    of_profile,
+    panels,
+    plain_numbers,
+    span,
+    styled,
+)
+from paper_repro.paper.titles import benchmark_title, in_order
 
 GROUPS: Mapping[str, tuple[str, str]] = {
     "the paper's": (BLUE, "o"),

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from paper_repro.measures import intervals
 from paper_repro.paper.beside_paper import printed
+from paper_repro.paper.cells import Cell
 from paper_repro.paper.claims import POINTS, jointly, sentence
 from paper_repro.paper.csv_files import records
-from paper_repro.paper.outcomes import Key, Outcome, Runs, comparison, measures, outcomes_of, verdict
-
-if TYPE_CHECKING:
-    from paper_repro.paper.cells import Cell
+from paper_repro.paper.outcomes import Key, Outcome, comparison, measures, outcomes_of, verdict
+from paper_repro.runs.results import Results
 
 GENERATED, LARGE = "GPT-3.5 generated", "Large real world"
 IMP, DIMP = "IMP-Loss (Ours)", "DIMP-Loss (Ours)"
@@ -32,8 +31,8 @@ class Rows:
     Rows have their own numbers of seeds here, so that a row of two seeds is compared with the first two of another.
     """
 
-    def __init__(self, workspace: Runs, cells: Iterable[Cell]) -> None:
-        self.workspace = workspace
+    def __init__(self, results: Results, cells: Iterable[Cell]) -> None:
+        self.results = results
         self.cells: dict[Key, list[Cell]] = {}
         for cell in cells:
             self.cells.setdefault((cell.train_source, cell.method, cell.benchmark), []).append(cell)
@@ -49,7 +48,7 @@ class Rows:
             return None
         if (key, wanted) not in self._outcomes:
             chosen = [cell for cell in self.cells[key] if cell.seed in wanted]
-            self._outcomes[key, wanted] = outcomes_of(self.workspace, chosen)[key]
+            self._outcomes[key, wanted] = outcomes_of(self.results, chosen)[key]
         return self._outcomes[key, wanted]
 
     def pair(self, ours: Key, theirs: Key) -> tuple[Outcome | None, Outcome | None]:
@@ -64,19 +63,19 @@ class Rows:
         return next((s for s, m, _ in self.cells if m == method and s != LARGE), GENERATED)
 
 
-def table1_extended(workspace: Runs, cells: Iterable[Cell], groups: Mapping[str, str]) -> pd.DataFrame:
+def table1_extended(results: Results, cells: Iterable[Cell], groups: Mapping[str, str]) -> pd.DataFrame:
     """One row per group, method and benchmark, Hu et al.'s on large real data too.
 
     ``cells`` hold one candidate a row and seed, ``groups`` the group of each title, in the table's order. Columns:
     group, train_source, method, benchmark, paper_accuracy, paper_macro_f1, those of
     :func:`paper_repro.tables.beside_paper` on our runs, chosen (options picked on D_P', seed by seed), status.
     """
-    rows, paper = Rows(workspace, cells), printed("table1")
+    rows, paper = Rows(results, cells), printed("table1")
     order = [(group, rows.source(method), method) for method, group in groups.items()]
     order += [("large real data", LARGE, method) for method in groups if method.startswith(HU)]
     found = []
     for group, source, method in order:
-        for benchmark in workspace.profile.benchmarks:
+        for benchmark in results.profile.benchmarks:
             key = (source, method, benchmark)
             outcome, numbers = rows.outcome(key), paper.get(key)
             if outcome is None and numbers is None:
@@ -102,16 +101,16 @@ def _chosen(cells: Iterable[Cell]) -> str:
     return "tau " + ", ".join(f"{value:g}" for value in values) if values else ""
 
 
-def baseline_differences(workspace: Runs, cells: Iterable[Cell], groups: Mapping[str, str]) -> pd.DataFrame:
+def baseline_differences(results: Results, cells: Iterable[Cell], groups: Mapping[str, str]) -> pd.DataFrame:
     """IMP and DIMP minus every other row on generated data, by benchmark.
 
     Columns: method, group and rival (the other row), benchmark, those of :func:`paper_repro.tables.comparison` (paired
     over the seeds that both rows plan and all test examples), verdict on "IMP (DIMP) is more accurate".
     """
-    rows, found = Rows(workspace, cells), []
+    rows, found = Rows(results, cells), []
     for method in SHORT:
         for rival, group in groups.items():
-            for benchmark in workspace.profile.benchmarks:
+            for benchmark in results.profile.benchmarks:
                 keys = (GENERATED, method, benchmark), (rows.source(rival), rival, benchmark)
                 if rival != method and keys[1] in rows.cells:
                     compared = rows.compare(*keys)
@@ -181,16 +180,16 @@ def best_rivals(frame: pd.DataFrame, differences: pd.DataFrame, group: str) -> p
     return pd.DataFrame(found)
 
 
-def predicted_twins(workspace: Runs, cells: Iterable[Cell], pairs: Mapping[tuple[str, str], str]) -> pd.DataFrame:
+def predicted_twins(results: Results, cells: Iterable[Cell], pairs: Mapping[tuple[str, str], str]) -> pd.DataFrame:
     """Pairs of methods that theory calls alike: their difference, and how often they answer alike.
 
     ``pairs`` are two titles on generated data with what is said of them. Columns: prediction, method, other,
     benchmark, those of :func:`paper_repro.tables.comparison`, alike, alike_low, alike_high (per cent of the test
     examples, same seed, with the 95 % interval over seeds and examples).
     """
-    rows, found = Rows(workspace, cells), []
+    rows, found = Rows(results, cells), []
     for (method, other), prediction in pairs.items():
-        for benchmark in workspace.profile.benchmarks:
+        for benchmark in results.profile.benchmarks:
             keys = (GENERATED, method, benchmark), (GENERATED, other, benchmark)
             if set(keys) <= set(rows.cells):
                 names = {"prediction": prediction, "method": method, "other": other, "benchmark": benchmark}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from paper_repro.paper.cells import Cell, SMALL, TITLES, spec
+from paper_repro.paper.cells import SMALL, TITLES, Cell, spec
 from paper_repro.runs.profiles import Profile
 
 NOISY, NOISY_POOL = "Noisy Data", "train:noisy"

@@ -11,11 +11,23 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from paper_repro.paper.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION, caption, new_axes, panels, styled
-from paper_repro.texts.noise import PARTS
 from paper_repro.paper.csv_files import records
-from paper_repro.paper.outcomes import benchmark_title, in_order
 from paper_repro.paper.noisy.tables import CROSS_FITTED, DIMP, IMP, TRUE
+from paper_repro.paper.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    VERMILION,
+    caption,
+    new_axes,
+    panels,
+    styled,
+)
+from paper_repro.paper.titles import benchmark_title, in_order
+from paper_repro.texts.noise import PARTS
 
 PART_TITLES = {"original": "original", "swapped": "swapped label", "duplicated": "duplicated"}
 BARS: dict[str, dict[str, Any]] = {

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from paper_repro.measures import intervals
-from paper_repro.texts import noise
 from paper_repro.measures.auroc import auroc
-from paper_repro.tools.errors import UserError
-from paper_repro.runs.spec import Checker, RunSpec
 from paper_repro.measures.intervals import Interval
+from paper_repro.paper.cells import Cell
 from paper_repro.paper.claims import comparisons, together
-from paper_repro.paper.outcomes import Runs, outcomes_of, verdict
-
-if TYPE_CHECKING:
-    from paper_repro.paper.cells import Cell
+from paper_repro.paper.outcomes import outcomes_of, verdict
+from paper_repro.runs.results import Results
+from paper_repro.runs.spec import Checker, RunSpec
+from paper_repro.texts import noise
+from paper_repro.tools.errors import UserError
 
 Floats = NDArray[np.float64]
 DRAWS = 1000
@@ -109,7 +108,7 @@ def _rows_of(parts: pd.DataFrame, part: str) -> NDArray[np.int64]:
 # ---------------------------------------------------------------- from the store
 
 
-def noisy_measured(workspace: ScoredRuns, cells: Iterable[Cell]) -> list[Scores]:
+def noisy_measured(results: ScoredRuns, cells: Iterable[Cell]) -> list[Scores]:
     """The scores and weights behind the IMP and DIMP cells, from what the store has; other cells are passed over.
 
     A diversity checker with folds is kept apart (weighting "IMP, cross-fitted"). Seeds whose run or scores are
@@ -119,9 +118,9 @@ def noisy_measured(workspace: ScoredRuns, cells: Iterable[Cell]) -> list[Scores]
     for cell in cells:
         if cell.spec.quality is not None:
             groups.setdefault((cell.benchmark, _weighting(cell.spec)), []).append(cell)
-    measured = [one for key, group in groups.items() for one in _measured(workspace, *key, group)]
+    measured = [one for key, group in groups.items() for one in _measured(results, *key, group)]
     pools = {cell.benchmark: cell.spec.source.pool for group in groups.values() for cell in group}
-    return measured + [one for name, pool in pools.items() for one in _true(workspace, name, pool)]
+    return measured + [one for name, pool in pools.items() for one in _true(results, name, pool)]
 
 
 def _weighting(spec: RunSpec) -> str:
@@ -130,14 +129,14 @@ def _weighting(spec: RunSpec) -> str:
     return CROSS_FITTED if spec.diversity.folds else IMP
 
 
-def _parts(workspace: ScoredRuns, benchmark: str, pool: str) -> pd.DataFrame:
-    made = workspace.benchmark(benchmark)
+def _parts(results: ScoredRuns, benchmark: str, pool: str) -> pd.DataFrame:
+    made = results.benchmark(benchmark)
     return noise.composition(made.pool(pool.partition(":")[0]).labels, made.classes)
 
 
-def _measured(workspace: ScoredRuns, benchmark: str, weighting: str, group: list[Cell]) -> Iterator[Scores]:
-    parts = _parts(workspace, benchmark, group[0].spec.source.pool)
-    found = {cell.seed: pair for cell in group if (pair := _log_scores(workspace, cell.spec)) is not None}
+def _measured(results: ScoredRuns, benchmark: str, weighting: str, group: list[Cell]) -> Iterator[Scores]:
+    parts = _parts(results, benchmark, group[0].spec.source.pool)
+    found = {cell.seed: pair for cell in group if (pair := _log_scores(results, cell.spec)) is not None}
     epochs = group[0].spec.recipe.epochs if weighting == DIMP else 1
     quality = np.array([pair[0] for pair in found.values()]).reshape(len(found), 1, len(parts))
     diversity = np.array([pair[1] for pair in found.values()]).reshape(len(found), epochs, len(parts))
@@ -147,29 +146,29 @@ def _measured(workspace: ScoredRuns, benchmark: str, weighting: str, group: list
             yield Scores(benchmark, weighting, score, tuple(found), len(group), np.exp(logs), parts)
 
 
-def _log_scores(workspace: ScoredRuns, spec: RunSpec) -> tuple[Floats, Floats] | None:
+def _log_scores(results: ScoredRuns, spec: RunSpec) -> tuple[Floats, Floats] | None:
     """ln of P' (1, N) and of Q (1, N) or p (E, N) on the observed labels; None where a part is missing."""
-    labels = workspace.benchmark(spec.benchmark).pool(spec.source.pool).labels
+    labels = results.benchmark(spec.benchmark).pool(spec.source.pool).labels
 
     def observed(checker: Checker) -> Floats:
-        scores = workspace.scores(checker, spec.benchmark, spec.source.pool, compute=False)
+        scores = results.scores(checker, spec.benchmark, spec.source.pool, compute=False)
         return scores[None, np.arange(len(labels)), labels].astype(np.float64)
 
     assert spec.quality is not None
     try:
         quality = observed(spec.quality)
-        learnt = workspace.train_log_p(spec) if spec.diversity is None else observed(spec.diversity)
+        learnt = results.train_log_p(spec) if spec.diversity is None else observed(spec.diversity)
     except UserError:
         return None
     return None if learnt is None else (quality, learnt.astype(np.float64))
 
 
-def _true(workspace: ScoredRuns, benchmark: str, pool: str) -> Iterator[Scores]:
+def _true(results: ScoredRuns, benchmark: str, pool: str) -> Iterator[Scores]:
     """P(y|x), the exact law of the noisy labels and their ratio, where P is known."""
-    made = workspace.benchmark(benchmark)
+    made = results.benchmark(benchmark)
     truth, labels = made.truth_of(pool), made.pool(pool).labels
     if truth is not None:
-        parts = _parts(workspace, benchmark, pool)
+        parts = _parts(results, benchmark, pool)
         law = noise.label_law(truth.p, float((parts["part"] == "swapped").mean()))
         p, q = (probabilities[np.arange(len(labels)), labels][None, None] for probabilities in (truth.p, law))
         for score, values in {"quality": p, "diversity": q, "weight": p / q}.items():
@@ -223,14 +222,14 @@ def noisy_detection(measured: Iterable[Scores]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).astype({"epoch": "Int64"})
 
 
-def noisy_claims(workspace: Runs, cells: Iterable[Cell], measured: Sequence[Scores]) -> pd.DataFrame:
+def noisy_claims(results: Results, cells: Iterable[Cell], measured: Sequence[Scores]) -> pd.DataFrame:
     """App. G's claims, on Table 4 and on the scores by part, one benchmark a row, judged by the rule.
 
     Columns: those of :func:`paper_repro.paper.claims`; a claim on scores has in ``n`` the texts compared, in
     ``epochs`` (DIMP, whose mean is over the epochs) in how many of them the interval lies above 0, and no ``item``
     where the paper does not show the benchmark. The last rows are sentences on several rows.
     """
-    rows = comparisons(workspace, outcomes_of(workspace, cells), "table4")
+    rows = comparisons(results, outcomes_of(results, cells), "table4")
     for claim in SCORE_CLAIMS:
         rows += [_score_claim(one, *claim) for one in measured if (one.weighting, one.score) == claim[1:3]]
     return pd.DataFrame(rows + together(rows, ON_TABLE, "Table 4") + together(rows, ON_SCORES, ""))

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import product
 
-from paper_repro.paper.cells import Cell, TITLES, recipe_of, spec, without_curve
+from paper_repro.method.recipe import Recipe
+from paper_repro.paper.cells import TITLES, Cell, recipe_of, spec, without_curve
 from paper_repro.paper.table1.cells import table1
 from paper_repro.runs.profiles import Profile
-from paper_repro.method.recipe import Recipe
 
 
 def settings(profile: Profile) -> dict[str, Recipe]:

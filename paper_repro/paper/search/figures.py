@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from paper_repro.paper.style import BLACK, BLUE, GREY, VERMILION, caption, of_profile, panels, span, styled
 from paper_repro.paper.csv_files import records
-from paper_repro.paper.outcomes import benchmark_title, in_order
 from paper_repro.paper.search.tables import RULES
+from paper_repro.paper.style import BLACK, BLUE, GREY, VERMILION, caption, of_profile, panels, span, styled
+from paper_repro.paper.titles import benchmark_title, in_order
 
 MARKERS = ("v", "^", "s", "P")  # by learning rate, the lowest first
 CHOSEN: dict[str, dict[str, Any]] = {

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from paper_repro.measures.intervals import expected_maximum, mean_interval
+from paper_repro.method.recipe import Recipe
 from paper_repro.paper.outcomes import FEW_SHOT, Key, Outcome, comparison, measures, verdict
-
-if TYPE_CHECKING:
-    from paper_repro.method.recipe import Recipe
 
 CE = "CE-Loss"
 RULES = {

@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from paper_repro.paper.style import BLUE, VERMILION, caption, new_axes, panels, styled
 from paper_repro.paper.csv_files import records
-from paper_repro.paper.outcomes import FEW_SHOT, OTHER_DATA, benchmark_title, in_order
+from paper_repro.paper.outcomes import FEW_SHOT, OTHER_DATA
+from paper_repro.paper.style import BLUE, VERMILION, caption, new_axes, panels, styled
+from paper_repro.paper.titles import benchmark_title, in_order
 
 
 @styled

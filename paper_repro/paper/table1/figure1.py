@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from paper_repro.paper.style import BLACK, BLUE, ORANGE, VERMILION, caption, new_axes, panels, styled
-from paper_repro.paper.outcomes import benchmark_title, in_order
+from paper_repro.paper.titles import benchmark_title, in_order
 
 CURVES: dict[str, dict[str, Any]] = {
     "CE-Loss": {"color": BLACK, "linestyle": (0, (4, 1.5)), "marker": "s"},

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from paper_repro.paper.cells import Cell, GENERATED, TITLES, spec
-from paper_repro.paper.table1.cells import TABLE1_METHODS
 from paper_repro.method.losses import Switches
+from paper_repro.paper.cells import GENERATED, TITLES, Cell, spec
+from paper_repro.paper.table1.cells import TABLE1_METHODS
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.spec import Checker
 

@@ -16,8 +16,8 @@ from scipy.integrate import quad
 from scipy.optimize import minimize_scalar
 from scipy.special import gammaln, lambertw, xlogy
 
-from paper_repro.texts import world
 from paper_repro.measures.intervals import wilson
+from paper_repro.texts import world
 from paper_repro.texts.world import WorldConfig
 
 Floats = NDArray[np.float64]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,28 +11,25 @@ import torch
 from numpy.typing import NDArray
 
 from paper_repro.method import losses
+from paper_repro.paper.cells import Cell
 from paper_repro.paper.theory import closed_forms
 from paper_repro.tools.errors import UserError
-from paper_repro.study import Workspace
-
-if TYPE_CHECKING:
-    from paper_repro.paper.cells import Cell
 
 Floats = NDArray[np.float64]
 
 
-def observed_quality(workspace: Workspace, cell: Cell) -> Floats:
+def observed_quality(results: Results, cell: Cell) -> Floats:
     """log P'(y_i|x_i) of the texts that a run trains on, (texts,), as its weights saw them.
 
     Raises UserError where the quality checker's scores are not in the store.
     """
     assert cell.spec.quality is not None
-    labels = workspace.benchmark(cell.benchmark).pool(cell.spec.source.pool).labels
-    scores = workspace.scores(cell.spec.quality, cell.benchmark, cell.spec.source.pool, compute=False)
+    labels = results.benchmark(cell.benchmark).pool(cell.spec.source.pool).labels
+    scores = results.scores(cell.spec.quality, cell.benchmark, cell.spec.source.pool, compute=False)
     return scores[np.arange(len(labels)), labels].astype(np.float64)
 
 
-def by_epoch(workspace: Workspace, cells: Iterable[Cell]) -> pd.DataFrame:
+def by_epoch(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     """One row a DIMP run and epoch; runs that are not finished have one row that says so.
 
     Columns: benchmark, seed, epoch, n; log_weight_gap (largest distance of ln w to the reducible hold-out loss),
@@ -44,13 +41,13 @@ def by_epoch(workspace: Workspace, cells: Iterable[Cell]) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for cell in cells:
         names = {"benchmark": cell.benchmark, "seed": cell.seed}
-        result, log_ps = workspace.result(cell.spec), workspace.train_log_p(cell.spec)
+        result, log_ps = results.result(cell.spec), results.train_log_p(cell.spec)
         try:
-            quality = observed_quality(workspace, cell)
+            quality = observed_quality(results, cell)
         except UserError:
             result = None
         if result is None or log_ps is None:
-            rows.append({**names, "status": workspace.failure(cell.spec) or "missing"})
+            rows.append({**names, "status": results.failure(cell.spec) or "missing"})
             continue
         for record, log_p in zip(result.history, log_ps.astype(np.float64), strict=True):
             found = {**_weights(log_p, quality, record.weight_mean), **_bound(log_p, quality)}

@@ -10,9 +10,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from paper_repro.paper.theory import closed_forms
 from paper_repro.paper.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION, caption, panels, plain_numbers, styled
-from paper_repro.paper.outcomes import benchmark_title
+from paper_repro.paper.theory import closed_forms
+from paper_repro.paper.titles import benchmark_title
 
 LINES: tuple[dict[str, Any], ...] = (
     {"color": BLUE, "linestyle": "-", "marker": "o"},

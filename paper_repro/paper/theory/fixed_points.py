@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 
 from paper_repro.measures import intervals
 from paper_repro.method import losses
-from paper_repro.paper.theory import closed_forms
 from paper_repro.method.losses import Switches
-from paper_repro.runs.spec import Checker, RunResult, RunSpec
+from paper_repro.paper.cells import Cell
 from paper_repro.paper.csv_files import records
-from paper_repro.paper.outcomes import Runs, verdict
-
-if TYPE_CHECKING:
-    from paper_repro.paper.cells import Cell
+from paper_repro.paper.outcomes import verdict
+from paper_repro.paper.theory import closed_forms
+from paper_repro.runs.results import Results
+from paper_repro.runs.spec import Checker, RunResult, RunSpec
 
 Floats = NDArray[np.float64]
 
@@ -132,7 +131,7 @@ DISTANCES = [
 ]  # fmt: skip
 
 
-def distances(workspace: Runs, cells: Iterable[Cell], quality: Mapping[tuple[str, int], Checker]) -> pd.DataFrame:
+def distances(results: Results, cells: Iterable[Cell], quality: Mapping[tuple[str, int], Checker]) -> pd.DataFrame:
     """Total variation of trained models on the test texts from every candidate, one row a loss and candidate.
 
     ``cells`` are runs on generated data, ``quality`` their quality checkers by (benchmark, seed); where that is the
@@ -147,18 +146,18 @@ def distances(workspace: Runs, cells: Iterable[Cell], quality: Mapping[tuple[str
         groups.setdefault((cell.benchmark, cell.method), []).append(cell)
     rows: list[dict[str, Any]] = []
     for (benchmark, loss), members in groups.items():
-        rows += _rows(workspace, benchmark, loss, members, quality)
+        rows += _rows(results, benchmark, loss, members, quality)
     return pd.DataFrame(rows, columns=DISTANCES).astype({"predicted": bool})
 
 
 def _rows(
-    workspace: Runs, benchmark: str, loss: str, cells: list[Cell], quality: Mapping[tuple[str, int], Checker]
+    results: Results, benchmark: str, loss: str, cells: list[Cell], quality: Mapping[tuple[str, int], Checker]
 ) -> list[dict[str, Any]]:
-    truth = workspace.benchmark(benchmark).truth_of("test")
+    truth = results.benchmark(benchmark).truth_of("test")
     assert truth is not None, "only a miniature world knows P and Q"
     teachers = [quality[benchmark, cell.seed] for cell in cells]
     runs = [
-        (workspace.result(cell.spec), _law(workspace, teacher, truth.p))
+        (results.result(cell.spec), _law(results, teacher, truth.p))
         for cell, teacher in zip(cells, teachers, strict=True)
     ]
     found = [(run.test_probabilities, teacher) for run, teacher in runs if run and teacher is not None]
@@ -197,9 +196,9 @@ def _rows(
     return rows
 
 
-def _law(workspace: Runs, checker: Checker, p: Floats) -> Floats | None:
+def _law(results: Results, checker: Checker, p: Floats) -> Floats | None:
     """(test texts, classes) probabilities of a quality checker: what its run says, or the exact P."""
-    run: RunResult | None = workspace.result(checker.run) if checker.run else None
+    run: RunResult | None = results.result(checker.run) if checker.run else None
     return p if checker.exact == "p" else None if run is None else run.test_probabilities.astype(np.float64)
 
 
@@ -230,7 +229,7 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
         others = records(group[~group["predicted"]].sort_values("mean", kind="stable"))
         row = {"benchmark": benchmark, "loss": loss, "predicted": goal["candidate"]}
         if not others:
-            rows.append({**row, "within_noise": "", "n_seeds": 0, "status": goal["status"], "verdict": "not complete"})
+            rows.append({**row, "within_noise": "", "n_seeds": 0, "status": goal["status"], "verdict": "incomplete"})
             continue
         rival, noise = others[0], goal["noise"]
         row |= {"distance": goal["mean"], "low": goal["low"], "high": goal["high"], "rival": rival["candidate"]}

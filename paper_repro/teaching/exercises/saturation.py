@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paper_repro.texts.folds import fold_of
 from paper_repro.measures.intervals import Interval
 from paper_repro.teaching import texts
 from paper_repro.teaching.experiment import Classifier, bag_of_words, softmax_regression
 from paper_repro.teaching.feedback import Answer, Exercise, Floats, Malformed, Mistake, numbers
 from paper_repro.teaching.sampling import mean_interval
 from paper_repro.teaching.texts import observed
+from paper_repro.texts.folds import fold_of
 
 Ints = NDArray[np.int64]
 TEXTS, FOLDS, WORLDS = 1000, 5, 8

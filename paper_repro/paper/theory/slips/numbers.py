@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from paper_repro.paper import published
-from paper_repro.paper.theory.slips.checks import Confusion, PRINTED, TEST_LABELS, accuracy_of, binary_rows, confusions, hits, largest_excess, same, split_size, standard_error, test_size, three_classes_can, z_value
-from paper_repro.paper.theory.slips.point import Point
 from paper_repro.measures.intervals import expected_maximum
+from paper_repro.paper import published
+from paper_repro.paper.theory.slips.checks import (
+    PRINTED,
+    TEST_LABELS,
+    Confusion,
+    accuracy_of,
+    binary_rows,
+    confusions,
+    hits,
+    largest_excess,
+    same,
+    split_size,
+    standard_error,
+    test_size,
+    three_classes_can,
+    z_value,
+)
+from paper_repro.paper.theory.slips.point import Point
 
 FEW_SHOT, SMALL, GENERATED = "GPT-3.5 few-shot", "Small real world", "GPT-3.5 generated"
 TITLES = {"financial": "Financial", "tweet_irony": "Tweet Irony", "mrpc": "MRPC"}
