@@ -11,7 +11,7 @@ from paper_repro.measures import intervals
 from paper_repro.measures.intervals import Interval
 from paper_repro.paper.beside_paper import printed
 from paper_repro.paper.cells import Cell
-from paper_repro.paper.claims import POINTS, Row, comparisons, jointly, sentences
+from paper_repro.paper.claims import POINTS, Row, comparisons, in_all, sentences
 from paper_repro.paper.outcomes import UNKNOWN, Key, Outcome, judged, outcomes_of
 from paper_repro.runs.results import Results
 
@@ -84,7 +84,7 @@ def _figure1(results: Results, cells: Iterable[Cell], benchmark: str) -> list[Ro
             statistic = f"{POINTS}, mean of the epochs, interval over the seeds"
             about = _about(f"curve_{method}_{rival}", claim, "Figure 1", benchmark, method, rival, statistic)
             mean = intervals.paired_interval(ours.mean(axis=1), theirs.mean(axis=1)) if ours.size else UNKNOWN
-            rows.append({**about, **_in_all(every, mean, len(ours), planned)})
+            rows.append({**about, **in_all(every, mean, len(ours), planned)})
     for name, claim, narrow, wide, epochs in SPREADS:
         ours, theirs, planned = _shared(curves, narrow, wide)
         pairs = zip(ours.T[epochs], theirs.T[epochs], strict=True)
@@ -93,7 +93,7 @@ def _figure1(results: Results, cells: Iterable[Cell], benchmark: str) -> list[Ro
         about = _about(name, claim, "Figure 1", benchmark, narrow, wide, statistic)
         ends = np.array([(one.mean, one.low, one.high) for one in every]).reshape(-1, 3)
         mean = Interval(*(float(end) for end in ends.mean(axis=0))) if len(ends) else UNKNOWN
-        rows.append({**about, **_in_all(every, mean, len(ours), planned)})
+        rows.append({**about, **in_all(every, mean, len(ours), planned)})
     return rows
 
 
@@ -110,10 +110,3 @@ def _shared(curves: Mapping[str, Mapping[int, Sequence[float]]], a: str, b: str)
         np.array([curves[method][seed] for seed in found]).reshape(len(found), -1 if found else 0) for method in (a, b)
     )
     return (*sides, len(planned))  # type: ignore[return-value]
-
-
-def _in_all(every: Sequence[Interval], mean: Interval, found: int, planned: int) -> Row:
-    """The columns of a claim on several epochs, whose intervals are ``every``."""
-    epochs = [judged(interval, found, planned) for interval in every]
-    holding = sum(epoch["verdict"] == "holds" for epoch in epochs)
-    return {**judged(mean, found, planned), "epochs": f"{holding} of {len(epochs)}", "verdict": jointly(epochs)}
