@@ -73,11 +73,11 @@ def test_methods_can_be_told_apart_without_colour() -> None:
 
 def test_dots_show_paper_mean_interval_and_gaps(part: fake_runs.FakeResults) -> None:
     table = beside_paper(part, part.cells)
-    figure = table_dots(table, "table1.csv", miniature=True)
+    figure = table_dots(table, "table1.csv", part.profile)
     text = words(figure)
     for name in (OTHER_DATA[1:40], "Hu et al.'s (not run)", "SunGen (camera-ready) (number not known)", "Oracle"):
         assert name in text
-    assert "paper's numbers belong" not in words(table_dots(table, "table1.csv"))
+    assert "paper's numbers belong" not in words(table_dots(table, "table1.csv", fake_runs.profile("real")))
     ax, here = figure.axes[2], table[table["benchmark"] == "mrpc"]
     points = [
         *(line.get_xdata() for line in ax.lines),
