@@ -105,15 +105,17 @@ def side_by_side(frame: pd.DataFrame) -> pd.DataFrame:
     mean's column, and so are a row with fewer seeds than others and one that only knows the most frequent class.
     """
     most = frame["n_seeds"].max()
-    columns: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
-    for row in records(frame):
-        place, at = benchmark_title(row["benchmark"]), (source_title(row["train_source"]), method_title(row["method"]))
-        texts = {"paper": _pair(row["paper_accuracy"], row["paper_macro_f1"])} if "paper_accuracy" in row else {}
-        texts |= {"best": _pair(row["best_accuracy"], row["best_macro_f1"]), "mean [95 %]": _mean_text(row, most)}
-        for column, text in texts.items():
-            columns.setdefault((place, column), {})[at] = text
-    order = list(dict.fromkeys(at for column in columns.values() for at in column))
-    table = pd.DataFrame(columns, index=pd.MultiIndex.from_tuples(order))
+    texts: dict[str, CellText] = {
+        "paper": lambda row: _pair(row["paper_accuracy"], row["paper_macro_f1"]),
+        "best": lambda row: _pair(row["best_accuracy"], row["best_macro_f1"]),
+        "mean [95 %]": lambda row: _mean_text(row, most),
+    }
+    parts = {
+        name: by_benchmark(frame, ["train_source", "method"], text)
+        for name, text in texts.items()
+        if name != "paper" or "paper_accuracy" in frame  # not for a benchmark of the user's own
+    }
+    table = pd.concat(parts, axis=1).swaplevel(axis=1)[[(name, part) for name in parts["best"] for part in parts]]
     return table.rename_axis(index=["training data", "method"])
 
 
