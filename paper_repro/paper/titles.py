@@ -16,12 +16,12 @@ SOURCES = {
 }
 """Blocks of the paper's tables by the pool that is trained on. The paper's D_Q was written by GPT-3.5."""
 ROWS = {
+    "imp_cross_fitted": "IMP-Loss, cross-fitted Q",
+    "true": "true P and Q",
     "few_shot": "The generator's few-shot labels",
     "checker": "CE-Loss (quality checker)",
     "oracle": "Oracle (true weights)",
     "sungen_camera_ready": "SunGen (camera-ready)",
-    "imp_cross_fitted": "IMP-Loss, cross-fitted Q",
-    "true": "true P and Q",
 }
 """Rows that are no method of their own."""
 OTHER_DATA = "the paper's numbers belong to other data: only the ordering of the methods can be compared"
