@@ -22,7 +22,7 @@ from paper_repro.runs import keys
 from paper_repro.tools import machine
 from paper_repro.model.tokens import Batcher, Encoded
 from paper_repro.tools.errors import TrainingError, UserError
-from paper_repro.method.losses import METHODS, Switches
+from paper_repro.method.losses import LOSSES as METHODS, Switches
 from paper_repro.model.classifier import build
 from paper_repro.method.packed import loop
 from paper_repro.method.packed.attention import Spans, attention
@@ -351,16 +351,16 @@ def test_what_cannot_be_trained_together(encoder: Path, data: TrainingData) -> N
 
 
 def test_the_engine_enters_the_keys_of_its_own_runs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    workspace = tiny.workspace(tiny.make_inputs(tmp_path), tmp_path / "results")
+    study = tiny.study(tiny.make_inputs(tmp_path), tmp_path / "results")
     fast, other = tiny.spec(), tiny.spec(recipe=replace(tiny.RECIPE, fidelity="packed"))
-    before = workspace.key(fast), workspace.key(other)
+    before = study.key(fast), study.key(other)
     assert before[0] != before[1]
     assert keys.engine_of(fast.recipe) == ()
     files = {f"packed/{path.stem}" for path in (ROOT / "paper_repro" / "packed").glob("*.py")}
     assert set(keys.engine_of(other.recipe)) == files
     monkeypatch.setattr(packed, "MODULES", packed.MODULES[1:])  # as another text of them would be
     machine.code_version.cache_clear()
-    assert workspace.key(fast) == before[0] and workspace.key(other) != before[1]
+    assert study.key(fast) == before[0] and study.key(other) != before[1]
 
 
 BARE = """

@@ -156,6 +156,12 @@ def training_data(
     )
 
 
+def scores(made: Study, checker: Checker, benchmark: str, pool: str) -> np.ndarray[Any, Any]:
+    """A checker's scores, computed where they are missing."""
+    made.collect([(checker, benchmark, pool)], progress=False)
+    return made.scores(checker, benchmark, pool)
+
+
 def losses(trained: Trained) -> list[float]:
     """The mean training loss of each epoch."""
     return [row.train_loss for row in trained.history]
