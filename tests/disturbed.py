@@ -16,11 +16,10 @@ from typing import Any
 import psutil
 import tiny
 
-from paper_repro.runs.execute import execute
-from paper_repro.tools.progress import Progress
-from paper_repro.runs.spec import RunSpec
 from paper_repro.runs.plan import plan
+from paper_repro.runs.spec import RunSpec
 from paper_repro.study import Study
+from paper_repro.tools.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[1]
 LONG = replace(tiny.RECIPE, epochs=12)  # long enough to be killed in the middle
@@ -76,7 +75,7 @@ import sys
 sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]
 import json, tiny, disturbed
 from pathlib import Path
-from paper_repro.errors import UserError
+from paper_repro.tools.errors import UserError
 if __name__ == "__main__":
     made = tiny.study(json.loads(sys.argv[2]), Path(sys.argv[3]), **json.loads(sys.argv[4]))
     print("ready", flush=True)
@@ -96,7 +95,7 @@ def run_and_tell(made: Study) -> None:
             print(outcome["key"], outcome["status"], outcome["note"], flush=True)
 
     tasks = plan(made, grid())
-    execute(made, tasks, Telling(len(tasks), made.workers))
+    made.execute(tasks, Telling(len(tasks), made.workers))
 
 
 def start(

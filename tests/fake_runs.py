@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from paper_repro.experiments import Cell
 
 from paper_repro import experiments
-from paper_repro.paper import published
-from paper_repro.experiments import Cell
-from paper_repro.texts.pools import Benchmark, Pool, Truth
-from paper_repro.runs.profiles import Ablations, Baselines, Profile, Search
 from paper_repro.method.recipe import EpochRecord, Recipe
+from paper_repro.paper import published
+from paper_repro.runs.profiles import Ablations, Baselines, Profile, Search
 from paper_repro.runs.spec import RunResult, RunSpec
+from paper_repro.texts.pools import Benchmark, Pool, Truth
 
 LABELS = {"financial": 3, "tweet_irony": 2, "mrpc": 2}
 ABLATIONS = Ablations("minilm-l6:3", "minilm-l6", 4, 2, (10, 100), ("dev:50", "dev"), ("generated:300", "generated"))

@@ -14,14 +14,13 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
 from paper_repro.method.checkers import fitted_temperature, with_temperature
-from paper_repro.texts.folds import fold_of
-from paper_repro.tools.errors import UserError
 from paper_repro.model.classifier import KEPT
-from paper_repro.texts.pools import Truth
-from paper_repro.runs.spec import CALIBRATION_FOLDS, Checker, RunSpec
 from paper_repro.runs.plan import fold_models
+from paper_repro.runs.spec import CALIBRATION_FOLDS, Checker, RunSpec
 from paper_repro.study import Study
-
+from paper_repro.texts.folds import fold_of
+from paper_repro.texts.pools import Truth
+from paper_repro.tools.errors import UserError
 
 EMBEDDING = "bert.embeddings.word_embeddings.weight"
 

@@ -12,10 +12,10 @@ import torch
 from transformers import BertModel
 
 from paper_repro.method import classical
-from paper_repro.model.tokens import encode
 from paper_repro.method.registry import CLASSICAL
-from paper_repro.texts.pools import Pool
+from paper_repro.model.tokens import encode
 from paper_repro.runs.spec import Checker
+from paper_repro.texts.pools import Pool
 
 
 def no_vectors(pool: Pool) -> np.ndarray:

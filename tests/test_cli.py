@@ -18,9 +18,9 @@ from click.testing import CliRunner
 from nbformat.v4 import new_code_cell, new_notebook
 
 import paper_repro
+from paper_repro.cli import cli, distribute
 from paper_repro.report import status
 from paper_repro.tools import paths as places
-from paper_repro.cli import cli, distribute
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.paths import Paths
 

@@ -17,12 +17,12 @@ import pytest
 import tiny
 from disturbed import PATIENCE, assert_complete, done_once, family, go, grid, start, wait_for
 
-from paper_repro.runs import dask, perform
 from paper_repro.cli import cli
-from paper_repro.tools.errors import UserError
+from paper_repro.runs import dask, perform
 from paper_repro.runs.spec import Checker, RunSpec
 from paper_repro.runs.store import Store
 from paper_repro.study import open_study
+from paper_repro.tools.errors import UserError
 
 distributed = pytest.importorskip("distributed")
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from transformers import BertForSequenceClassification
 
-from paper_repro.model.dropout import ATTENTION, SeededDropout, seed_dropout
 from paper_repro.model.batches import Batch, Batcher
-from paper_repro.model.tokens import encode
-from paper_repro.model.fast_bert import speed_up
 from paper_repro.model.classifier import build
+from paper_repro.model.dropout import ATTENTION, SeededDropout, seed_dropout
+from paper_repro.model.fast_bert import speed_up
+from paper_repro.model.tokens import encode
 
 CPU = torch.device("cpu")
 

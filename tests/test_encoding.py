@@ -15,8 +15,8 @@ from transformers import AutoTokenizer
 from paper_repro.model import tokens
 from paper_repro.model.batches import BUCKET, Batch, Batcher, kept_tokens
 from paper_repro.model.tokens import Encoded, encode
-from paper_repro.tools.errors import UserError
 from paper_repro.texts.pools import Pool
+from paper_repro.tools.errors import UserError
 
 CPU = torch.device("cpu")
 

@@ -25,13 +25,13 @@ from disturbed import PATIENCE, assert_complete, done_once, family, go, grid, st
 from paper_repro.method import train as engine
 from paper_repro.runs import execute as execution
 from paper_repro.runs import perform
+from paper_repro.runs.execute import execute
+from paper_repro.runs.plan import Task, plan, scores_plan
+from paper_repro.runs.spec import Checker, RunSpec, Source, spec_from_dict
+from paper_repro.study import Study
 from paper_repro.tools import machine
 from paper_repro.tools.errors import TrainingError, UserError
-from paper_repro.runs.execute import execute
 from paper_repro.tools.progress import Progress, duration
-from paper_repro.runs.spec import Checker, RunSpec, Source, spec_from_dict
-from paper_repro.runs.plan import Task, plan, scores_plan
-from paper_repro.study import Study
 
 # -- the plan -------------------------------------------------------------------------------------------------
 

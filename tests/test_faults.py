@@ -104,7 +104,8 @@ def undisturbed(inputs: dict[str, str], reference_store: Path, tmp_path: Path) -
 RUN = """
 import sys
 from pathlib import Path
-from paper_repro import cli, paths
+from paper_repro import cli
+from paper_repro.tools import paths
 if __name__ == "__main__":
     paths.NOTEBOOKS = Path(sys.argv.pop(1))
     cli.main()

@@ -16,10 +16,7 @@ from chat_server import ChatServer, serving
 from click.testing import CliRunner
 
 from paper_repro import tables
-from paper_repro.measures import intervals
-from paper_repro.texts import generated, own, prompts
 from paper_repro.cli import cli
-from paper_repro.tools.errors import UserError
 from paper_repro.llm import clusters, few_shot
 from paper_repro.llm.asking import Asker, Retry
 from paper_repro.llm.budget import Budget, Limits
@@ -27,7 +24,10 @@ from paper_repro.llm.journal import JOURNAL, Journal
 from paper_repro.llm.local import Local
 from paper_repro.llm.recorded import Recorded
 from paper_repro.llm.server import Server
+from paper_repro.measures import intervals
+from paper_repro.texts import generated, own, prompts
 from paper_repro.texts.pools import Benchmark, FewShot, Pool
+from paper_repro.tools.errors import UserError
 
 SCRIPT = scripted_server.__file__
 LABELS = ("negative", "neutral", "positive")

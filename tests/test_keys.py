@@ -13,13 +13,12 @@ import numpy as np
 import pytest
 import tiny
 
+from paper_repro.method.losses import Switches
 from paper_repro.runs import keys
 from paper_repro.runs.keys import run_key, score_key
-from paper_repro.method.losses import Switches
-from paper_repro.texts.pools import Benchmark, Pool, Truth
-from paper_repro.method.recipe import Recipe
 from paper_repro.runs.spec import Checker, RunSpec, Source, spec_from_dict
 from paper_repro.study import Study
+from paper_repro.texts.pools import Benchmark, Pool, Truth
 
 
 @pytest.fixture
@@ -159,9 +158,7 @@ def test_content_of_the_data_counts(study: Study, method: str, pool: str) -> Non
 def test_data_that_a_run_never_reads_do_not_count(study: Study) -> None:
     before = study.benchmark("financial")
     first = study.key(tiny.spec("imp"))
-    assert (
-        key_of(study, edited(before, "train", texts=before.pools["train"].texts[::-1]), tiny.spec("imp")) == first
-    )
+    assert key_of(study, edited(before, "train", texts=before.pools["train"].texts[::-1]), tiny.spec("imp")) == first
 
 
 def test_content_of_the_encoder_counts(tmp_path: Path) -> None:

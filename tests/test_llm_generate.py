@@ -19,16 +19,16 @@ import pytest
 from chat_server import ChatServer, serving
 from click.testing import CliRunner, Result
 
-from paper_repro.report import notebooks
-from paper_repro.texts import benchmarks, generated, prompts
 from paper_repro.cli import cli
 from paper_repro.llm import released
 from paper_repro.llm.budget import Prices
 from paper_repro.llm.conversations import Conversations, Settings
 from paper_repro.llm.generate import estimate, quotas
 from paper_repro.llm.journal import records
-from paper_repro.tools.paths import Paths
+from paper_repro.report import notebooks
+from paper_repro.texts import benchmarks, generated, prompts
 from paper_repro.texts.pools import Pool
+from paper_repro.tools.paths import Paths
 
 ROOT = Path(__file__).resolve().parents[1]
 KEY = "sk-test-0123456789abcdef"

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from paper_repro.tools.errors import UserError
 from paper_repro.llm.asking import Asker, Retry
 from paper_repro.llm.budget import Budget, Limits, Prices, Usage
 from paper_repro.llm.exchange import Request, TryFailed, Unreadable, completion
 from paper_repro.llm.journal import Journal, records
 from paper_repro.llm.recorded import Recorded
+from paper_repro.tools.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 KEY = "sk-0123456789abcdef"

@@ -21,14 +21,14 @@ import tiny_chat
 import torch
 from click.testing import CliRunner, Result
 
-from paper_repro.texts import generated, prompts
 from paper_repro.cli import cli
-from paper_repro.tools.errors import UserError
 from paper_repro.llm.asking import Asker
 from paper_repro.llm.budget import Budget
 from paper_repro.llm.exchange import Request, read_completion
 from paper_repro.llm.journal import Journal, records
 from paper_repro.llm.local import Local
+from paper_repro.texts import generated, prompts
+from paper_repro.tools.errors import UserError
 
 TASKS = ("financial", "tweet_irony", "mrpc")
 # A random model speaks sentences without end: four tokens are three whole sentences and one cut off.

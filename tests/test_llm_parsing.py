@@ -5,21 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from paper_repro.texts import benchmarks, generated, prompts
-from paper_repro.llm.parsing import EMPTY, Found, NO_TEXT, REFUSAL, parse
+from paper_repro.llm.parsing import EMPTY, NO_TEXT, REFUSAL, Found, parse
 from paper_repro.llm.validation import (
-    Asked,
     CUT_OFF,
     DUPLICATE,
     ECHO,
-    Judge,
-    Language,
     NO_LABEL,
     TOO_LONG,
     WRONG_LABEL,
     WRONG_LANGUAGE,
+    Asked,
+    Judge,
+    Language,
     likeness,
 )
+from paper_repro.texts import benchmarks, generated, prompts
 from paper_repro.texts.pools import Pool
 
 NEWS, TWEETS, PAIRS = map(prompts.template, ("financial", "tweet_irony", "mrpc"))

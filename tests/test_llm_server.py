@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from chat_server import ChatServer, serving
 
-from paper_repro.tools.errors import UserError
 from paper_repro.llm.asking import Asker, Retry
 from paper_repro.llm.backends import open_backend
 from paper_repro.llm.budget import Budget, Limits, Usage
 from paper_repro.llm.exchange import Request, read_completion
 from paper_repro.llm.journal import Journal
 from paper_repro.llm.server import Server, retry_after
+from paper_repro.tools.errors import UserError
 
 KEY = "sk-test-0123456789abcdef"
 ROOT = Path(__file__).resolve().parents[1]

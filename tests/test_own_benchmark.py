@@ -19,11 +19,11 @@ from chat_server import serving
 from click.testing import CliRunner
 
 from paper_repro import report
-from paper_repro.texts import own, prompts
 from paper_repro.cli import cli
+from paper_repro.study import open_workspace
+from paper_repro.texts import own, prompts
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.paths import Paths
-from paper_repro.study import open_workspace
 
 ROOT = Path(__file__).resolve().parents[1]
 LABELS = ("down", "flat", "up")

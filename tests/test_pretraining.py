@@ -11,11 +11,11 @@ from transformers import BertForMaskedLM, BertForSequenceClassification
 
 from paper_repro.model import encoder, pretraining
 from paper_repro.model.encoder import Encoder
-from paper_repro.texts import world
-from paper_repro.model.tokens import encode
-from paper_repro.tools.errors import TrainingError
 from paper_repro.model.pretraining import PretrainingConfig
+from paper_repro.model.tokens import encode
+from paper_repro.texts import world
 from paper_repro.texts.world import WorldConfig
+from paper_repro.tools.errors import TrainingError
 
 WORLD = WorldConfig(train=5, dev=5, test=5, generated=5, corpus=300, concepts=2, synonyms=3, misconception=0.5)
 SHORT = PretrainingConfig(hidden=16, heads=2, intermediate=32, layers=1, steps=4, batch_size=8)

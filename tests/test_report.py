@@ -16,10 +16,10 @@ import pandas as pd
 import pytest
 
 from paper_repro import figures, report, tables
+from paper_repro.report import content
 from paper_repro.texts import generated
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.paths import Paths, project_root
-from paper_repro.report import content
 
 IMP = ("GPT-3.5 generated", "IMP-Loss (Ours)", "mrpc")
 

@@ -18,9 +18,9 @@ import pytest
 import tiny
 import torch
 
-from paper_repro.model.tokens import encode
-from paper_repro.model.classifier import save_checkpoint
 from paper_repro.method.recipe import EpochRecord
+from paper_repro.model.classifier import save_checkpoint
+from paper_repro.model.tokens import encode
 from paper_repro.runs.spec import Checker, RunResult
 from paper_repro.runs.store import Store, digest
 from paper_repro.study import Study

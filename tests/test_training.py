@@ -19,16 +19,17 @@ from tiny import losses
 from torch import Tensor
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
+from paper_repro.measures.weights import diagnose
 from paper_repro.method import scoring
 from paper_repro.method import train as engine
-from paper_repro.model import classifier
 from paper_repro.method.checkers import score_pool
-from paper_repro.measures.weights import diagnose
-from paper_repro.model.tokens import Encoded
-from paper_repro.tools.errors import TrainingError, UserError
-from paper_repro.method.losses import LOSSES as METHODS, Switches
+from paper_repro.method.losses import LOSSES as METHODS
+from paper_repro.method.losses import Switches
 from paper_repro.method.recipe import Recipe
 from paper_repro.method.train import TrainingData, train
+from paper_repro.model import classifier
+from paper_repro.model.tokens import Encoded
+from paper_repro.tools.errors import TrainingError, UserError
 
 EMBEDDING = "bert.embeddings.word_embeddings.weight"
 

@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertModel, BertTokenizer
 
-from paper_repro.model.tokens import encode
-from paper_repro.texts.pools import Benchmark, POOL_NAMES, Pool
 from paper_repro.method.recipe import Recipe
-from paper_repro.runs.spec import Checker, RunSpec, Source
 from paper_repro.method.train import Trained, TrainingData
+from paper_repro.model.tokens import encode
+from paper_repro.runs.spec import Checker, RunSpec, Source
 from paper_repro.study import Study, open_study
+from paper_repro.texts.pools import POOL_NAMES, Benchmark, Pool
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 CUES = (["gain", "rise", "profit"], ["flat", "same", "steady"], ["loss", "fall", "drop"])
