@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fake_runs
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,15 +15,14 @@ import scripted_server
 from chat_server import ChatServer, serving
 from click.testing import CliRunner
 
-from paper_repro import tables
 from paper_repro.cli import cli
 from paper_repro.llm import clusters, few_shot
 from paper_repro.llm.ask import asking
 from paper_repro.llm.budget import Terms
 from paper_repro.llm.client import Client
 from paper_repro.texts import few_shot as asked_labels
-from paper_repro.texts import generated, own, prompts
-from paper_repro.texts.pools import Benchmark, FewShot, Pool
+from paper_repro.texts import own, prompts
+from paper_repro.texts.pools import Benchmark, Pool
 from paper_repro.tools.errors import UserError
 
 LABELS = ("negative", "neutral", "positive")
@@ -129,19 +127,6 @@ def test_predictions_of_another_test_set_are_refused(tmp_path: Path) -> None:
     other = Benchmark("financial", "F", LABELS, {**made.pools, "test": made.pools["dev"]})
     with pytest.raises(UserError, match="predictions are of another test set of financial"):
         asked_labels.load(tmp_path, other, "financial")
-
-
-def test_asked_labels_take_the_first_row_of_table_1_with_their_name() -> None:
-    space = fake_runs.FakeWorkspace(fake_runs.profile(), examples=40)
-    plain = space.benchmark("mrpc")
-    guess = plain.pools["test"].labels.copy()
-    guess[:10] = -1
-    asked = Benchmark(plain.name, plain.title, plain.label_names, plain.pools, few_shot=FewShot(guess, "scripted"))
-    space._benchmarks["mrpc"] = asked
-    assert generated.own_labels(asked) is guess
-    row = tables.beside_paper(space, space.cells).iloc[2]
-    assert (row["method"], row["benchmark"], row["reproduction"]) == ("GPT-3.5 few-shot", "mrpc", "scripted")
-    assert row["mean_accuracy"] == 75 and row["paper_accuracy"] == 69.28
 
 
 # -- the cluster-agent --------------------------------------------------------------------------------------

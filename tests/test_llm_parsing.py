@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from paper_repro.llm.judge import (
+from paper_repro.llm.parsing import EMPTY, NO_TEXT, REFUSAL, Found, parse
+from paper_repro.llm.validation import (
     BROKEN,
     DUPLICATE,
     ECHO,
@@ -14,10 +15,9 @@ from paper_repro.llm.judge import (
     WRONG_LABEL,
     WRONG_SCRIPT,
     Asked,
-    Judge,
+    Validator,
     likeness,
 )
-from paper_repro.llm.parsing import EMPTY, NO_TEXT, REFUSAL, Found, parse
 from paper_repro.texts import benchmarks, generated, prompts
 from paper_repro.texts.pools import Pool
 
@@ -190,21 +190,23 @@ SHOWN = Asked(2, 10, DEV.subset([0]))
     ],
 )
 def test_reasons(found: Found, reason: str) -> None:
-    assert Judge(NEWS, DEV).reason(found, SHOWN) == reason
+    assert Validator(NEWS, DEV).reason(found, SHOWN) == reason
 
 
 def test_pairs_need_a_label_of_the_task() -> None:
-    judge = Judge(PAIRS, pool("a b", pairs=("c d rxnogtily",)))
+    validator = Validator(PAIRS, pool("a b", pairs=("c d rxnogtily",)))
     asked = Asked(None, None, pool("a b", pairs=("c d",)))
     found = [Found("Rex ran .", "A dog ran .", label) for label in ("1", None, "2")]
-    assert [judge.reason(entry, asked) for entry in found] == ["", NO_LABEL, WRONG_LABEL]
-    assert judge.reason(Found("x " * 10, "y " * 6, "0"), asked) == TOO_LONG, "three times the longest pair of D_P'"
+    assert [validator.reason(entry, asked) for entry in found] == ["", NO_LABEL, WRONG_LABEL]
+    assert validator.reason(Found("x " * 10, "y " * 6, "0"), asked) == TOO_LONG, "three times the longest pair of D_P'"
 
 
 def test_duplicates_are_those_of_texts_that_were_accepted() -> None:
-    judge = Judge(NEWS, DEV)
+    validator = Validator(NEWS, DEV)
     found = [Found("Orders  doubled ."), Found("orders doubled ."), Found("Orders doubled !")]
-    assert [judge.reason(entry, SHOWN) for entry in found] == ["", DUPLICATE, ""], "punctuation makes a near duplicate"
+    assert [validator.reason(entry, SHOWN) for entry in found] == ["", DUPLICATE, ""], (
+        "punctuation makes a near duplicate"
+    )
 
 
 def test_likeness_by_hand() -> None:
@@ -217,9 +219,9 @@ def test_likeness_by_hand() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_no_text_of_the_real_benchmarks_is_in_another_script(name: str, real_data_dir: object) -> None:
     real = benchmarks.load(name, kind="real", data_dir=real_data_dir)  # type: ignore[arg-type]
-    judge = Judge(prompts.template(name), real.pools["dev"])
+    validator = Validator(prompts.template(name), real.pools["dev"])
     asked = Asked(None, 10_000, real.pools["dev"].subset([]))
     for part in ("train", "generated"):
         texts = generated.whole_texts(real.pools[part])
-        reasons = [judge.reason(Found(text, label=prompts.template(name).labels[0]), asked) for text in texts]
+        reasons = [validator.reason(Found(text, label=prompts.template(name).labels[0]), asked) for text in texts]
         assert reasons.count(WRONG_SCRIPT) <= 0.001 * len(texts)

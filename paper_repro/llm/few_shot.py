@@ -53,12 +53,12 @@ def _shown(dev: Pool, form: Template, settings: Settings) -> list[Mapping[str, s
     """The examples as a conversation, the classes in equal shares and in the order that the seed gives them."""
     classes, n = len(form.labels), settings.examples
     if n < classes:
-        raise UserError(f"--examples {n} for {classes} classes: show one of each at least")
+        raise UserError(f"{n} examples for {classes} classes: show one of each at least")
     pairs: list[tuple[str, str]] = []
     for label, name in enumerate(form.labels):
         drawn = prompts.draw_examples(dev, label, n // classes + (label < n % classes), settings.seed)
         pairs += [(text, name) for text in _texts(drawn)]
-    order = np.random.default_rng(settings.seed).permutation(n)
+    order = np.random.default_rng(settings.seed).permutation(len(pairs))
     return [{"role": role, "content": pairs[i][part]} for i in order for part, role in enumerate(("user", "assistant"))]
 
 
