@@ -263,47 +263,25 @@ def test_a_full_disk_leaves_whole_records(calm: ChatServer, tmp_path: Path) -> N
 # ---------------------------------------------------------------- the budget
 
 
-def begun(held: journal.Journal) -> None:
-    held.begin(request())
-
-
-def refused(held: journal.Journal) -> None:
-    held.fail(held.begin(request()), Failed("status 429"))
-
-
-def lost(held: journal.Journal) -> None:
-    held.fail(held.begin(request()), Failed("the connection broke off", billed=True))
-
-
-def uncounted(held: journal.Journal) -> None:
-    assert held.answer(held.begin(request()), ANSWER, 0.1)
-
-
-def unreadable(held: journal.Journal) -> None:
-    assert not held.answer(held.begin(request()), ANSWER[:30], 0.1)
-
-
-def counted(held: journal.Journal) -> None:
-    raw = json.dumps({**json.loads(ANSWER), "usage": {"prompt_tokens": 3, "completion_tokens": 2}})
-    assert held.answer(held.begin(request()), raw, 0.1)
+COUNTED = json.dumps({**json.loads(ANSWER), "usage": {"prompt_tokens": 3, "completion_tokens": 2}})
 
 
 @pytest.mark.parametrize(
-    ("happened", "spent"),
+    ("ended", "spent"),
     [
-        (begun, WORST),
-        (refused, Usage(1)),
-        (lost, WORST),
-        (uncounted, WORST),
-        (unreadable, WORST),
-        (counted, Usage(1, 3, 2)),
+        (lambda held, number: None, WORST),  # under way at a kill
+        (lambda held, number: held.fail(number, Failed("status 429")), Usage(1)),
+        (lambda held, number: held.fail(number, Failed("the connection broke off", billed=True)), WORST),
+        (lambda held, number: held.answer(number, ANSWER, 0.1), WORST),
+        (lambda held, number: held.answer(number, ANSWER[:30], 0.1), WORST),
+        (lambda held, number: held.answer(number, COUNTED, 0.1), Usage(1, 3, 2)),
     ],
-    ids=lambda value: getattr(value, "__name__", ""),
+    ids=["unknown end", "refused", "lost", "tokens not told", "unreadable", "tokens told"],
 )
-def test_what_a_try_counts(happened: Callable[[journal.Journal], None], spent: Usage, tmp_path: Path) -> None:
+def test_what_a_try_counts(ended: Callable[[journal.Journal, int], Any], spent: Usage, tmp_path: Path) -> None:
     for times in (1, 2):  # and what it counts is known after a restart
         with journal.opened(tmp_path, "m") as held:
-            happened(held)
+            ended(held, held.begin(request()))
             assert held.spent == Usage(*(times * amount for amount in spent))
 
 

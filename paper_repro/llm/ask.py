@@ -131,7 +131,8 @@ def asking(client: Client, folder: Path, terms: Terms) -> Iterator[Asker]:
     """An asker whose journal lies in ``folder``; it says what is there and what was spent."""
     with opened(folder, client.model, client.clean) as journal:
         asker = Asker(client, journal, terms)
-        print(f"{client.name}: {len(journal.answers):,} answers are there already, and are not asked for again")
+        if journal.answers:
+            print(f"{len(journal.answers):,} answers of {client.model} are there already; they are not asked for again")
         yield asker
         print(f"Spent: {asker.spent}")
 

@@ -125,14 +125,15 @@ def generate(
 def few_shot(given: Mapping[str, Any], benchmark: Benchmark, task: str | Path, folder: Path) -> None:
     """Ask for the labels of a test set, and say how good they are."""
     from paper_repro.llm import few_shot as predicting
-    from paper_repro.measures import intervals
+    from paper_repro.measures.accuracy import macro_f1
+    from paper_repro.measures.intervals import mean_interval
     from paper_repro.texts import prompts
 
     settings, truth = _made(predicting.Settings, given), benchmark.pools["test"].labels
     with _asker(given, folder) as asker:
         labels = predicting.predict(benchmark, prompts.template(task), settings, asker)
         predicting.save(folder, labels, benchmark, asker.client.model, settings)
-    share, f1 = intervals.mean_interval(labels == truth), intervals.macro_f1(truth, labels, benchmark.classes)
+    share, f1 = mean_interval(labels == truth), macro_f1(truth, labels, benchmark.classes)
     told = f"Accuracy {100 * share.mean:.2f} % [{100 * share.low:.1f}, {100 * share.high:.1f}]"
     print(f"{told}, macro-F1 {100 * f1:.2f} % ({(labels == -1).sum()} answers without a label)\nLabels: {folder}")
 
