@@ -39,7 +39,7 @@ TASKS = {"financial": ("negative", "neutral", "positive"), "tweet_irony": ("non-
 
 def words(server: ChatServer, out: Path, benchmark: str = "financial", texts: int = 30) -> list[str]:
     asked = ["--benchmark", benchmark, "--texts", str(texts), "--out", str(out), "--first-pause", "0.01"]
-    return ["generate", *asked, "--timeout", "1", "--base-url", server.url, "--model", "m", "--key-env", "NO_SUCH_KEY"]
+    return ["generate", *asked, "--timeout", "10", "--base-url", server.url, "--model", "m", "--key-env", "NO_SUCH_KEY"]
 
 
 def call(*given: str) -> Result:
@@ -138,16 +138,16 @@ def test_another_seed_asks_for_other_texts(undisturbed: Path, calm: ChatServer, 
 
 
 @pytest.mark.slow
-def test_killed_ten_times_at_random_moments(tmp_path: Path, calm: ChatServer) -> None:
+def test_killed_at_random_moments(tmp_path: Path, calm: ChatServer) -> None:
     """SIGKILL, each time after a random number of further requests: nothing lost, doubled, asked again or overspent."""
     draw, most, at_once = random.Random(7), 400, 4
     assert call(*words(calm, tmp_path / "calm", texts=75)).exit_code == 0
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with serving(tmp_path / "server", faults=0.3, delay=0.02, hang=2.0, spared=1) as server:
+    with serving(tmp_path / "server", faults=0.3, delay=0.02, hang=0.5, spared=1) as server:
         limits = ["--max-requests", str(most), "--concurrency", str(at_once)]
         command = [sys.executable, "-m", "paper_repro", *words(server, tmp_path / "out", texts=75), *limits]
         kills = 0
-        while kills < 10:
+        while kills < 6:
             goal, end = server.count() + draw.randint(1, 14), time.monotonic() + 60
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
             while server.count() < goal and process.poll() is None and time.monotonic() < end:
@@ -173,7 +173,7 @@ def test_killed_ten_times_at_random_moments(tmp_path: Path, calm: ChatServer) ->
             whole = record["kind"] == "answer" and record["raw"].endswith("}")
             answered[seed] += whole
             open_tries[seed] -= whole or record["kind"] == "failure"
-    assert 0 < open_tries.total() <= 10 * at_once, "under way at a kill"
+    assert 0 < open_tries.total() <= 6 * at_once, "under way at a kill"
     assert set(answered.values()) == {1}
     for seed, count in Counter(entry["body"]["seed"] for entry in log if entry["what"] == "answer").items():
         assert count <= 1 + open_tries[seed], "answered twice only if a kill came between answer and journal"

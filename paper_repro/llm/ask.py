@@ -22,6 +22,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import click
+
 from paper_repro.llm.budget import Terms, Usage
 from paper_repro.llm.client import Client, Failed, Request, Response
 from paper_repro.llm.journal import Journal, opened
@@ -132,9 +134,11 @@ def asking(client: Client, folder: Path, terms: Terms) -> Iterator[Asker]:
     with opened(folder, client.model, client.clean) as journal:
         asker = Asker(client, journal, terms)
         if journal.answers:
-            print(f"{len(journal.answers):,} answers of {client.model} are there already; they are not asked for again")
+            click.echo(
+                f"{len(journal.answers):,} answers of {client.model} are there already; they are not asked for again"
+            )
         yield asker
-        print(f"Spent: {asker.spent}")
+        click.echo(f"Spent: {asker.spent}")
 
 
 def _in_a_thread(job: Coroutine[Any, Any, None]) -> None:

@@ -12,6 +12,8 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import click
+
 from paper_repro.llm.client import Request
 from paper_repro.tools.errors import UserError
 
@@ -74,9 +76,9 @@ class Terms:
 
     def announce(self, usage: Usage, remark: str) -> None:
         """Say what will be asked, what it may cost, and where the budget is too small for it."""
-        print(f"Estimate: {self.describe(usage)}; {remark}")
+        click.echo(f"Estimate: {self.describe(usage)}; {remark}")
         if limit := self.passed_by(usage):
-            print(f"{limit.capitalize()} ends before that")
+            click.echo(f"{limit.capitalize()} ends before that")
 
     def describe(self, usage: Usage) -> str:
         """``usage`` for people, in money too where there are prices."""

@@ -95,7 +95,7 @@ class Client:
         self._key = os.environ.get(key_env, "").strip() if key_env else ""
         if not self._key.isascii() or not f"{self._key} ".isprintable():
             raise UserError(f"the key in the environment variable {key_env} holds characters that no header can carry")
-        key = f"the key ({'sent' if self._key else 'none was sent'}; from {key_env or 'no variable'})"
+        key = f"the key (variable {key_env!r}; {'it was sent' if self._key else 'none was sent'})"
         self.hint = f"Does the server run? Check --model, --base-url (most end in /v1) and {key}"
 
     def clean(self, text: str) -> str:

@@ -118,7 +118,7 @@ def generate(
     else:
         with _asker(given, folder, named=False) as asker:
             pool, stopped = making.make(job, asker)
-    print(f"D_Q: {len(pool):,} texts in {job.d_q}; what belongs to it is in {folder}")
+    click.echo(f"D_Q: {len(pool):,} texts in {job.d_q}; what belongs to it is in {folder}")
     return stopped and f"{len(pool):,} of {job.texts:,} texts: {stopped}"
 
 
@@ -135,7 +135,7 @@ def few_shot(given: Mapping[str, Any], benchmark: Benchmark, task: str | Path, f
         predicting.save(folder, labels, benchmark, asker.client.model, settings)
     share, f1 = mean_interval(labels == truth), macro_f1(truth, labels, benchmark.classes)
     told = f"Accuracy {100 * share.mean:.2f} % [{100 * share.low:.1f}, {100 * share.high:.1f}]"
-    print(f"{told}, macro-F1 {100 * f1:.2f} % ({(labels == -1).sum()} answers without a label)\nLabels: {folder}")
+    click.echo(f"{told}, macro-F1 {100 * f1:.2f} % ({(labels == -1).sum()} answers without a label)\nLabels: {folder}")
 
 
 def diversity(given: Mapping[str, Any], benchmark: Benchmark, folder: Path) -> None:
@@ -148,4 +148,4 @@ def diversity(given: Mapping[str, Any], benchmark: Benchmark, folder: Path) -> N
         written = clusters.save(folder, found, asker.client.model, settings, pool)
     score, counts = found.score(), ", ".join(f"{count} {what}" for what, count in (+found.counts).items())
     told = f"{len(found.draws)} draws ({counts or 'everything could be read'})"
-    print(f"Diversity {score.mean:.3f} [{score.low:.3f}, {score.high:.3f}], {told}\nWritten: {written}")
+    click.echo(f"Diversity {score.mean:.3f} [{score.low:.3f}, {score.high:.3f}], {told}\nWritten: {written}")

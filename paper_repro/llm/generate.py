@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pandas as pd
 
@@ -203,7 +204,7 @@ def make(job: Job, asker: Asker) -> tuple[Pool, str]:
     """
     _expect_ours(job)
     made = Generation(job)
-    print(f"{job.benchmark.title}: {job.texts:,} texts by {asker.client.name}")
+    click.echo(f"{job.benchmark.title}: {job.texts:,} texts by {asker.client.name}")
     asker.terms.announce(made.estimate(), REMARK)
     stopped = made.run(asker)
     lines = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in made.dropped)
@@ -234,7 +235,7 @@ def place(
     table = pd.Series({**summary, **generated.describe(pool, job.benchmark).iloc[0]}, name="value", dtype=object)
     table = table.dropna().map(lambda value: round(value, 3) if isinstance(value, float) else value)
     write_whole(job.folder / "report.csv", table.to_csv(index_label="measure").encode())
-    print(table.to_string())
+    click.echo(table.to_string())
 
 
 def _expect_ours(job: Job) -> None:

@@ -17,7 +17,7 @@ PREDICTIONS, ABOUT = "predictions.csv", "about.json"
 
 
 def load(folder: Path, benchmark: Benchmark, task: str | Path) -> FewShot:
-    """The labels in ``folder``; ``task`` is the benchmark's prompt file, as in :func:`paper_repro.texts.prompts.template`.
+    """The labels in ``folder``; ``task`` is what :func:`paper_repro.texts.prompts.template` calls the benchmark.
 
     Raises UserError where there are none, and where they are of another test set.
     """
