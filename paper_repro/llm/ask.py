@@ -113,7 +113,7 @@ class Asker:
         if not self.journal.answer(number, raw, time.monotonic() - started):
             raise Failed(f"no chat completion: {self.client.one_line(raw)}", retry=True, billed=True)
         self._proved = True
-        self.progress.update(self.client.name, {"status": "done", "note": self.spent})
+        self.progress.update(self.client.name, {"status": "done", "note": f"at most {self.spent}"})
 
     def _pause(self, failures: int) -> float:
         """Seconds: doubled with each failure, spread over its upper half (this enters no result)."""
@@ -134,9 +134,7 @@ def asking(client: Client, folder: Path, terms: Terms) -> Iterator[Asker]:
     with opened(folder, client.model, client.clean) as journal:
         asker = Asker(client, journal, terms)
         if journal.answers:
-            click.echo(
-                f"{len(journal.answers):,} answers of {client.model} are there already; they are not asked for again"
-            )
+            click.echo(f"{len(journal.answers):,} answers of {client.model} are there; they are not asked for again")
         yield asker
         click.echo(f"Spent: {asker.spent}")
 
