@@ -18,7 +18,7 @@ from paper_repro.runs import profiles
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.record import Record, RecordedBenchmark, recorded_benchmark, source_name
 from paper_repro.runs.spec import RunSpec, Source
-from paper_repro.texts import benchmarks, own, prompts
+from paper_repro.texts import benchmarks, few_shot, own, prompts
 from paper_repro.texts.folds import fold_of
 from paper_repro.texts.own import Description
 from paper_repro.texts.pools import Benchmark, Pool
@@ -94,8 +94,6 @@ class Inputs:
             )
         if not self.few_shot:
             return benchmark
-        from paper_repro.llm import few_shot
-
         asked = few_shot.load(self.paths.asked("few_shot", name), benchmark, self.task(name))
         return replace(benchmark, few_shot=asked)
 
