@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from paper_repro.experiments import Fits
 
 from paper_repro import experiments, figures, tables
+from paper_repro.experiments import Fits
 from paper_repro.measures import entropy
 from paper_repro.paper import published
 from paper_repro.runs.profiles import Profile
