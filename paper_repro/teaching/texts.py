@@ -93,7 +93,7 @@ def by_hand(p: Sequence[float], quality: Sequence[float], diversity: Sequence[fl
 
     Columns: p, P', Q, -log p, and for each method its weight and its term ``weight * -log p``.
     """
-    log_p, *scores = torch.tensor([p, quality, diversity], dtype=torch.float64).log()
+    log_p, *scores = torch.tensor(np.array([p, quality, diversity])).log()
     columns = {"p": p, "P'": quality, "Q": diversity, "-log p": (-log_p).numpy()}
     for method in METHODS:
         weight = losses.weights(method, log_p, scores[0], scores[1])
