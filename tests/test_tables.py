@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from paper_repro import tables
-from paper_repro.measures import intervals
+from paper_repro.measures.accuracy import accuracy, macro_f1
 from paper_repro.paper import published
 from paper_repro.paper.claims import jointly
 from paper_repro.texts import generated
@@ -47,8 +47,8 @@ def test_every_printed_row_stands_in_its_place_with_its_number() -> None:
 def test_best_mean_and_interval_come_from_the_predictions() -> None:
     space = workspace()
     results = [r for c in space.cells if (c.train_source, c.method, c.benchmark) == IMP and (r := space.result(c.spec))]
-    accuracies = [100 * intervals.accuracy(r.test_labels, r.test_probabilities) for r in results]
-    f1 = [100 * intervals.macro_f1(r.test_labels, r.test_probabilities, 2) for r in results]
+    accuracies = [100 * accuracy(r.test_labels, r.test_probabilities) for r in results]
+    f1 = [100 * macro_f1(r.test_labels, r.test_probabilities, 2) for r in results]
     ours = row(tables.beside_paper(space, space.cells), *IMP)
     assert ours["best_accuracy"] == pytest.approx(max(accuracies))
     assert ours["best_macro_f1"] == pytest.approx(f1[int(np.argmax(accuracies))])
@@ -173,17 +173,6 @@ def test_a_gain_is_the_difference_of_two_differences() -> None:
     rest = tables.claims(lacking, lacking.cells)
     rest = rest[(rest["claim"] == ours["claim"]) & (rest["benchmark"] == "mrpc")]
     assert rest["verdict"].tolist() == ["not complete"]
-
-
-def test_seeds_that_agree_vary_less() -> None:
-    equal = intervals.log_spread_ratio([1.0, 2.0, 3.0, 4.0], [11.0, 12.0, 13.0, 14.0])
-    assert equal.mean == pytest.approx(0)
-    assert (
-        equal.low == pytest.approx(-equal.high) == pytest.approx(-0.5 * math.log(15.4392), rel=1e-4)
-    )  # F(3,3), 97.5 %
-    wide = intervals.log_spread_ratio([0.0, 100.0, 200.0, 300.0], [1.0, 2.0, 3.0, 4.0])
-    assert wide.mean == pytest.approx(math.log(100)) and wide.low > 0
-    assert math.isnan(intervals.log_spread_ratio([1.0, 1.0], [1.0, 2.0]).mean)
 
 
 def test_a_sentence_on_all_rows_is_no_more_than_its_rows() -> None:

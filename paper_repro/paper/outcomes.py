@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paper_repro.measures import intervals
+from paper_repro.measures import intervals, significance
+from paper_repro.measures.accuracy import macro_f1, predicted_classes
 from paper_repro.paper.cells import Cell
 from paper_repro.runs.results import Results
 from paper_repro.texts import generated
@@ -75,7 +76,7 @@ def _outcome(results: Results, group: list[Cell]) -> Outcome:
         status = f"failed: {reasons[0]} ({status})"
     benchmark = results.benchmark(group[0].benchmark)
     labels = benchmark.pools["test"].labels
-    guesses = [intervals.predicted_classes(result.test_probabilities) for _, result in found]
+    guesses = [predicted_classes(result.test_probabilities) for _, result in found]
     predictions = np.array(guesses, dtype=np.int64).reshape(len(found), len(labels))
     seeds = tuple(seed for seed, _ in found)
     dev = tuple(result.selected.dev_accuracy for _, result in found)
@@ -87,7 +88,7 @@ def measures(outcome: Outcome | None) -> dict[str, Any]:
     names = "best_accuracy best_macro_f1 mean_accuracy accuracy_low accuracy_high mean_macro_f1 n_seeds n_test".split()
     if outcome is None or not outcome.seeds:
         return {**dict.fromkeys(names, np.nan), "n_seeds": None if outcome is None else 0}
-    scores = [intervals.macro_f1(outcome.labels, p, outcome.classes) for p in outcome.predictions]
+    scores = [macro_f1(outcome.labels, p, outcome.classes) for p in outcome.predictions]
     interval = intervals.mean_interval(outcome.correct).scaled(100)
     best = 100 * float(outcome.correct[outcome.best].mean()), 100 * scores[outcome.best]
     counts = len(outcome.seeds), len(outcome.labels)
@@ -122,8 +123,8 @@ def comparison(ours: Outcome | None, theirs: Outcome | None) -> dict[str, Any]:
         "high": interval.high,
         "n_seeds": len(shared),
         "n_test": a.shape[1],
-        "p_mcnemar": intervals.mcnemar(ours.correct[ours.best], theirs.correct[theirs.best]),
-        "p_permutation": intervals.paired_permutation(a, b),
+        "p_mcnemar": significance.mcnemar(ours.correct[ours.best], theirs.correct[theirs.best]),
+        "p_permutation": significance.paired_permutation(a, b),
         "status": status,
     }
 

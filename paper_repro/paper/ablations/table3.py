@@ -127,11 +127,10 @@ def ratio_interval(times: ArrayLike, others: ArrayLike, *, level: float = 0.95) 
     logs = np.log(np.asarray(times, dtype=np.float64)) - np.log(np.asarray(others, dtype=np.float64))
     if not len(logs):
         return Interval(math.nan, math.nan, math.nan)
-    centre = float(logs.mean())
+    found = intervals.mean_interval(logs, level=level)
     if len(logs) < 2:
-        return Interval(math.exp(centre), math.nan, math.nan)
-    half = intervals.student_quantile((1 + level) / 2, len(logs) - 1) * float(logs.std(ddof=1)) / math.sqrt(len(logs))
-    return Interval(math.exp(centre), math.exp(centre - half), math.exp(centre + half))
+        return Interval(math.exp(found.mean), math.nan, math.nan)
+    return Interval(math.exp(found.mean), math.exp(found.low), math.exp(found.high))
 
 
 def timing_claims(frame: pd.DataFrame, benchmark: str = "financial") -> pd.DataFrame:

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from paper_repro.measures import intervals
+from paper_repro.measures.accuracy import calibration, calibration_error
+from paper_repro.measures.ranks import spearman
 from paper_repro.paper.style import BLACK, BLUE, CLASS_COLOURS, COUNTS, GREY, VERMILION, new_axes, plain_numbers, styled
 
 
@@ -57,7 +58,7 @@ def estimated_against_true(frame: pd.DataFrame, *, ax: Axes | None = None) -> Ax
     bar = cast(Figure, ax.figure).colorbar(cells, ax=ax, pad=0.02)
     bar.set_label("texts in a cell")
     ax.plot([low, high], [low, high], color=VERMILION, linewidth=1, linestyle="--")
-    rho = intervals.spearman(x, y)
+    rho = spearman(x, y)
     ax.set_title(f"Spearman {rho:.2f}, n = {len(frame)} texts", loc="left")
     ax.set_xlim(low, high)
     ax.set_ylim(low, high)
@@ -75,7 +76,7 @@ def reliability(frame: pd.DataFrame, *, ax: Axes | None = None, bins: int = 10) 
     ``frame`` has one row a text: ``confidence`` (probability of the predicted class) and ``correct`` (bool).
     """
     ax = new_axes(ax, 4.0, 3.6)
-    groups = intervals.calibration(frame["confidence"], frame["correct"].astype(bool), bins=bins)
+    groups = calibration(frame["confidence"], frame["correct"].astype(bool), bins=bins)
     x, y = [g.confidence for g in groups], [g.accuracy.mean for g in groups]
     errors = [[g.accuracy.mean - g.accuracy.low for g in groups], [g.accuracy.high - g.accuracy.mean for g in groups]]
     ax.plot([0, 1], [0, 1], color=GREY, linewidth=0.9, linestyle=":")
@@ -84,7 +85,7 @@ def reliability(frame: pd.DataFrame, *, ax: Axes | None = None, bins: int = 10) 
         place = (group.confidence, 0.02)
         count = f"n = {group.count}" if index == 0 else f"{group.count}"
         ax.text(*place, count, transform=ax.get_xaxis_transform(), ha="center", fontsize=7, color=GREY)
-    error = intervals.calibration_error(frame["confidence"], frame["correct"].astype(bool), bins=bins)
+    error = calibration_error(frame["confidence"], frame["correct"].astype(bool), bins=bins)
     ax.set_title(f"calibration error {error:.3f}, n = {len(frame)} texts", loc="left")
     ax.set_xlim(min([*x, 0.5]) - 0.05, 1.02)
     ax.set_ylim(min([g.accuracy.low for g in groups] + [0.5]) - 0.1, 1.03)

@@ -112,12 +112,12 @@ def bounds(right: float, top: float, *, ax: Axes | None = None) -> Axes:
     """The bounds of :func:`paper_repro.measures.entropy.error_bound` and ``loss_bound``, in per cent, and what they
     forbid, up to an entropy of ``right`` nats and an error of ``top`` per cent."""
     ax = new_axes(ax)
-    entropy = np.linspace(0, right, 50)
-    calibrated, any_model = 100 * entropy.error_bound(entropy), 100 * entropy.loss_bound(entropy)
-    ax.fill_between(entropy, any_model, np.maximum(any_model, top), color="#BBBBBB", linewidth=0)
-    ax.fill_between(entropy, calibrated, any_model, color="#E9E9E9", linewidth=0)
-    ax.plot(entropy, calibrated, color=BLACK, linewidth=1.1)
-    ax.plot(entropy, any_model, color=BLACK, linewidth=1.1, linestyle="--")
+    nats = np.linspace(0, right, 50)
+    calibrated, any_model = 100 * entropy.error_bound(nats), 100 * entropy.loss_bound(nats)
+    ax.fill_between(nats, any_model, np.maximum(any_model, top), color="#BBBBBB", linewidth=0)
+    ax.fill_between(nats, calibrated, any_model, color="#E9E9E9", linewidth=0)
+    ax.plot(nats, calibrated, color=BLACK, linewidth=1.1)
+    ax.plot(nats, any_model, color=BLACK, linewidth=1.1, linestyle="--")
     ax.set_xlim(0, right)
     ax.set_ylim(0, top)
     return ax

@@ -23,7 +23,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 
-from paper_repro.measures.intervals import Interval, ranks
+from paper_repro.measures.intervals import Interval
+from paper_repro.measures.ranks import placements
 from paper_repro.measures.weights import diagnose
 from paper_repro.texts.generated import whole_texts
 from paper_repro.texts.pools import Benchmark
@@ -101,9 +102,7 @@ def mean_auc(parts: Sequence[tuple[ArrayLike, ArrayLike]], *, level: float = 0.9
         a, b = np.asarray(positive, dtype=np.float64), np.asarray(negative, dtype=np.float64)
         if min(len(a), len(b)) < 2:
             raise ValueError(f"{len(a)} and {len(b)} scores: expected at least two of each")
-        both = ranks(np.r_[a, b])
-        above = (both[: len(a)] - ranks(a)) / len(b)  # share of the negatives below each positive
-        below = 1 - (both[len(a) :] - ranks(b)) / len(a)
+        above, below = placements(a, b)
         areas.append(float(above.mean()))
         variances.append(above.var(ddof=1) / len(a) + below.var(ddof=1) / len(b))
     folds, area = len(areas), float(np.mean(areas))

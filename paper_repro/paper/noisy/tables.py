@@ -15,8 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from paper_repro.measures import intervals
-from paper_repro.measures.auroc import auroc
 from paper_repro.measures.intervals import Interval
+from paper_repro.measures.ranks import auroc
 from paper_repro.paper.cells import Cell
 from paper_repro.paper.claims import comparisons, together
 from paper_repro.paper.outcomes import outcomes_of, verdict
@@ -26,8 +26,6 @@ from paper_repro.texts import noise
 from paper_repro.tools.errors import UserError
 
 Floats = NDArray[np.float64]
-DRAWS = 1000
-"""Resamples for each of the hundreds of intervals that describe; what is judged has the usual number."""
 IMP, CROSS_FITTED, DIMP, TRUE = "IMP", "IMP, cross-fitted", "DIMP", "true P and Q"
 FIGURES = {
     (IMP, "financial"): "Figure 4",
@@ -189,7 +187,7 @@ def noisy_scores(measured: Iterable[Scores]) -> pd.DataFrame:
         for epoch in one.epochs():
             for part in noise.PARTS:
                 values = one.of_part(part, epoch)
-                found = intervals.mean_interval(values.mean(axis=2), draws=DRAWS) if one.seeds else _UNKNOWN
+                found = intervals.mean_interval(values.mean(axis=2)) if one.seeds else _UNKNOWN
                 counts = (len(one.seeds), values.shape[1], values.shape[1] * values.shape[2])
                 names = (one.benchmark, one.weighting, one.score, epoch, part)
                 rows.append((*names, found.mean, found.low, found.high, *counts, one.status))
@@ -213,7 +211,7 @@ def noisy_detection(measured: Iterable[Scores]) -> pd.DataFrame:
             original = one.of_part("original", epoch)
             for other in noise.PARTS[1:]:
                 values = one.of_part(other, epoch)
-                found = auroc(original, values, draws=DRAWS) if one.seeds else _UNKNOWN
+                found = auroc(original, values) if one.seeds else _UNKNOWN
                 names = (one.benchmark, one.weighting, one.score, epoch, other)
                 counts = (len(one.seeds), original.shape[1], values.shape[1])
                 rows.append((*names, found.mean, found.low, found.high, *counts, one.status))

@@ -125,7 +125,8 @@ def _by_chance(settings: Iterable[Outcome], runs: int) -> float:
 
 def _reported(choice: _Choice, ce: _Choice | None) -> dict[str, Any]:
     interval = mean_interval(choice.outcome.correct).scaled(100) if choice.runs else None
-    numbers = dict(zip(("accuracy", "low", "high"), vars(interval).values() if interval else [np.nan] * 3, strict=True))
+    ends = (interval.mean, interval.low, interval.high) if interval else (np.nan,) * 3
+    numbers = dict(zip(("accuracy", "low", "high"), ends, strict=True))
     compared = comparison(choice.outcome, ce.outcome if ce else None)
     status = choice.status if ce is None or ce.status == "complete" else ce.status
     return {

@@ -42,9 +42,6 @@ TABULAR = (
 CANDIDATES = ("Q", "Q P'", "P'", "(Q P')^(1/2)", "(Q P'^2)^(1/3)", "P")
 """The laws with which trained models are compared; products stand for the law proportional to them."""
 
-DRAWS = 500
-"""Bootstrap draws for an interval; distances differ from text to text, which makes a draw dear."""
-
 
 def descend(
     method: str,
@@ -174,8 +171,8 @@ def _rows(
     same_teacher = len(set(teachers)) == 1
     rows = []
     for name, values in to.items():
-        distance = intervals.mean_interval(values, draws=DRAWS)
-        margin = intervals.paired_interval(values, to[goal], draws=DRAWS)
+        distance = intervals.mean_interval(values)
+        margin = intervals.paired_interval(values, to[goal])
         rows.append(
             {
                 **names,

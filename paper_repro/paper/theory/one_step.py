@@ -18,7 +18,7 @@ from scipy.sparse import csr_matrix, hstack
 from scipy.special import log_softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from paper_repro.measures import intervals
+from paper_repro.measures.ranks import spearman
 from paper_repro.texts.pools import Benchmark, Pool
 
 Floats = NDArray[np.float64]
@@ -95,9 +95,9 @@ def agreement(ratio: ArrayLike, gain: ArrayLike, draws: int = 500, seed: int = 0
     """Does the order of the ratios (candidates,) follow that of the gains (candidates,)?"""
     a, b = np.asarray(ratio, dtype=np.float64), np.asarray(gain, dtype=np.float64)
     rng = np.random.default_rng(seed)
-    drawn = [intervals.spearman(a[rows], b[rows]) for rows in rng.integers(len(a), size=(draws, len(a)))]
+    drawn = [spearman(a[rows], b[rows]) for rows in rng.integers(len(a), size=(draws, len(a)))]
     low, high = np.nanquantile(drawn, [0.025, 0.975])
-    return Agreement(intervals.spearman(a, b), float(low), float(high), float((b > b[a.argmax()]).mean()))
+    return Agreement(spearman(a, b), float(low), float(high), float((b > b[a.argmax()]).mean()))
 
 
 def compare(
