@@ -201,13 +201,12 @@ def _for_own(chosen: Sequence[Path], *, asked: bool) -> list[Path]:
 def _introduce(common: Mapping[str, Any]) -> None:
     """Say what the benchmark of one's own holds. What is wrong with its files is told here, before any kernel."""
     from paper_repro.runs import profiles
-    from paper_repro.texts import own
+    from paper_repro.texts import benchmarks
 
-    described = own.read(Path(common["benchmark_file"]))
-    real, generated = own.real_pools(described), own.generated_pool(described)
-    click.echo(
-        f"Benchmark {described.name}, {len(described.form.labels)} classes: {real.summary}; D_Q {len(generated)}"
-    )
+    opened = benchmarks.load(Path(common["benchmark_file"]))
+    click.echo(f"Benchmark {opened.name}, {opened.classes} classes: {benchmarks.summary(opened)}")
+    for remark in benchmarks.remarks(opened):
+        click.echo(remark)
     if profiles.load(common["profile"]).kind == "miniature" and not common["encoder_dir"]:
         click.echo(
             f"The encoder of {common['profile']} knows the words of its miniature world only: try --profile mini"
@@ -278,9 +277,9 @@ def _paths(common: Mapping[str, Any]) -> Paths:
     profile = profiles.check_name(common["profile"])
     benchmark = ""
     if common.get("benchmark_file"):
-        from paper_repro.texts import own
+        from paper_repro.texts import description
 
-        benchmark = own.read(Path(common["benchmark_file"])).name
+        benchmark = description.read(Path(common["benchmark_file"])).name
     return Paths.of(profile, common["results_dir"], common["figures_dir"], benchmark)
 
 
@@ -410,17 +409,14 @@ def _asked_about(
 ) -> tuple[Benchmark, str | Path, Paths, Path | None]:
     """The benchmark (your own: without D_Q unless ``generated``), its prompt file, where results go; your own D_Q."""
     from paper_repro.runs import profiles
-    from paper_repro.texts import benchmarks, own
-    from paper_repro.texts.pools import Benchmark
+    from paper_repro.texts import benchmarks, description
     from paper_repro.tools.paths import Paths
 
     name, profile = given["benchmark"], given["profile"]
     if name.endswith(".toml"):
-        described = own.read(Path(name))
-        pools = own.load(described).pools if generated else own.real_pools(described).pools
-        found = Benchmark(described.name, described.title, described.form.labels, pools)
+        described = description.read(Path(name))
         where = Paths.of(profiles.check_name(profile), given["results_dir"], benchmark=described.name)
-        return found, described.path, where, described.data.generated
+        return benchmarks.load(described, generated=generated), described.path, where, described.generated
     folder = Path(given["data_dir"]) if given["data_dir"] else None
     found = benchmarks.load(name, kind=profiles.kind_of(profile), data_dir=folder)
     return found, name, Paths.of(profile, given["results_dir"]), None

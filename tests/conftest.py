@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
+    from moods import Make
+
     from paper_repro.method.train import TrainingData
     from paper_repro.runs.spec import RunSpec
 
 ROOT = Path(__file__).resolve().parents[1]
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # As the kernels of the notebooks do: on a busy machine the threads of one small sum wait for each other, and six tests
 # of losses took a minute each instead of two seconds.
@@ -77,6 +83,14 @@ def pairs(encoder: Path) -> TrainingData:
     import tiny
 
     return tiny.training_data(encoder, pairs=True, max_length=48)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Makes the benchmark of :mod:`moods` in the test's folder."""
+    import moods
+
+    return moods.maker(tmp_path)
 
 
 @pytest.fixture(scope="session")

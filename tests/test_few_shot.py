@@ -20,8 +20,8 @@ from paper_repro.llm import clusters, few_shot
 from paper_repro.llm.ask import asking
 from paper_repro.llm.budget import Terms
 from paper_repro.llm.client import Client
+from paper_repro.texts import benchmarks, description, prompts
 from paper_repro.texts import few_shot as asked_labels
-from paper_repro.texts import own, prompts
 from paper_repro.texts.pools import Benchmark, Pool
 from paper_repro.tools.errors import UserError
 
@@ -197,9 +197,8 @@ def test_proposals_that_cannot_be_read_are_counted(server: ChatServer, tmp_path:
 
 def test_the_command_asks_about_a_benchmark_of_ones_own_and_once_only(tmp_path: Path) -> None:
     """Every draw holds all 240 texts of the example, so that C/S follows from their first words."""
-    described = own.read(own.EXAMPLE)
-    first = [text.split()[0] for text in own.load(described).pools["generated"].texts]
-    words = ["diversity", "--benchmark", str(described.path), "-n", "2", "-k", "240", "-m", "2", "--model", "scripted"]
+    first = [text.split()[0] for text in benchmarks.load(description.EXAMPLE).pools["generated"].texts]
+    words = ["diversity", "--benchmark", str(description.EXAMPLE), "-n", "2", "-k", "240", "-m", "2", "--model", "scripted"]
     words += ["--results-dir", str(tmp_path / "results"), "--key-env", "", "--base-url"]
     with serving(tmp_path / "server", scripted_server.__file__) as server:
         asked = CliRunner().invoke(cli, [*words, server.url])

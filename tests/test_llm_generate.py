@@ -199,7 +199,7 @@ def test_what_the_budget_allows_is_kept(calm: ChatServer, tmp_path: Path) -> Non
     assert done.exit_code == 1 and "the budget of 0.06 in money could be passed" in done.output
     about = json.loads((tmp_path / "tweet_irony" / "generation.json").read_text())
     assert 0.03 < about["spent"]["cost"] <= 0.06
-    made = generated.read_pool(tmp_path / "tweet_irony/generated.jsonl", prompts.template("tweet_irony"))
+    made = benchmarks.read_generated(prompts.template("tweet_irony"), tmp_path / "tweet_irony/generated.jsonl")
     assert set(made.labels.tolist()) == {0, 1} and len(made) < 90
 
 
@@ -284,8 +284,8 @@ def test_bad_input_is_one_clear_line(calm: ChatServer, tmp_path: Path, given: li
 def test_the_bundled_texts_are_placed_as_if_they_had_been_asked_for(tmp_path: Path) -> None:
     done = call("generate", "--backend", "replay", "--benchmark", "mrpc", "--out", str(tmp_path))
     assert done.exit_code == 0, done.output
-    placed = generated.read_pool(tmp_path / "mrpc" / "generated.jsonl", prompts.template("mrpc"))
-    assert placed.fingerprint == generated.bundled("mrpc").fingerprint
+    placed = benchmarks.read_generated(prompts.template("mrpc"), tmp_path / "mrpc" / "generated.jsonl")
+    assert placed.fingerprint == benchmarks.bundled("mrpc").fingerprint
 
 
 # ---------------------------------------------------------------- a real server, the notebook
@@ -332,7 +332,7 @@ def test_pairs_by_transformers_serve(tmp_path: Path) -> None:
         )
     assert done.exit_code == 0, done.output
     folder = tmp_path / "mrpc"
-    made = generated.read_pool(folder / "generated.jsonl", prompts.template("mrpc"))
+    made = benchmarks.read_generated(prompts.template("mrpc"), folder / "generated.jsonl")
     spoken = {saying.strip() for saying in tiny_chat.sayings(pairs=False)}
     assert len(made) == 6 and set(made.texts) <= spoken and set(made.pairs or ()) <= spoken
     reasons = Counter(json.loads(line)["reason"] for line in (folder / "dropped.jsonl").read_text().splitlines())

@@ -148,7 +148,7 @@ def test_answers_without_a_text(answer: str, reason: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_written_as_the_prompt_shows_it_is_read_as_it_was_meant(name: str) -> None:
     """The bundled texts, each as an answer: no refusal, no label and no list is seen where there is none."""
-    form, bundled = prompts.template(name), generated.bundled(name)
+    form, bundled = prompts.template(name), benchmarks.bundled(name)
     misread = 0
     for i, text in enumerate(bundled.texts):
         pair, label = ("", None) if bundled.pairs is None else (bundled.pairs[i], form.labels[bundled.labels[i]])

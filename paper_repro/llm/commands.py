@@ -104,11 +104,11 @@ def generate(
     """Make D_Q, or place the bundled one. Returns why it is smaller than asked for (empty: it is not)."""
     from paper_repro.llm import generate as making
     from paper_repro.llm.budget import Terms
-    from paper_repro.texts import generated
+    from paper_repro.texts import benchmarks
 
     job = making.Job(benchmark, task, given["texts"] or 0, folder, _made(making.Settings, given), target)
     if given["backend"] == "replay":
-        pool, stopped = generated.bundled(benchmark.name), ""
+        pool, stopped = benchmarks.bundled(benchmark.name), ""
         making.place(job, pool, {"generator": "bundled"}, {})
     elif not job.texts:
         raise UserError("--texts: say how many texts D_Q is to have")

@@ -230,7 +230,6 @@ def place(
     if job.target is None:
         for name in ("train", "dev", "test"):
             generated.write_pool(job.benchmark.pools[name], form, job.folder / f"{name}.jsonl")
-        write_whole(job.folder / "labels.json", json.dumps(list(form.labels)).encode())
     generated.write_pool(pool, form, job.d_q, notes)
     table = pd.Series({**summary, **generated.describe(pool, job.benchmark).iloc[0]}, name="value", dtype=object)
     table = table.dropna().map(lambda value: round(value, 3) if isinstance(value, float) else value)

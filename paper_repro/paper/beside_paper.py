@@ -16,7 +16,6 @@ from paper_repro.paper.titles import BENCHMARKS as BENCHMARK_TITLES
 from paper_repro.paper.titles import benchmark_title
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.results import Results
-from paper_repro.texts import generated
 
 PAPER_COLUMNS = ["paper_accuracy", "paper_macro_f1"]
 
@@ -145,7 +144,7 @@ def _reproduction(results: Results, source: str, method: str, benchmark: str) ->
         return asked.generator
     if results.profile.kind == "miniature":
         return "the generator's own answer, argmax Q(y|x)"
-    return generated.FEW_SHOT_GENERATOR
+    return ""
 
 
 def _empty_status(source: str, method: str) -> str:

@@ -18,9 +18,9 @@ from paper_repro.runs import profiles
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.record import Record, RecordedBenchmark, recorded_benchmark, source_name
 from paper_repro.runs.spec import RunSpec, Source
-from paper_repro.texts import benchmarks, few_shot, own, prompts
+from paper_repro.texts import benchmarks, description, few_shot, prompts
+from paper_repro.texts.description import Description
 from paper_repro.texts.folds import fold_of
-from paper_repro.texts.own import Description
 from paper_repro.texts.pools import Benchmark, Pool
 from paper_repro.texts.prompts import Template
 from paper_repro.texts.world import WorldConfig
@@ -86,7 +86,7 @@ class Inputs:
         if self.own is not None:
             if name != self.own.name:
                 raise UserError(f"benchmark {name!r} is not known; the file {self.own.path} describes {self.own.name}")
-            benchmark = own.load(self.own)
+            benchmark = benchmarks.load(self.own)
         else:
             world = _world({**self.profile.world, **self.world})
             benchmark = benchmarks.load(
@@ -193,7 +193,7 @@ def open_inputs(
     """
     if few_shot not in ("bundled", "asked"):
         raise UserError(f"few_shot={few_shot!r} is not known; expected 'bundled' or 'asked'")
-    described = own.read(Path(benchmark_file)) if benchmark_file else None
+    described = description.read(Path(benchmark_file)) if benchmark_file else None
     chosen = profiles.load(profile)
     return Inputs(
         chosen if described is None else profiles.with_own_benchmark(chosen, described.name, described.title),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from paper_repro.texts import generated, prompts
+from paper_repro.texts import benchmarks, prompts
 from paper_repro.texts.pools import Benchmark, FewShot
 from paper_repro.tools.errors import UserError
 
@@ -31,7 +31,7 @@ def load(folder: Path, benchmark: Benchmark, task: str | Path) -> FewShot:
         ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder / ABOUT}: cannot be read ({error!r}); ask again, answers are kept") from None
-    labels = generated.read_labels(folder / PREDICTIONS, prompts.template(task))
+    labels = benchmarks.read_labels(folder / PREDICTIONS, prompts.template(task))
     if test != benchmark.pools["test"].fingerprint or len(labels) != len(benchmark.pools["test"]):
         raise UserError(f"{folder}: these predictions are of another test set of {benchmark.name}; ask again")
     return FewShot(labels, told)
