@@ -10,13 +10,14 @@ import pandas as pd
 from paper_repro.method.recipe import HISTORY_FIELDS
 from paper_repro.paper.cells import Cell
 from paper_repro.runs.results import Results
+from paper_repro.tools.errors import UserError
 
 
 def runs(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     """One row per run and epoch: what Figure 1 is drawn from. A run that is missing or failed has one row.
 
     Columns: profile, encoder, train_source, method, benchmark, seed, status ("complete", "missing",
-    "failed: ..."), the fields of :class:`paper_repro.runs.spec.EpochRecord` but the seconds (fractions, not per
+    "failed: ..."), the fields of :class:`paper_repro.method.recipe.EpochRecord` but the seconds (fractions, not per
     cent), selected (the epoch with the best dev accuracy), n_test, key. Nothing in it depends on the machine's
     speed, so the same runs give the same file; :func:`timings` has the seconds.
     """
@@ -41,6 +42,19 @@ def runs(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     start = ["profile", "encoder", "train_source", "method", "benchmark", "seed", "status"]
     frame = pd.DataFrame(rows, columns=[*start, *history_fields, "selected", "n_test", "key"])
     return frame.astype({"epoch": "Int64", "n_test": "Int64", "selected": "boolean"})
+
+
+def missing(runs: pd.DataFrame) -> pd.DataFrame | str:
+    """The rows of :func:`runs` that are missing or have failed, with the reason; a word where all are complete.
+
+    Raises UserError where no run is complete: then there is nothing to show.
+    """
+    names = ["train_source", "method", "benchmark", "seed"]
+    each = runs.drop_duplicates(names)
+    lost = each[each["status"] != "complete"]
+    if len(lost) == len(each):
+        raise UserError(f"no run is complete, so there is nothing to show; the first: {lost['status'].iloc[0]}")
+    return lost[[*names, "status"]] if len(lost) else f"all {len(each)} runs are complete"
 
 
 def timings(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from paper_repro.method.registry import METHODS
+from paper_repro.runs.profiles import Profile
 
 SOURCES = {
     "dev": "Small real world",
@@ -15,12 +16,15 @@ SOURCES = {
 }
 """Blocks of the paper's tables by the pool that is trained on. The paper's D_Q was written by GPT-3.5."""
 ROWS = {
+    "imp_cross_fitted": "IMP-Loss, cross-fitted Q",
+    "true": "true P and Q",
     "few_shot": "The generator's few-shot labels",
     "checker": "CE-Loss (quality checker)",
     "oracle": "Oracle (true weights)",
     "sungen_camera_ready": "SunGen (camera-ready)",
 }
 """Rows that are no method of their own."""
+OTHER_DATA = "the paper's numbers belong to other data: only the ordering of the methods can be compared"
 BENCHMARKS = {"financial": "Financial", "tweet_irony": "Tweet Irony", "mrpc": "MRPC"}
 
 
@@ -40,6 +44,15 @@ def short_title(row: str) -> str:
 
 def benchmark_title(name: str) -> str:
     return BENCHMARKS.get(name, name)
+
+
+def heading(profile: Profile, table: str = "Table 1") -> str:
+    """Heading of a table for a profile; the miniature world's says what its paper columns are not."""
+    ours = f"({profile.title}); accuracy / macro-F1 in per cent"
+    if not set(profile.benchmarks) & set(BENCHMARKS):
+        return f"The rows of {table} on your own benchmark {ours}"
+    text = f"{table}, the paper beside this reproduction {ours}"
+    return f"{text}; {OTHER_DATA}" if profile.kind == "miniature" else text
 
 
 def in_order(names: Iterable[str]) -> list[str]:
