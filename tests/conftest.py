@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from paper_repro.runs.spec import RunSpec
     from paper_repro.method.train import TrainingData
+    from paper_repro.runs.spec import RunSpec
 
 
 # As the kernels of the notebooks do: on a busy machine the threads of one small sum wait for each other, and six tests

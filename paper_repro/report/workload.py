@@ -8,15 +8,7 @@ from statistics import median
 
 import pandas as pd
 
-from paper_repro.paper.ablations.sizes import figure2, generated_sizes, real_sizes, table2
-from paper_repro.paper.ablations.switches import switches
-from paper_repro.paper.ablations.timing import table3
 from paper_repro.paper.cells import Cell
-from paper_repro.paper.information.cells import section3_2
-from paper_repro.paper.more_baselines.cells import extended
-from paper_repro.paper.noisy.cells import table4
-from paper_repro.paper.search.cells import search
-from paper_repro.paper.table1.cells import table1
 from paper_repro.runs.plan import needed
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.results import Results
