@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from paper_repro import __version__
-from paper_repro.llm import command as _generation
-from paper_repro.llm import judging as _judging
+from paper_repro.llm import commands as asking
 from paper_repro.report.parameters import COMMON, FOLDERS, check, declared
 from paper_repro.tools import paths as places
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.options import with_options
 
 if TYPE_CHECKING:
+    from paper_repro.texts.pools import Benchmark
     from paper_repro.tools.paths import Paths
 
 PROGRAM = "paper-repro"
@@ -337,30 +337,73 @@ _whose = with_options(
 
 
 @cli.command()
-@_generation.options
+@asking.generate_options
 @_whose
 @_debug
 def generate(**given: Any) -> None:
     """Make a D_Q by any language model. Stop it at any time: the same command goes on, and asks nothing twice."""
-    _generation.run(given)
+    own, name = given["benchmark"].endswith(".toml"), given["benchmark"]
+    benchmark, task, paths, target = _asked_about(given)
+    out = Path(given["out"]) if given["out"] else None
+    if target is not None:
+        folder = out or target.parent / f"{target.stem}.generation"
+    else:
+        folder = (out or paths.results / "generated") / name
+    stopped = asking.generate(given, benchmark, task, folder, target)
+    if given["dry_run"]:
+        return
+    if own:
+        click.echo(f"To train on it: paper-repro run --benchmark {name}")
+    else:
+        profile = paths.profile if benchmark.truth == {} else "mini"
+        command = f"paper-repro run --profile {profile} --data-dir {folder.parent}"
+        click.echo(f"To train on it, once it is there for all three: {command}")
+    if stopped:
+        click.echo(f"{PROGRAM}: {stopped}", err=True)
+        sys.exit(INCOMPLETE)
 
 
 @cli.command("few-shot")
-@_judging.few_shot_options
+@asking.few_shot_options
 @_whose
 @_debug
 def few_shot(**given: Any) -> None:
     """Ask a language model for the labels of the test set, shown eight examples: the first row of Table 1."""
-    _judging.run_few_shot(given)
+    benchmark, task, paths, _ = _asked_about(given)
+    asking.few_shot(given, benchmark, task, paths.asked("few_shot", benchmark.name))
+    own = f" --benchmark {given['benchmark']}" if paths.benchmark else ""
+    click.echo(f"In Table 1: paper-repro run 04 --profile {paths.profile}{own} -p few_shot asked")
 
 
 @cli.command()
-@_judging.diversity_options
+@asking.diversity_options
 @_whose
 @_debug
 def diversity(**given: Any) -> None:
     """Ask a language model how diverse D_Q is (the cluster-agent)."""
-    _judging.run_diversity(given)
+    benchmark, _, paths, _ = _asked_about(given, generated=True)
+    asking.diversity(given, benchmark, paths.asked("diversity", benchmark.name))
+
+
+def _asked_about(
+    given: Mapping[str, Any], *, generated: bool = False
+) -> tuple[Benchmark, str | Path, Paths, Path | None]:
+    """The benchmark (your own: without D_Q unless ``generated``), its prompt file, where results go; your own D_Q."""
+    from paper_repro.runs import profiles
+    from paper_repro.texts import benchmarks, own
+    from paper_repro.texts.pools import Benchmark
+    from paper_repro.tools.paths import Paths
+
+    name, profile = given["benchmark"], given["profile"]
+    if name.endswith(".toml"):
+        described = own.read(Path(name))
+        pools = own.load(described).pools if generated else own.real_pools(described).pools
+        found = Benchmark(described.name, described.title, described.form.labels, pools)
+        where = Paths.of(profiles.check_name(profile), given["results_dir"], benchmark=described.name)
+        return found, described.path, where, described.data.generated
+    folder = Path(given["data_dir"]) if given["data_dir"] else None
+    found = benchmarks.load(name, kind=profiles.kind_of(profile), data_dir=folder)
+    return found, name, Paths.of(profile, given["results_dir"]), None
 
 
 def main() -> None:

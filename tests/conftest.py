@@ -74,7 +74,7 @@ def pairs(encoder: Path) -> TrainingData:
 
 @pytest.fixture(scope="session")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Tiny data and a tiny encoder on disk, for :func:`tiny.workspace`."""
+    """Tiny data and a tiny encoder on disk, for :func:`tiny.study`."""
     import tiny
 
     return tiny.make_inputs(tmp_path_factory.mktemp("inputs"))
@@ -87,7 +87,7 @@ def reference_store(inputs: dict[str, str], tmp_path_factory: pytest.TempPathFac
     import tiny
 
     results = tmp_path_factory.mktemp("reference")
-    tiny.workspace(inputs, results).run(disturbed.grid(), progress=False)
+    tiny.study(inputs, results).run(disturbed.grid(), progress=False)
     return results
 
 
@@ -97,5 +97,5 @@ def reference(inputs: dict[str, str], reference_store: Path) -> dict[RunSpec, st
     import disturbed
     import tiny
 
-    made = tiny.workspace(inputs, reference_store)
+    made = tiny.study(inputs, reference_store)
     return {spec: tiny.result_fingerprint(made, spec) for spec in disturbed.everything()}

@@ -13,18 +13,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import tiny
+from paper_repro.experiments import Cell
 from test_figures import words
 
 from paper_repro import experiments, figures, tables
-from paper_repro.paper import published
-from paper_repro.runs import keys, profiles
-from paper_repro.experiments import Cell
 from paper_repro.method.losses import NEEDS_DIVERSITY, NEEDS_QUALITY, Switches
-from paper_repro.texts.pools import Benchmark, Pool
+from paper_repro.paper import published
+from paper_repro.paper.ablations import table3
+from paper_repro.runs import keys, profiles
+from paper_repro.runs.plan import check, fold_models
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.spec import Checker, RunResult, RunSpec, Source
-from paper_repro.paper.ablations import table3
-from paper_repro.runs.plan import check, fold_models
+from paper_repro.texts.pools import Benchmark, Pool
 
 IMP, DIMP, CHECKER = "IMP-Loss (Ours)", "DIMP-Loss (Ours)", experiments.QUALITY_CHECKER
 GRIDS = (

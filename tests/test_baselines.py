@@ -15,15 +15,15 @@ import tiny
 import torch
 
 from paper_repro.method import train
-from paper_repro.model import classifier
 from paper_repro.method.baselines import confident, filtering, rho
-from paper_repro.paper.more_baselines.passes import passes
-from paper_repro.tools.errors import TrainingError, UserError
-from paper_repro.method.registry import BASELINES, module_of, options_of
 from paper_repro.method.recipe import Recipe
-from paper_repro.runs.spec import Checker, RunSpec, Source
+from paper_repro.method.registry import BASELINES, module_of, options_of
 from paper_repro.method.train import Loop, Trained, TrainingData
+from paper_repro.model import classifier
+from paper_repro.paper.more_baselines.passes import passes
+from paper_repro.runs.spec import Checker, RunSpec, Source
 from paper_repro.study import Workspace
+from paper_repro.tools.errors import TrainingError, UserError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 RECIPE = Recipe(learning_rate=3e-3, epochs=2, batch_size=16, max_length=32)

@@ -11,11 +11,11 @@ import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paper_repro.runs.spec import Source
 from paper_repro.texts.derived import derive, nested_order
-from paper_repro.tools.errors import UserError
 from paper_repro.texts.noise import PARTS, noisy
 from paper_repro.texts.pools import Benchmark, Pool, Truth
-from paper_repro.runs.spec import Source
+from paper_repro.tools.errors import UserError
 
 LABELS = st.lists(st.integers(0, 2), min_size=6, max_size=80).map(lambda v: np.array(v, dtype=np.int64))
 

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from paper_repro.report import notebook_html
-from paper_repro.tools.paths import NOTEBOOKS
 from paper_repro.teaching.exercises import EXERCISES, check, saturation
 from paper_repro.teaching.feedback import Feedback
+from paper_repro.tools.paths import NOTEBOOKS
 
 NOTEBOOK = nbformat.read(NOTEBOOKS / "00_importance_weighting.ipynb", as_version=4)
 NUMBERS = list(EXERCISES)

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 import tiny
+from paper_repro.experiments import GENERATED, LARGE, ORACLE, SMALL
 
 from paper_repro import experiments
+from paper_repro.method.losses import NEEDS_DIVERSITY, NEEDS_QUALITY, Switches
 from paper_repro.paper import published
 from paper_repro.runs import profiles
-from paper_repro.experiments import GENERATED, LARGE, ORACLE, SMALL
-from paper_repro.method.losses import NEEDS_DIVERSITY, NEEDS_QUALITY, Switches
+from paper_repro.runs.plan import check, plan
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.spec import Checker, Source
-from paper_repro.runs.plan import check, plan
 from paper_repro.study import Workspace
 
 

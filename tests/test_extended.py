@@ -12,18 +12,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from paper_repro.experiments import EXTENDED, FILTER, GENERATED, HU, LARGE, NO_LABELS, SAME_LABELS, Cell
 from test_figures import words
 
 from paper_repro import experiments, figures, tables
+from paper_repro.method.recipe import EpochRecord
+from paper_repro.paper.more_baselines.cost import behind, started_from
 from paper_repro.runs import profiles
+from paper_repro.runs.plan import check
+from paper_repro.runs.profiles import Profile
+from paper_repro.runs.spec import Checker, RunResult, RunSpec, Source
 from paper_repro.tools import machine
 from paper_repro.tools.errors import UserError
-from paper_repro.experiments import Cell, EXTENDED, FILTER, GENERATED, HU, LARGE, NO_LABELS, SAME_LABELS
-from paper_repro.runs.profiles import Profile
-from paper_repro.method.recipe import EpochRecord
-from paper_repro.runs.spec import Checker, RunResult, RunSpec, Source
-from paper_repro.paper.more_baselines.cost import behind, started_from
-from paper_repro.runs.plan import check
 
 IMP, DIMP = "IMP-Loss (Ours)", "DIMP-Loss (Ours)"
 GROUPS = {title: row.group for title, row in EXTENDED.items()}

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import tiny
+from paper_repro.experiments import Cell
 
 from paper_repro import experiments, tables
+from paper_repro.method.losses import Switches
 from paper_repro.paper.theory import closed_forms, dimp_runs, fixed_points
 from paper_repro.runs import profiles
-from paper_repro.experiments import Cell
-from paper_repro.method.losses import Switches
-from paper_repro.texts.pools import Truth
 from paper_repro.runs.spec import Checker, RunResult, RunSpec
+from paper_repro.texts.pools import Truth
 
 
 def test_descent_reaches_every_closed_form_and_no_other() -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from paper_repro.texts import benchmarks, generated, prompts
-from paper_repro.tools.errors import UserError
 from paper_repro.texts.pools import Benchmark, Pool, Truth
+from paper_repro.tools.errors import UserError
 
 NAMES = ("financial", "tweet_irony", "mrpc")
 

@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from paper_repro.experiments import Fits
 
 from paper_repro import experiments, figures, tables
 from paper_repro.measures import entropy, intervals
 from paper_repro.paper import published
-from paper_repro.texts import world
-from paper_repro.tools.errors import UserError
-from paper_repro.experiments import Fits
-from paper_repro.texts.pools import Benchmark
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.spec import Checker, RunResult, RunSpec
+from paper_repro.texts import world
+from paper_repro.texts.pools import Benchmark
+from paper_repro.tools.errors import UserError
 
 LN2 = math.log(2)
 P = np.array([[0.5, 0.25, 0.25], [1.0, 0.0, 0.0]])

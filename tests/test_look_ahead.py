@@ -16,19 +16,19 @@ import pytest
 import tiny
 import torch
 import torch.nn.functional as F
+from paper_repro.model.first_token import first_token_only
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from paper_repro.method import train
-from paper_repro.model import classifier
 from paper_repro.method.baselines import hu, look_ahead, meta_weight_net, ren, sungen
 from paper_repro.method.baselines.look_ahead import LookAhead, Parameters
-from paper_repro.model.tokens import Batcher
-from paper_repro.model.first_token import first_token_only
 from paper_repro.method.losses import Switches
-from paper_repro.method.registry import options_of
 from paper_repro.method.recipe import Recipe
+from paper_repro.method.registry import options_of
 from paper_repro.method.train import TrainingData
+from paper_repro.model import classifier
+from paper_repro.model.tokens import Batcher
 
 RECIPE = Recipe(learning_rate=1e-2, epochs=2, batch_size=8, max_length=32)
 CPU = torch.device("cpu")

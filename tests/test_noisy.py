@@ -14,17 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from paper_repro.experiments import NOISY, NOISY_POOL, SMALL, Cell
 
 from paper_repro import experiments, figures, tables
 from paper_repro.paper import published
+from paper_repro.paper.noisy.tables import CROSS_FITTED, DIMP, IMP, TRUE, TWINS
 from paper_repro.runs import profiles
+from paper_repro.runs.spec import Checker, RunSpec, Source
 from paper_repro.texts import noise
 from paper_repro.texts.folds import fold_of
-from paper_repro.tools.errors import UserError
-from paper_repro.experiments import Cell, NOISY, NOISY_POOL, SMALL
 from paper_repro.texts.pools import Benchmark, Pool, Truth
-from paper_repro.runs.spec import Checker, RunSpec, Source
-from paper_repro.paper.noisy.tables import CROSS_FITTED, DIMP, IMP, TRUE, TWINS
+from paper_repro.tools.errors import UserError
 
 LABELS = st.lists(st.integers(0, 2), min_size=6, max_size=60).map(lambda v: np.array(v, dtype=np.int64))
 QUALITY = {"original": 0.8, "swapped": 0.2, "duplicated": 0.6}

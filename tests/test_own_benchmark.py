@@ -19,11 +19,11 @@ from chat_server import serving
 from click.testing import CliRunner
 
 from paper_repro import report
-from paper_repro.texts import own, prompts
 from paper_repro.cli import cli
+from paper_repro.study import open_workspace
+from paper_repro.texts import own, prompts
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.paths import Paths
-from paper_repro.study import open_workspace
 
 ROOT = Path(__file__).resolve().parents[1]
 LABELS = ("down", "flat", "up")
@@ -341,7 +341,7 @@ def asked_labels(path: Path, results: Path) -> float:
         )
         assert server.count() == server.count("answer") == 30
     right = sum(i % 3 != 0 or label == 0 for i, label in enumerate(test.labels))
-    assert f"Accuracy {100 * right / 30:.2f} %" in told and "(30 by text)" in told
+    assert f"Accuracy {100 * right / 30:.2f} %" in told and "(0 answers without a label)" in told
     return 100 * right / 30
 
 

@@ -10,16 +10,16 @@ import fake_runs
 import numpy as np
 import pandas as pd
 import pytest
+from paper_repro.experiments import Cell
 from test_figures import words
 
 from paper_repro import experiments, figures, tables
+from paper_repro.measures.intervals import expected_maximum, paired_interval
 from paper_repro.method import losses
 from paper_repro.runs import profiles
-from paper_repro.experiments import Cell
-from paper_repro.texts.pools import Benchmark, Pool
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.spec import RunResult, RunSpec
-from paper_repro.measures.intervals import expected_maximum, paired_interval
+from paper_repro.texts.pools import Benchmark, Pool
 
 CE, IMP = "CE-Loss", "IMP-Loss (Ours)"
 RULES = tables.RULES

@@ -13,9 +13,9 @@ import pytest
 from paper_repro import tables
 from paper_repro.measures import intervals
 from paper_repro.paper import published
+from paper_repro.paper.claims import jointly
 from paper_repro.texts import generated
 from paper_repro.tools.errors import UserError
-from paper_repro.paper.claims import jointly
 
 GENERATED = "GPT-3.5 generated"
 IMP = (GENERATED, "IMP-Loss (Ours)", "mrpc")

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paper_repro import figures
-from paper_repro.tools.errors import UserError
 from paper_repro.teaching import experiment, knobs, names, sampling, texts
 from paper_repro.teaching.experiment import Setting, softmax_regression
+from paper_repro.tools.errors import UserError
 
 E = np.e
 ABOVE = 0.8413447460685429  # the share of a normal distribution above one standard deviation below its mean

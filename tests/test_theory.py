@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paper_repro.measures.weights import pareto_khat
 from paper_repro.paper.theory import closed_forms
 from paper_repro.texts import world
-from paper_repro.measures.weights import pareto_khat
 from paper_repro.texts.world import WorldConfig
 
 NAMES = ("financial", "tweet_irony", "mrpc")

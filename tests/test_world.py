@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from paper_repro.texts import world, world_grammar
-from paper_repro.tools.errors import UserError
-from paper_repro.texts.pools import Benchmark, POOL_NAMES, Pool
+from paper_repro.texts.pools import POOL_NAMES, Benchmark, Pool
 from paper_repro.texts.world import WorldConfig
+from paper_repro.tools.errors import UserError
 
 NAMES = ("financial", "tweet_irony", "mrpc")
 LARGE = WorldConfig(generated=20_000, train=1, dev=1, test=1)
