@@ -5,12 +5,10 @@ What is heavy is imported late: --help, --version and a status of nothing take n
 
 from __future__ import annotations
 
-import errno
 import re
-import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,74 +18,12 @@ from paper_repro import __version__
 from paper_repro.llm import commands as asking
 from paper_repro.report.parameters import COMMON, FOLDERS, check, declared
 from paper_repro.tools import paths as places
+from paper_repro.tools.command import INCOMPLETE, PROGRAM, Program, debug, with_options
 from paper_repro.tools.errors import UserError
-from paper_repro.tools.options import with_options
 
 if TYPE_CHECKING:
     from paper_repro.texts.pools import Benchmark
     from paper_repro.tools.paths import Paths
-
-PROGRAM = "paper-repro"
-INCOMPLETE, BAD_INPUT, INTERRUPTED = 1, 2, 130
-
-
-class _Group(click.Group):
-    """Turns what goes wrong into one or two lines and an exit code; ``--debug`` lets the traceback through."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            with _termination_as_interrupt():
-                return super().invoke(ctx)
-        except KeyboardInterrupt:
-            _leave(ctx, "stopped; what was finished is kept: the same command goes on from there", INTERRUPTED)
-        except UserError as error:
-            _leave(ctx, str(error), BAD_INPUT)
-        except OSError as error:
-            if error.errno == errno.EPIPE:  # the reader (head, less) has gone: no failure
-                raise
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            hint = "; make room or choose another --results-dir" if full else ""
-            _leave(ctx, f"{error.strerror or error}: {error.filename or 'a file'}{hint}", INCOMPLETE)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            _leave(ctx, f"unexpected failure, {reason} (--debug shows where)", INCOMPLETE)
-
-
-def _leave(ctx: click.Context, message: str, code: int) -> None:
-    """To be called while an exception is handled."""
-    click.echo(f"{PROGRAM}: {message}", err=True)
-    if ctx.meta.get("debug"):
-        raise
-    ctx.exit(code)
-
-
-@contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    """A polite kill (a job scheduler's) must stop the kernels as Ctrl-C does."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not in the main thread, where signals cannot be caught
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _remember_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-    if value:
-        ctx.meta["debug"] = True
-
-
-_debug = click.option("--debug", is_flag=True, expose_value=False, callback=_remember_debug, help="Show tracebacks.")
-
 
 _own = click.option(
     "--benchmark",
@@ -101,7 +37,7 @@ _where = with_options(
     click.option("--profile", default="demo", show_default=True, help="demo, mini, base or paper."),
     click.option("--results-dir", default="", metavar="DIR", help="Runs and executed notebooks go here."),
     click.option("--figures-dir", default="", metavar="DIR", help="Tables and figures go here."),
-    _debug,
+    debug,
 )
 # Where data and weights lie.
 _inputs = with_options(
@@ -116,9 +52,9 @@ _inputs = with_options(
 )
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name=PROGRAM)
-@_debug
+@debug
 def cli() -> None:
     """Re-run, audit and learn from "Not All LLM-Generated Data Are Equal" (ICLR 2025)."""
 
@@ -338,7 +274,7 @@ _whose = with_options(
 @cli.command()
 @asking.generate_options
 @_whose
-@_debug
+@debug
 def generate(**given: Any) -> None:
     """Make a D_Q by any language model. Stop it at any time: the same command goes on, and asks nothing twice."""
     own, name = given["benchmark"].endswith(".toml"), given["benchmark"]
@@ -365,7 +301,7 @@ def generate(**given: Any) -> None:
 @cli.command("few-shot")
 @asking.few_shot_options
 @_whose
-@_debug
+@debug
 def few_shot(**given: Any) -> None:
     """Ask a language model for the labels of the test set, shown eight examples: the first row of Table 1."""
     benchmark, task, paths, _ = _asked_about(given)
@@ -377,7 +313,7 @@ def few_shot(**given: Any) -> None:
 @cli.command()
 @asking.diversity_options
 @_whose
-@_debug
+@debug
 def diversity(**given: Any) -> None:
     """Ask a language model how diverse D_Q is (the cluster-agent)."""
     benchmark, _, paths, _ = _asked_about(given, generated=True)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from paper_repro.tools.command import with_options
 from paper_repro.tools.errors import UserError
-from paper_repro.tools.options import with_options
 
 if TYPE_CHECKING:
     from paper_repro.llm.ask import Asker
