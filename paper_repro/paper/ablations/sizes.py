@@ -1,73 +1,28 @@
-"""Table 2 and Figure 2: larger and smaller models, more and fewer texts.
-
-The grids of one axis hold their cells in variants: ``train_source`` is the variant's name, and the CE run stands in
-each of them, so that every variant can be compared with CE and with the default.
-"""
+"""More and fewer texts: D_P' and D_Q of other sizes. The grids, the table and the figure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from paper_repro.paper.cells import TITLES, Cell, spec, without_curve
-from paper_repro.paper.table1.cells import table1
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+
+from paper_repro.paper.ablations.figure2 import LINES, with_checker
+from paper_repro.paper.ablations.variants import by_variant, counts, first_seeds
+from paper_repro.paper.cells import Cell, spec, without_curve
+from paper_repro.paper.marks import ACCURACY, interval_marks, look
+from paper_repro.paper.style import BLACK, Picture, caption, of_profile, styled
+from paper_repro.paper.titles import short_title
 from paper_repro.runs.profiles import Profile
-from paper_repro.runs.spec import Checker, RunSpec, Source
+from paper_repro.runs.results import Results
+from paper_repro.runs.spec import RunSpec, Source
 
-BASE, LARGER = "base", "large"
-"""The two blocks of Table 2, by the paper's words for its sizes."""
-QUALITY_CHECKER = "Quality checker"
-BASE_DC, LARGE_DC = "IMP-Loss (base DC)", "IMP-Loss (large DC)"
-
-
-def table2(profile: Profile) -> list[Cell]:
-    """Every run of Table 2, seed by seed: the large classifier on D_Q, with checkers of both sizes.
-
-    The quality checker is the small encoder's throughout. Where the profile's own encoder is the large one, CE and
-    the large diversity checker are Table 1's; the recipes are those of the profile.
-    """
-    small, large = profile.ablations.small, profile.ablations.large
-    cells = []
-    for seed in profile.seeds[: profile.ablations.table2_seeds]:
-        for benchmark in profile.benchmarks:
-            quality = replace(spec(profile, benchmark, "dev", "ce", seed), encoder=small)
-            base, larger = (
-                replace(spec(profile, benchmark, "generated", "ce", seed), encoder=size) for size in (small, large)
-            )
-            imp = replace(larger, method="imp", quality=Checker(quality))
-            made = {
-                QUALITY_CHECKER: quality,
-                "CE-Loss": larger,
-                BASE_DC: replace(imp, diversity=Checker(base)),
-                LARGE_DC: replace(imp, diversity=Checker(larger)),
-                "DIMP-Loss": replace(imp, method="dimp"),
-            }
-            for title, run in made.items():
-                cells.append(Cell(BASE if title == QUALITY_CHECKER else LARGER, title, benchmark, seed, run))
-    return without_curve(cells, table1(profile))
-
-
-def first_seeds(profile: Profile, count: int = 0) -> tuple[int, ...]:
-    """The profile's first ``count`` seeds; 0 for as many as its ablations have."""
-    return profile.seeds[: count or profile.ablations.seeds]
-
-
-def figure2(
-    profile: Profile, benchmark: str = "financial", seeds: Iterable[int] | None = None, shares: Iterable[int] = ()
-) -> list[Cell]:
-    """Figure 2: quality checkers fitted on a share of the *training* set; a variant is the share in per cent.
-
-    The checkers have the recipe of D_P'; ``shares`` and ``seeds`` are the profile's where they are not given.
-    """
-    cells = []
-    for seed in first_seeds(profile) if seeds is None else seeds:
-        for share in tuple(shares) or profile.ablations.shares:
-            checker = replace(spec(profile, benchmark, "dev", "ce", seed), source=Source(f"train:{share}%"))
-            cells += [
-                Cell(str(share), title, benchmark, seed, run)
-                for title, run in _with_checker(profile, benchmark, seed, checker).items()
-            ]
-    return without_curve(cells, table1(profile))
+AXES = {"dev": "real texts $D_{P'}$", "generated": "generated texts $D_Q$"}
+"""What is varied, by the pool of the default size: its title."""
+VS_CE = ("vs_ce_mean", "vs_ce_low", "vs_ce_high")
 
 
 def real_sizes(profile: Profile, benchmark: str = "financial", seeds: Iterable[int] | None = None) -> list[Cell]:
@@ -78,28 +33,10 @@ def real_sizes(profile: Profile, benchmark: str = "financial", seeds: Iterable[i
     cells = []
     for seed in first_seeds(profile) if seeds is None else seeds:
         for pool in profile.ablations.real:
-            checker = replace(spec(profile, benchmark, "dev", "ce", seed), source=Source(pool), selection=pool)
-            made = _with_checker(profile, benchmark, seed, checker)
-            cells += [Cell(pool, title, benchmark, seed, selected_by(run, pool)) for title, run in made.items()]
-    return without_curve(cells, table1(profile))
-
-
-def generated_sizes(profile: Profile, benchmark: str = "financial", seeds: Iterable[int] | None = None) -> list[Cell]:
-    """D_Q of other sizes; a variant is the pool in its place, for the classifier and its diversity checker."""
-    cells = [
-        Cell(pool, TITLES[method], benchmark, seed, spec(profile, benchmark, pool, method, seed))
-        for seed in (first_seeds(profile) if seeds is None else seeds)
-        for pool in profile.ablations.generated
-        for method in ("ce", "imp", "dimp")
-    ]
-    return without_curve(cells, table1(profile))
-
-
-def _with_checker(profile: Profile, benchmark: str, seed: int, checker: RunSpec) -> dict[str, RunSpec]:
-    """The quality checker, CE, and IMP and DIMP on D_Q with that checker, by the titles of their lines."""
-    made = {TITLES[m]: spec(profile, benchmark, "generated", m, seed) for m in ("ce", "imp", "dimp")}
-    weighted = {t: replace(run, quality=Checker(checker)) if run.quality else run for t, run in made.items()}
-    return {QUALITY_CHECKER: checker, **weighted}
+            checker = replace(spec(profile, benchmark, "dev", "ce", seed), source=Source(pool))
+            runs = with_checker(profile, replace(checker, selection=pool))
+            cells += [Cell(pool, row, benchmark, seed, selected_by(run, pool)) for row, run in runs.items()]
+    return without_curve(cells)
 
 
 def selected_by(run: RunSpec, pool: str) -> RunSpec:
@@ -108,3 +45,61 @@ def selected_by(run: RunSpec, pool: str) -> RunSpec:
     if diversity is not None and diversity.run is not None:
         diversity = replace(diversity, run=replace(diversity.run, selection=pool))
     return replace(run, selection=pool, diversity=diversity)
+
+
+def generated_sizes(profile: Profile, benchmark: str = "financial", seeds: Iterable[int] | None = None) -> list[Cell]:
+    """D_Q of other sizes; a variant is the pool in its place, for the classifier and its diversity checker."""
+    return without_curve(
+        Cell(pool, method, benchmark, seed, spec(profile, benchmark, pool, method, seed))
+        for seed in (first_seeds(profile) if seeds is None else seeds)
+        for pool in profile.ablations.generated
+        for method in ("ce", "imp", "dimp")
+    )
+
+
+def sizes(results: Results, real: Iterable[Cell], generated: Iterable[Cell]) -> pd.DataFrame:
+    """Both axes: axis ("dev" or "generated"), texts (their number) and the columns of :func:`by_variant`."""
+    parts = []
+    for axis, cells in {"dev": list(real), "generated": list(generated)}.items():
+        made = {cell.train_source: results.benchmark(cell.benchmark) for cell in cells}
+        number = {pool: len(benchmark.pool(pool)) for pool, benchmark in made.items()}
+        frame = by_variant(results, cells, axis)
+        frame.insert(0, "axis", axis)
+        frame.insert(1, "texts", frame["variant"].map(number))
+        parts.append(frame)
+    return pd.concat(parts, ignore_index=True)
+
+
+@styled
+def sizes_lines(frame: pd.DataFrame, *, profile: str = "") -> Figure:
+    """Accuracy (above) and points above CE-Loss (below) by the number of texts, one column for each axis.
+
+    ``frame`` is that of :func:`sizes`; the number of texts is on a logarithmic scale. Bars are 95 % intervals.
+    """
+    figure = Picture(figsize=(7.4, 4.6), layout="constrained")
+    grid = figure.subplots(2, len(AXES), sharex="col", sharey="row")
+    for column, (axis, title) in zip(grid.T, AXES.items(), strict=True):
+        _panels(column, frame[(frame["axis"] == axis) & frame["mean_accuracy"].notna()])
+        column[0].set_title(title)
+        column[1].set_xlabel("texts")
+    grid[0, 0].set_ylabel("test accuracy (%)")
+    grid[1, 0].set_ylabel("points above CE-Loss")
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), handlelength=3.2)
+    caption(figure, f"{counts(frame)} Source: sizes.csv{of_profile(profile)}.")
+    return figure
+
+
+def _panels(axes: Sequence[Axes], frame: pd.DataFrame) -> None:
+    """One column of :func:`sizes_lines`: accuracies on the first of the axes, differences to CE on the second."""
+    for index, row in enumerate(LINES):
+        here = frame[frame["method"] == row].sort_values("texts")
+        x = here["texts"] * (1 + 0.012 * (index - 1.5))
+        interval_marks(axes[0], x, here, ACCURACY, vertical=True, label=short_title(row), **look(row))
+        if row != "ce":
+            interval_marks(axes[1], x, here, VS_CE, vertical=True, **look(row))
+    axes[1].axhline(0, color=BLACK, linewidth=0.8)
+    axes[1].set_xscale("log")
+    axes[1].xaxis.set_major_locator(FixedLocator(sorted(frame["texts"].unique())))
+    axes[1].xaxis.set_minor_locator(NullLocator())
+    axes[1].xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))

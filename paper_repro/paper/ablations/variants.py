@@ -1,0 +1,61 @@
+"""What the ablations share: a table of variants beside their default, CE-Loss and their quality checker.
+
+The cells of an ablation have the variant's id as ``train_source``; the CE run stands in each variant that changes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from paper_repro.paper.cells import Cell
+from paper_repro.paper.outcomes import FEW_SHOT, comparison, measures, outcomes_of
+from paper_repro.paper.style import span
+from paper_repro.runs.profiles import Profile
+from paper_repro.runs.results import Results
+
+RIVALS = ("default", "ce", "checker")
+NUMBERS = ("mean", "low", "high")
+COLUMNS = (
+    *("variant", "method", "benchmark", "mean_accuracy", "accuracy_low", "accuracy_high"),
+    *(f"vs_{rival}_{number}" for rival in RIVALS for number in NUMBERS),
+    *("n_seeds", "n_test", "status"),
+)
+
+
+def first_seeds(profile: Profile, count: int = 0) -> tuple[int, ...]:
+    """The profile's first ``count`` seeds; 0 for as many as its ablations have."""
+    return profile.seeds[: count or profile.ablations.seeds]
+
+
+def by_variant(results: Results, cells: Iterable[Cell], default: str) -> pd.DataFrame:
+    """One row per variant, method and benchmark.
+
+    Columns: :data:`COLUMNS`. Accuracies in per cent with their 95 % interval; ``vs_default`` is the difference to the
+    same method in the variant ``default``, ``vs_ce`` to CE-Loss in the same variant (in the default where the variant
+    leaves CE as it is), ``vs_checker`` to the variant's quality checker where that is among the cells; all in points,
+    paired over shared seeds and test examples. ``status`` is "complete", or what is not: of the row, its default or CE.
+    """
+    outcomes = {key: outcome for key, outcome in outcomes_of(results, cells).items() if key[:2] != FEW_SHOT}
+    rows = []
+    for (variant, method, benchmark), outcome in outcomes.items():
+        usual = outcomes.get((default, method, benchmark))
+        plain = outcomes.get((variant, "ce", benchmark), outcomes.get((default, "ce", benchmark)))
+        rivals = {"default": usual if variant != default else None, "ce": plain if method != "ce" else None}
+        rivals["checker"] = outcomes.get((variant, "checker", benchmark)) if method != "checker" else None
+        row = {"variant": variant, "method": method, "benchmark": benchmark, **measures(outcome)}
+        for rival, other in rivals.items():
+            compared = comparison(outcome, other)
+            row |= {f"vs_{rival}_{number}": compared[number] for number in NUMBERS}
+        states = [one.status for one in (outcome, usual, plain) if one is not None and one.status != "complete"]
+        rows.append({**row, "status": states[0] if states else "complete"})
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def counts(frame: pd.DataFrame, start: str = "Mean with its 95 % interval; ") -> str:
+    """For a caption: n, and how many rows of :func:`by_variant` lack runs."""
+    known = frame[frame["mean_accuracy"].notna()]
+    lost = int((frame["status"] != "complete").sum())
+    text = f"{start}n = {span(known['n_seeds'])} seeds, {span(known['n_test'])} test texts."
+    return text + (f" INCOMPLETE: {lost} of {len(frame)} points lack runs." if lost else "")

@@ -1,0 +1,205 @@
+"""Sec. 3.2 as tables: every estimator of conditional entropy and KL divergence, and the claims on them.
+
+M_P and M_Q are the CE models fitted on D_P ("train") and D_Q ("generated"). A model's scores of its own pool are
+*in-sample* or *held-out* (cross-fitted); its scores of the other pool are always of texts that it has not seen.
+All entropies and divergences are in nats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from paper_repro.measures import entropy, intervals
+from paper_repro.paper import published
+from paper_repro.paper.csv_files import records
+from paper_repro.paper.information.cells import FITTED_ON, TABLE1_FITS, Fits
+from paper_repro.paper.outcomes import UNKNOWN, judged, seeds_status, verdict
+from paper_repro.runs.results import Results
+from paper_repro.tools.errors import UserError
+
+Floats = NDArray[np.float64]
+QUANTITIES = {"H(P)": "train", "H(Q)": "generated", "KL(Q||P)": "generated", "KL(P||Q)": "train"}
+"""Each number of Sec. 3.2 with the pool that its mean is over."""
+VARIANTS = {
+    "a": ("in-sample", "label"),
+    "b": ("in-sample", "full"),
+    "c": ("held-out", "label"),
+    "d": ("held-out", "full"),
+}
+MARGIN = 0.05
+"""How far above 0.5 the AUC of the two-sample test may lie if Q(x) counts as close to P(x)."""
+CLAIMS = {"H(Q) > H(P)": ("H(Q)", "H(P)"), "KL(Q||P) > KL(P||Q)": ("KL(Q||P)", "KL(P||Q)")}
+ITEM = "Sec. 3.2"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """log p(y|x) of a pool's texts under the model fitted on another or the same pool: ``log_p`` (seeds, texts,
+    classes), of those of the ``planned`` seeds whose scores the store has."""
+
+    seeds: tuple[int, ...]
+    planned: int
+    log_p: Floats
+
+    def of(self, seeds: Iterable[int]) -> Floats:
+        return self.log_p[[self.seeds.index(seed) for seed in seeds]]
+
+
+def scores_of(results: Results, fits: Fits, benchmark: str, fitted_on: str, pool: str, folds: int = 0) -> Scores:
+    """The scores that the store has, by seed; ``folds`` > 0 for held-out ones."""
+    planned, found = fits.seeds_of(results.profile, folds), {}
+    for seed in planned:
+        with suppress(UserError):  # not computed
+            checker = fits.model(results.profile, benchmark, fitted_on, seed, folds)
+            found[seed] = results.scores(checker, benchmark, pool)
+    made = results.benchmark(benchmark)
+    log_p = np.array([*found.values()], dtype=np.float64).reshape(len(found), len(made.pool(pool)), made.classes)
+    return Scores(tuple(found), len(planned), log_p)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One estimator of one quantity: its ``terms`` (seeds, texts), whose mean is the estimate.
+
+    ``exact`` (texts,) are the terms of the true P(y|x) and Q(y|x) on the same texts, in the miniature world.
+    """
+
+    benchmark: str
+    quantity: str
+    variant: str
+    terms: Floats
+    seeds: tuple[int, ...]
+    planned: int
+    exact: Floats | None = None
+
+    @property
+    def status(self) -> str:
+        return seeds_status(len(self.seeds), self.planned) if self.planned else "not run"
+
+
+def estimates(results: Results, fits: Fits = TABLE1_FITS) -> list[Estimate]:
+    """Every quantity of Sec. 3.2 by every variant and benchmark, from the scores that the store has.
+
+    A seed counts where all scores that the estimate needs are there.
+    """
+    return [
+        _estimate(results, fits, benchmark, quantity, variant)
+        for benchmark in results.profile.benchmarks
+        for quantity in QUANTITIES
+        for variant in VARIANTS
+    ]
+
+
+def _estimate(results: Results, fits: Fits, benchmark: str, quantity: str, variant: str) -> Estimate:
+    (seen, form), pool = VARIANTS[variant], QUANTITIES[quantity]
+    made = results.benchmark(benchmark)
+    labels = made.pool(pool).labels if form == "label" else None
+    (rival,) = (other for other in FITTED_ON if other != pool)
+    own = scores_of(results, fits, benchmark, pool, pool, fits.folds if seen == "held-out" else 0)
+    other = own if quantity.startswith("H") else scores_of(results, fits, benchmark, rival, pool)
+    seeds = [seed for seed in own.seeds if seed in other.seeds]
+    terms = np.empty((0, len(made.pool(pool))))
+    if seeds:
+        terms = _terms(quantity, own.of(seeds), other.of(seeds), labels)
+    exact = None
+    if (truth := made.truth_of(pool)) is not None:
+        laws = [entropy.exact_logs(law) for law in ((truth.p, truth.q) if pool == "train" else (truth.q, truth.p))]
+        exact = _terms(quantity, *laws, None)
+    return Estimate(benchmark, quantity, variant, terms, tuple(seeds), own.planned, exact)
+
+
+def _terms(quantity: str, own: Floats, other: Floats, labels: NDArray[np.int64] | None) -> Floats:
+    """(..., texts) terms of an entropy of ``own``, or of its divergence from ``other``."""
+    return entropy.entropy_terms(own, labels) if quantity.startswith("H") else entropy.kl_terms(own, other, labels)
+
+
+# ---------------------------------------------------------------- tables
+
+
+def section3_2(found: Iterable[Estimate]) -> pd.DataFrame:
+    """The variants beside the paper's four numbers and, in the miniature world, beside the exact values; in nats.
+
+    Columns: benchmark, quantity, variant, seen, form, paper (Financial only), mean, low, high (95 % interval over
+    seeds and texts), exact, gap, gap_low, gap_high (estimate minus exact, paired by text), n_seeds, n (texts), status.
+    """
+    printed, rows = _printed(), []
+    for one in found:
+        names = {"benchmark": one.benchmark, "quantity": one.quantity, "variant": one.variant}
+        names |= dict(zip(("seen", "form"), VARIANTS[one.variant], strict=True))
+        paper = printed.get((one.benchmark, one.quantity), np.nan)
+        exact, gaps = (np.nan, None) if one.exact is None else (float(one.exact.mean()), one.terms - one.exact)
+        numbers = {"paper": paper, **span(one.terms), "exact": exact, **span(gaps, "gap", "gap_low", "gap_high")}
+        rows.append({**names, **numbers, "n_seeds": len(one.seeds), "n": one.terms.shape[1], "status": one.status})
+    return pd.DataFrame(rows)
+
+
+def span(terms: Floats | None, *names: str) -> dict[str, float]:
+    """Mean, low and high of (seeds, texts), under other ``names`` if given; nan without a seed."""
+    interval = intervals.mean_interval(terms) if terms is not None and terms.size else UNKNOWN
+    return dict(zip(names or ("mean", "low", "high"), (interval.mean, interval.low, interval.high), strict=True))
+
+
+def nearest(frame: pd.DataFrame) -> pd.DataFrame:
+    """How far each variant of :func:`section3_2` is from the truth: mean absolute gap by variant and quantity, over
+    all of them, and the number of (benchmark, quantity) pairs in which it is the nearest. Empty without a truth."""
+    known = frame.dropna(subset="gap").assign(size=lambda rows: rows["gap"].abs())
+    table = known.pivot_table(index="variant", columns="quantity", values="size", sort=False)
+    best = known.loc[known.groupby(["benchmark", "quantity"])["size"].idxmin(), "variant"].value_counts()
+    overall = known.groupby("variant")["size"].mean()
+    return table.assign(all=overall, nearest_in=best.reindex(table.index, fill_value=0))
+
+
+def last_epoch(results: Results, fits: Fits) -> pd.DataFrame:
+    """The in-sample rows of :func:`section3_2` with the epoch of best dev accuracy and with the last one, for
+    the seeds of ``fits``; one more column, select ("dev" or "last")."""
+    parts = []
+    for select in ("dev", "last"):
+        frame = section3_2(estimates(results, replace(fits, select=select)))
+        parts.append(frame[frame["seen"] == "in-sample"].assign(select=select))
+    return pd.concat(parts, ignore_index=True)
+
+
+def information_claims(found: Iterable[Estimate], inputs: pd.DataFrame, margin: float = MARGIN) -> pd.DataFrame:
+    """The paper's claims on P and Q, judged by :data:`paper_repro.paper.outcomes.RULE` on a difference.
+
+    That of the first two claims is in nats, over shared seeds and each side's own texts. The third says that Q(x) is
+    close to P(x): ``inputs`` are the rows of :func:`paper_repro.paper.information.input_shift.input_shift` that compare
+    D_P with the benchmark's own D_Q, and the difference is 0.5 + ``margin`` minus the AUC. Columns: claim, section,
+    item, benchmark, variant, statistic (what the numbers are), paper_difference, mean, low, high, p_value, n_seeds, n
+    (texts of both sides), status, verdict.
+    """
+    by_name = {(one.benchmark, one.quantity, one.variant): one for one in found}
+    printed, rows = _printed(), []
+    for benchmark in dict.fromkeys(name for name, _, _ in by_name):
+        for claim, (more, less) in CLAIMS.items():
+            gap = printed.get((benchmark, more), np.nan) - printed.get((benchmark, less), np.nan)
+            for variant in VARIANTS:
+                names = {"claim": claim, "section": "3.2", "item": ITEM, "benchmark": benchmark, "variant": variant}
+                difference = _difference(by_name[benchmark, more, variant], by_name[benchmark, less, variant])
+                rows.append({**names, "statistic": "nats", "paper_difference": gap, **difference})
+    for row in records(inputs):
+        names = {"claim": "Q(x) is close to P(x)", "section": "3.3", "item": ITEM, "benchmark": row["benchmark"]}
+        names |= {"variant": "two-sample test", "statistic": f"{0.5 + margin:g} - AUC", "paper_difference": np.nan}
+        mean, high, low = (0.5 + margin - row[end] for end in ("auc", "low", "high"))
+        numbers = {"mean": mean, "low": low, "high": high, "n": row["n_p"] + row["n_q"], "status": "complete"}
+        rows.append({**names, **numbers, "verdict": verdict(low, high)})
+    return pd.DataFrame(rows).astype({"n_seeds": "Int64", "n": "Int64"})
+
+
+def _difference(a: Estimate, b: Estimate) -> dict[str, Any]:
+    shared = [seed for seed in a.seeds if seed in b.seeds]
+    sides = [one.terms[[one.seeds.index(seed) for seed in shared]] for one in (a, b)]
+    interval = intervals.unpaired_interval(*sides) if shared else UNKNOWN
+    return {**judged(interval, len(shared), max(a.planned, b.planned)), "n": sum(side.shape[1] for side in sides)}
+
+
+def _printed() -> dict[tuple[str, str], float]:
+    """The paper's numbers by benchmark and quantity."""
+    return {(r["benchmark"], r["quantity"]): r["value"] for r in records(published.table("section3_2"))}
