@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
@@ -21,9 +21,11 @@ from matplotlib.axis import Axis
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from paper_repro.method.registry import METHODS
 from paper_repro.paper.csv_files import write
+from paper_repro.paper.titles import benchmark_title, in_order
 
 BLACK, GREY = "#000000", "#767676"
 ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"
@@ -85,10 +87,71 @@ def panels(count: int, width: float, height: float, **options: Any) -> tuple[Fig
     return figure, list(np.ravel(figure.subplots(1, count, **options)))
 
 
+def benchmark_panels(
+    frame: pd.DataFrame, width: float, height: float, **options: Any
+) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
+    """A figure with a titled panel for each benchmark in ``frame``, and each panel with its rows."""
+    names = in_order(frame["benchmark"])
+    figure, axes = panels(max(len(names), 1), width, height, **options)
+    for ax, name in zip(axes, names, strict=False):
+        ax.set_title(benchmark_title(name))
+    return figure, [(ax, frame[frame["benchmark"] == name]) for ax, name in zip(axes, names, strict=False)]
+
+
+def interval_dots(ax: Axes, frame: pd.DataFrame, value: str = "mean", *, colour: str = BLUE, marker: str = "o") -> None:
+    """Dots at ``frame[value]`` with a bar from "low" to "high", at the heights in "place".
+
+    Rows whose status is not "complete" are hollow; rows without a value are left out.
+    """
+    for complete, face in ((True, colour), (False, "white")):
+        rows = frame[(frame["status"] == "complete").eq(complete) & frame[value].notna()]
+        errors = np.maximum([rows[value] - rows["low"], rows["high"] - rows[value]], 0)
+        style: dict[str, Any] = {"color": colour, "markerfacecolor": face, "markersize": 4.5, "elinewidth": 1.5}
+        ax.errorbar(rows[value], rows["place"], xerr=errors, fmt=marker, **style)
+
+
+def row_labels(ax: Axes, names: Sequence[str]) -> None:
+    """Names at the heights 0, 1, ... from the top."""
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.tick_params(axis="y", length=0)
+
+
+def whole_epochs(ax: Axes) -> None:
+    ax.set_xlabel("epoch")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=2))
+
+
+def seaborn_styles(rows: Iterable[str]) -> dict[str, Any]:
+    """``palette``, ``markers`` and ``dashes`` of methods for seaborn, from their records; other rows are grey."""
+    methods = {row: METHODS.get(row) for row in rows}
+    return {
+        "palette": {row: method.colour if method else GREY for row, method in methods.items()},
+        "markers": {row: method.marker if method else "X" for row, method in methods.items()},
+        "dashes": {row: _dashes(method.line if method else ":") for row, method in methods.items()},
+    }
+
+
+def _dashes(line: Any) -> Any:
+    """Seaborn's dashes for a line style of matplotlib."""
+    return {"-": "", "--": (4, 2), ":": (1, 1), "-.": (6, 1, 1, 1)}[line] if isinstance(line, str) else line[1]
+
+
 def caption(figure: Figure, text: str) -> None:
     """Small print below a figure: numbers of runs and texts, and the source."""
     lines = textwrap.fill(text, round(figure.get_figwidth() * 18))
     figure.supxlabel(lines, x=0.01, ha="left", fontsize=7, color=GREY)
+
+
+def source(files: str, profile: str = "") -> str:
+    """The files that a figure was drawn from, for its caption."""
+    return f" Source: {files}{of_profile(profile)}."
+
+
+def incomplete(frame: pd.DataFrame, what: str = "rows") -> str:
+    """For a caption: how many rows of a table are not complete, or "" where all are."""
+    lost = int((frame["status"] != "complete").sum())
+    return f" INCOMPLETE: {lost} of {len(frame)} {what} lack runs." if lost else ""
 
 
 def span(counts: pd.Series[Any]) -> str:
