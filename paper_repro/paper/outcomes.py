@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paper_repro.measures import intervals
+from paper_repro.measures import intervals, significance
 from paper_repro.measures.intervals import Interval
 from paper_repro.paper.cells import Cell
 from paper_repro.runs.results import Results
@@ -145,7 +145,7 @@ def comparison(ours: Outcome | None, theirs: Outcome | None) -> dict[str, Any]:
         judged(intervals.paired_interval(ours_[a], theirs_[b]).scaled(100), len(shared), planned)
         for ours_, theirs_ in ((ours.correct, theirs.correct), (ours.macro_f1_terms, theirs.macro_f1_terms))
     )
-    best = intervals.mcnemar(ours.correct[ours.best], theirs.correct[theirs.best])
+    best = significance.mcnemar(ours.correct[ours.best], theirs.correct[theirs.best])
     return {**difference, "n_test": len(ours.labels), "p_mcnemar": best, **_of_f1(f1_difference)}
 
 
