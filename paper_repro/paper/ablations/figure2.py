@@ -9,18 +9,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from paper_repro.paper.ablations.variants import counts, first_seeds
+from paper_repro.paper.ablations.variants import LINES, first_seeds, interval_lines, legend_above, notes
 from paper_repro.paper.cells import Cell, spec, without_curve
-from paper_repro.paper.claims import POINTS
-from paper_repro.paper.marks import ACCURACY, interval_marks, look
+from paper_repro.paper.claims import POINTS, Row
 from paper_repro.paper.outcomes import comparison, outcomes_of
-from paper_repro.paper.style import caption, of_profile, panels, styled
-from paper_repro.paper.titles import benchmark_title, short_title
+from paper_repro.paper.style import caption, panels, styled
+from paper_repro.paper.titles import benchmark_title
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.results import Results
 from paper_repro.runs.spec import Checker, RunSpec, Source
 
-LINES = ("ce", "imp", "dimp", "checker")
 RIVALS = {"ce": "CE", "checker": "that quality checker itself"}
 
 
@@ -57,7 +55,7 @@ def figure2_claims(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
             for method in ("imp", "dimp"):
                 compared = comparison(*(outcomes.get((str(share), row, benchmark)) for row in (method, rival)))
                 claim = f"With {share} % of the training set for the quality checker, {method.upper()} beats {title}"
-                about = {"id": f"less_real_{method}_{rival}", "claim": claim, "section": "5.1", "item": "Figure 2"}
+                about: Row = {"id": f"less_real_{method}_{rival}", "claim": claim, "section": "5.1", "item": "Figure 2"}
                 about |= {"benchmark": benchmark, "statistic": POINTS, "paper_difference": np.nan}
                 rows.append({**about, **compared})
     return pd.DataFrame(rows)
@@ -68,21 +66,16 @@ def figure2_lines(frame: pd.DataFrame, *, profile: str = "") -> Figure:
     """Test accuracy by the share of the training set that the quality checker was fitted on.
 
     ``frame`` is that of :func:`paper_repro.paper.ablations.variants.by_variant` for :func:`figure2`. Bars are 95 %
-    intervals; the flat line is CE-Loss, which has no checker.
+    intervals; CE-Loss, which has no checker, is flat.
     """
     figure, (ax,) = panels(1, 5.6, 3.5)
-    shown = frame.dropna(subset="mean_accuracy").assign(share=lambda rows: rows["variant"].astype(float))
-    for index, row in enumerate(LINES):
-        here = shown[shown["method"] == row].sort_values("share")
-        if row == "ce" and len(here):
-            ax.axhline(here["mean_accuracy"].iloc[0], **{**look(row), "linestyle": ":"}, label="CE-Loss, no checker")
-        else:
-            x = here["share"] + 0.6 * (index - 2)
-            interval_marks(ax, x, here, ACCURACY, vertical=True, label=short_title(row), **look(row))
+    shown = frame.rename(columns={"mean_accuracy": "mean", "accuracy_low": "low", "accuracy_high": "high"})
+    places = shown["variant"].astype(float) + 0.6 * (shown["method"].map(LINES.index) - 1.5)
+    interval_lines(ax, shown.assign(share=places), "share")
     ax.set_xlabel("share of the training set that the quality checker learns from (%)")
     ax.set_ylabel("test accuracy (%)")
     ax.set_title(", ".join(map(benchmark_title, frame["benchmark"].unique())))
     ax.set_xlim(0, 104)
-    figure.legend(loc="outside upper center", ncols=4, handlelength=2.6, columnspacing=1.2)
-    caption(figure, f"{counts(frame)} Source: figure2.csv{of_profile(profile)}.")
+    legend_above(figure, ax)
+    caption(figure, notes(frame, "figure2.csv", profile))
     return figure

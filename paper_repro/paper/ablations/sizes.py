@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-from paper_repro.paper.ablations.figure2 import LINES, with_checker
-from paper_repro.paper.ablations.variants import by_variant, counts, first_seeds
+from paper_repro.paper.ablations.figure2 import with_checker
+from paper_repro.paper.ablations.variants import (
+    LINES,
+    by_variant,
+    differences,
+    first_seeds,
+    interval_lines,
+    legend_above,
+    notes,
+)
 from paper_repro.paper.cells import Cell, spec, without_curve
-from paper_repro.paper.marks import ACCURACY, interval_marks, look
-from paper_repro.paper.style import BLACK, Picture, caption, of_profile, styled
-from paper_repro.paper.titles import short_title
+from paper_repro.paper.style import BLACK, Picture, caption, styled
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.results import Results
 from paper_repro.runs.spec import RunSpec, Source
 
 AXES = {"dev": "real texts $D_{P'}$", "generated": "generated texts $D_Q$"}
 """What is varied, by the pool of the default size: its title."""
-VS_CE = ("vs_ce_mean", "vs_ce_low", "vs_ce_high")
 
 
 def real_sizes(profile: Profile, benchmark: str = "financial", seeds: Iterable[int] | None = None) -> list[Cell]:
@@ -78,28 +82,20 @@ def sizes_lines(frame: pd.DataFrame, *, profile: str = "") -> Figure:
     """
     figure = Picture(figsize=(7.4, 4.6), layout="constrained")
     grid = figure.subplots(2, len(AXES), sharex="col", sharey="row")
-    for column, (axis, title) in zip(grid.T, AXES.items(), strict=True):
-        _panels(column, frame[(frame["axis"] == axis) & frame["mean_accuracy"].notna()])
-        column[0].set_title(title)
-        column[1].set_xlabel("texts")
-    grid[0, 0].set_ylabel("test accuracy (%)")
-    grid[1, 0].set_ylabel("points above CE-Loss")
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), handlelength=3.2)
-    caption(figure, f"{counts(frame)} Source: sizes.csv{of_profile(profile)}.")
+    shown = frame.assign(place=frame["texts"] * (1 + 0.012 * (frame["method"].map(LINES.index) - 1.5)))
+    accuracy = shown.rename(columns={"mean_accuracy": "mean", "accuracy_low": "low", "accuracy_high": "high"})
+    for (above, below), (axis, title) in zip(grid.T, AXES.items(), strict=True):
+        interval_lines(above, accuracy[accuracy["axis"] == axis], "place")
+        interval_lines(below, differences(shown[shown["axis"] == axis], "ce"), "place")
+        above.set_title(title)
+        above.set_ylabel("test accuracy (%)" if axis == "dev" else "")
+        below.set_ylabel("points above CE-Loss" if axis == "dev" else "")
+        below.axhline(0, color=BLACK, linewidth=0.8)
+        below.set_xscale("log")
+        below.set_xlabel("texts")
+        below.xaxis.set_major_locator(FixedLocator(sorted(frame.loc[frame["axis"] == axis, "texts"].unique())))
+        below.xaxis.set_minor_locator(NullLocator())
+        below.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    legend_above(figure, grid[0, 0])
+    caption(figure, notes(frame, "sizes.csv", profile))
     return figure
-
-
-def _panels(axes: Sequence[Axes], frame: pd.DataFrame) -> None:
-    """One column of :func:`sizes_lines`: accuracies on the first of the axes, differences to CE on the second."""
-    for index, row in enumerate(LINES):
-        here = frame[frame["method"] == row].sort_values("texts")
-        x = here["texts"] * (1 + 0.012 * (index - 1.5))
-        interval_marks(axes[0], x, here, ACCURACY, vertical=True, label=short_title(row), **look(row))
-        if row != "ce":
-            interval_marks(axes[1], x, here, VS_CE, vertical=True, **look(row))
-    axes[1].axhline(0, color=BLACK, linewidth=0.8)
-    axes[1].set_xscale("log")
-    axes[1].xaxis.set_major_locator(FixedLocator(sorted(frame["texts"].unique())))
-    axes[1].xaxis.set_minor_locator(NullLocator())
-    axes[1].xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))

@@ -11,17 +11,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from paper_repro.method.losses import Switches
 from paper_repro.paper.ablations.sizes import selected_by
-from paper_repro.paper.ablations.variants import counts, first_seeds
+from paper_repro.paper.ablations.variants import differences, first_seeds, notes
 from paper_repro.paper.cells import Cell, spec, without_curve
-from paper_repro.paper.marks import interval_marks, look
-from paper_repro.paper.style import BLACK, caption, of_profile, panels, styled
+from paper_repro.paper.style import BLACK, caption, interval_dots, panels, row_labels, seaborn_styles, styled
 from paper_repro.paper.titles import short_title
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.spec import Checker, RunSpec, Source
@@ -53,7 +51,8 @@ def checked(which: str, of_run: Mapping[str, Any] | None = None, **changes: Any)
         checker: Checker | None = getattr(run, which)
         if checker is None or checker.run is None:
             return run
-        return replace(run, **{which: replace(checker, **changes, run=replace(checker.run, **(of_run or {})))})
+        changed: Any = {which: replace(checker, **changes, run=replace(checker.run, **(of_run or {})))}
+        return replace(run, **changed)
 
     return change
 
@@ -120,35 +119,25 @@ def switches(profile: Profile, benchmark: str = "financial", seeds: Iterable[int
 def switches_dots(frame: pd.DataFrame, *, profile: str = "") -> Figure:
     """Each variant against the default of the same method (left) and against CE-Loss (right), in points.
 
-    ``frame`` is that of :func:`paper_repro.paper.ablations.variants.by_variant` with the default first. Filled: the
-    95 % interval excludes zero.
+    ``frame`` is that of :func:`paper_repro.paper.ablations.variants.by_variant` with the default first.
     """
-    variants = list(frame["variant"].unique())
-    figure, axes = panels(2, 7.4, 1.3 + 0.27 * len(variants), sharey=True)
-    for ax, against in zip(axes, ("vs_default", "vs_ce"), strict=True):
-        _dots(ax, frame, variants, against)
-    axes[0].set_yticks(range(len(variants)), [TITLES.get(name, name) for name in variants])
-    axes[0].set_ylim(len(variants) - 0.5, -0.5)
-    axes[0].set_xlabel("points above its default")
-    axes[1].set_xlabel("points above CE-Loss")
-    handles = [Line2D([], [], label=short_title(method), **look(method, line=False)) for method in METHODS]
+    names = list(frame["variant"].unique())
+    figure, axes = panels(2, 7.4, 1.3 + 0.27 * len(names), sharey=True)
+    row_labels(axes[0], [TITLES.get(name, name) for name in names])
+    looks = seaborn_styles(METHODS)
+    for ax, rival, title in zip(axes, ("default", "ce"), ("its default", "CE-Loss"), strict=True):
+        for method, lift in zip(METHODS, (0.0, -0.14, 0.14), strict=True):
+            here = differences(frame[frame["method"] == method], rival)
+            here = here.assign(place=here["variant"].map(names.index) + lift)
+            interval_dots(ax, here, colour=looks["palette"][method], marker=looks["markers"][method])
+        ax.axvline(0, color=BLACK, linewidth=0.8)
+        ax.set_xlabel(f"points above {title}")
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=6, min_n_ticks=3))
+    handles = [
+        Line2D([], [], label=short_title(m), color=looks["palette"][m], marker=looks["markers"][m], linestyle="")
+        for m in METHODS
+    ]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
-    text = "Filled: the interval excludes zero. QC, DC: quality and diversity checker."
-    differences = counts(frame, "Differences paired over seeds and texts; ")
-    caption(figure, f"{differences} {text} Source: switches.csv{of_profile(profile)}.")
+    start = "QC, DC: quality and diversity checker. Hollow: not all runs are there. Paired over seeds and texts; "
+    caption(figure, notes(frame, "switches.csv", profile, start))
     return figure
-
-
-def _dots(ax: Axes, frame: pd.DataFrame, variants: list[str], against: str) -> None:
-    """One panel of :func:`switches_dots`: ``against`` is "vs_default" or "vs_ce"."""
-    mean, low, high = columns = (f"{against}_mean", f"{against}_low", f"{against}_high")
-    for method, lift in zip(METHODS, (0.0, -0.14, 0.14), strict=True):
-        here = frame[(frame["method"] == method) & frame[mean].notna()]
-        decided = (here[low] > 0) | (here[high] < 0)
-        style = look(method, line=False)
-        for rows, face in ((here[decided], style["color"]), (here[~decided], "white")):
-            places = [variants.index(name) + lift for name in rows["variant"]]
-            interval_marks(ax, places, rows, columns, markerfacecolor=face, markersize=4.2, **style)
-    ax.axvline(0, color=BLACK, linewidth=0.8)
-    ax.tick_params(axis="y", length=0)
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=6, min_n_ticks=3))

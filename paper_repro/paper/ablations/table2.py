@@ -57,7 +57,7 @@ def table2_claims(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     for name, (claim, ours, theirs) in CLAIMS.items():
         for benchmark in results.profile.benchmarks:
             keys = (LARGE, ours, benchmark), (LARGE, theirs, benchmark)
-            about = {"id": name, "claim": claim, "section": "5.1", "item": "Table 2", "benchmark": benchmark}
+            about: Row = {"id": name, "claim": claim, "section": "5.1", "item": "Table 2", "benchmark": benchmark}
             about |= {"statistic": POINTS, "paper_difference": paper[keys[0]][0] - paper[keys[1]][0]}
             rows.setdefault(name, []).append({**about, **comparison(*map(outcomes.get, keys))})
     whole = [

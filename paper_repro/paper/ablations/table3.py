@@ -15,14 +15,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
-from scipy.stats import ttest_1samp
 
-from paper_repro.measures.intervals import Interval
+from paper_repro.measures.intervals import Interval, paired_interval
 from paper_repro.paper import published
 from paper_repro.paper.cells import Cell, spec
 from paper_repro.paper.csv_files import records
 from paper_repro.paper.outcomes import UNKNOWN
-from paper_repro.paper.style import BLACK, GREEN, GREY, ORANGE, SKY, caption, panels, span, styled
+from paper_repro.paper.style import BLACK, GREEN, GREY, ORANGE, SKY, caption, panels, source, span, styled
 from paper_repro.paper.titles import short_title
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.results import Results
@@ -137,18 +136,16 @@ def _one_machine(frame: pd.DataFrame, method: str) -> pd.DataFrame:
     return here[here["method"] == method].set_index("seed")
 
 
-def ratio_interval(times: ArrayLike, others: ArrayLike, *, level: float = 0.95) -> Interval:
+def ratio_interval(times: ArrayLike, others: ArrayLike) -> Interval:
     """Geometric mean of times / others, both (n,) and above 0, with Student's interval of the mean logarithm.
 
     nan bounds with fewer than two pairs, nan throughout without any.
     """
-    logs = np.log(np.asarray(times, dtype=np.float64)) - np.log(np.asarray(others, dtype=np.float64))
-    if len(logs) < 2:
-        return Interval(math.exp(logs[0]), math.nan, math.nan) if len(logs) else UNKNOWN
-    if np.ptp(logs) == 0:
-        return Interval(*[math.exp(logs[0])] * 3)
-    found = ttest_1samp(logs, 0).confidence_interval(level)
-    return Interval(math.exp(logs.mean()), math.exp(found.low), math.exp(found.high))
+    a, b = np.log(np.asarray(times, dtype=np.float64)), np.log(np.asarray(others, dtype=np.float64))
+    if len(a) < 2:
+        return Interval(math.exp(a[0] - b[0]), math.nan, math.nan) if len(a) else UNKNOWN
+    logs = paired_interval(a, b)
+    return Interval(math.exp(logs.mean), math.exp(logs.low), math.exp(logs.high))
 
 
 def timing_claims(frame: pd.DataFrame, benchmark: str = "financial") -> pd.DataFrame:
@@ -207,18 +204,17 @@ def figure3(frame: pd.DataFrame, *, encoder: str = "", miniature: bool = False) 
     total.
     """
     figure, axes = panels(2, 7.4, 3.2)
-    for ax, (whose, title) in zip(axes, {"paper_": "the paper: BERT-base, a V100", "": f"here: {encoder}"}.items()):
+    titles = {"paper_": "the paper: BERT-base, a V100", "": f"here: {encoder}"}
+    for ax, (whose, title) in zip(axes, titles.items(), strict=True):
         _bars(ax, frame, whose)
         ax.set_title(title)
     axes[0].set_ylabel("seconds")
     handles, _ = axes[0].get_legend_handles_labels()
-    figure.legend(
-        handles, list(PHASES.values()), loc="outside upper center", ncols=4, handlelength=1.4, fontsize=7.5
-    )
+    figure.legend(handles, list(PHASES.values()), loc="outside upper center", ncols=4, handlelength=1.4, fontsize=7.5)
     device = next((name for name in frame["device"].dropna() if name), "no machine")
     text = f"Median of n = {span(frame['n_runs'])} repetitions on {device}; whisker: shortest and longest total. "
     text += "Only the ratios can be compared." if miniature else "Hardware and encoders differ: compare ratios."
-    caption(figure, f"{text} Source: table3.csv.")
+    caption(figure, text + source("table3.csv"))
     return figure
 
 

@@ -8,13 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from paper_repro.paper.cells import Cell
 from paper_repro.paper.outcomes import FEW_SHOT, comparison, measures, outcomes_of
-from paper_repro.paper.style import span
+from paper_repro.paper.style import incomplete, seaborn_styles, source, span
+from paper_repro.paper.titles import short_title
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.results import Results
 
+LINES = ("ce", "imp", "dimp", "checker")
 RIVALS = ("default", "ce", "checker")
 NUMBERS = ("mean", "low", "high")
 COLUMNS = (
@@ -53,9 +58,35 @@ def by_variant(results: Results, cells: Iterable[Cell], default: str) -> pd.Data
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def counts(frame: pd.DataFrame, start: str = "Mean with its 95 % interval; ") -> str:
-    """For a caption: n, and how many rows of :func:`by_variant` lack runs."""
+def differences(frame: pd.DataFrame, rival: str) -> pd.DataFrame:
+    """The rows of :func:`by_variant` with the difference to ``rival`` ("default", "ce", "checker") as mean, low, high."""
+    return frame.rename(columns={f"vs_{rival}_{number}": number for number in NUMBERS})
+
+
+def interval_lines(ax: Axes, frame: pd.DataFrame, x: str) -> None:
+    """A line of "mean" over ``x`` for each method of :data:`LINES`, with bars from "low" to "high"."""
+    shown = frame[frame["mean"].notna()].assign(title=lambda rows: rows["method"].map(short_title))
+    rows = [row for row in LINES if row in set(shown["method"])]
+    styles = {
+        name: {short_title(row): value for row, value in looks.items()} for name, looks in seaborn_styles(rows).items()
+    }
+    sns.lineplot(shown, x=x, y="mean", hue="title", style="title", hue_order=[*map(short_title, rows)], ax=ax, **styles)
+    for title, here in shown.groupby("title"):
+        reach = [here["mean"] - here["low"], here["high"] - here["mean"]]
+        ax.errorbar(here[x], here["mean"], yerr=reach, fmt="none", ecolor=styles["palette"][str(title)], capsize=2)
+
+
+def legend_above(figure: Figure, ax: Axes) -> None:
+    """The legend of one panel, for all of them."""
+    handles, labels = ax.get_legend_handles_labels()
+    for panel in figure.axes:
+        if (own := panel.get_legend()) is not None:
+            own.remove()
+    figure.legend(handles, labels, loc="outside upper center", ncols=4, handlelength=3.2)
+
+
+def notes(frame: pd.DataFrame, file: str, profile: str, start: str = "Mean with its 95 % interval; ") -> str:
+    """A caption for rows of :func:`by_variant`: n, what is missing, the source."""
     known = frame[frame["mean_accuracy"].notna()]
-    lost = int((frame["status"] != "complete").sum())
     text = f"{start}n = {span(known['n_seeds'])} seeds, {span(known['n_test'])} test texts."
-    return text + (f" INCOMPLETE: {lost} of {len(frame)} points lack runs." if lost else "")
+    return text + incomplete(frame, "points") + source(file, profile)

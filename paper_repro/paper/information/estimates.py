@@ -110,8 +110,8 @@ def _estimate(results: Results, fits: Fits, benchmark: str, quantity: str, varia
         terms = _terms(quantity, own.of(seeds), other.of(seeds), labels)
     exact = None
     if (truth := made.truth_of(pool)) is not None:
-        laws = [entropy.exact_logs(law) for law in ((truth.p, truth.q) if pool == "train" else (truth.q, truth.p))]
-        exact = _terms(quantity, *laws, None)
+        p, q = entropy.exact_logs(truth.p), entropy.exact_logs(truth.q)
+        exact = _terms(quantity, *((p, q) if pool == "train" else (q, p)), None)
     return Estimate(benchmark, quantity, variant, terms, tuple(seeds), own.planned, exact)
 
 
@@ -185,7 +185,12 @@ def information_claims(found: Iterable[Estimate], inputs: pd.DataFrame, margin: 
                 difference = _difference(by_name[benchmark, more, variant], by_name[benchmark, less, variant])
                 rows.append({**names, "statistic": "nats", "paper_difference": gap, **difference})
     for row in records(inputs):
-        names = {"claim": "Q(x) is close to P(x)", "section": "3.3", "item": ITEM, "benchmark": row["benchmark"]}
+        names: dict[str, Any] = {
+            "claim": "Q(x) is close to P(x)",
+            "section": "3.3",
+            "item": ITEM,
+            "benchmark": row["benchmark"],
+        }
         names |= {"variant": "two-sample test", "statistic": f"{0.5 + margin:g} - AUC", "paper_difference": np.nan}
         mean, high, low = (0.5 + margin - row[end] for end in ("auc", "low", "high"))
         numbers = {"mean": mean, "low": low, "high": high, "n": row["n_p"] + row["n_q"], "status": "complete"}

@@ -24,8 +24,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 
-from paper_repro.measures.auroc import placements
 from paper_repro.measures.intervals import Interval
+from paper_repro.measures.ranks import placements
 from paper_repro.measures.weights import diagnose
 from paper_repro.runs.results import Results
 from paper_repro.texts import world
@@ -149,11 +149,17 @@ def input_shift(tested: Tests) -> pd.DataFrame:
     """One row per test: benchmark, comparison, input_shift, auc, low, high (95 %), best_auc, n_p, n_q (texts)."""
     rows = [
         {
-            **dict(zip(("benchmark", "comparison", "input_shift"), key, strict=True)),
-            **{"auc": test.auc.mean, "low": test.auc.low, "high": test.auc.high, "best_auc": test.best_auc},
-            **{"n_p": len(test.log_ratio_p), "n_q": len(test.log_ratio_q)},
+            "benchmark": benchmark,
+            "comparison": comparison,
+            "input_shift": knob,
+            "auc": test.auc.mean,
+            "low": test.auc.low,
+            "high": test.auc.high,
+            "best_auc": test.best_auc,
+            "n_p": len(test.log_ratio_p),
+            "n_q": len(test.log_ratio_q),
         }
-        for key, test in tested.items()
+        for (benchmark, comparison, knob), test in tested.items()
     ]
     return pd.DataFrame(rows)
 
