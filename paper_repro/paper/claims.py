@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from paper_repro.measures.intervals import Interval
 from paper_repro.paper import published
 from paper_repro.paper.beside_paper import printed
 from paper_repro.paper.csv_files import records
-from paper_repro.paper.outcomes import VERDICTS, Key, Outcome, comparison
+from paper_repro.paper.outcomes import VERDICTS, Key, Outcome, comparison, judged
 from paper_repro.runs.results import Results
 
 POINTS = "points of accuracy"
@@ -88,12 +89,23 @@ def conjunction(
 def jointly(members: Sequence[Mapping[str, Any]], prefix: str = "") -> str:
     """The verdict on "all of these", see :func:`conjunction`; ``prefix`` "f1_" takes that on macro-F1."""
     verdicts = [member[f"{prefix}verdict"] for member in members]
-    below = [m[f"{prefix}p_value"] / 2 if v == "fails" else 1.0 for m, v in zip(members, verdicts, strict=True)]
-    if members and min(_holm(below)) < LEVEL:
+    p_values = [np.nan_to_num(m[f"{prefix}p_value"], nan=2 * LEVEL) for m in members]
+    below = [p / 2 if v == "fails" else 1.0 for p, v in zip(p_values, verdicts, strict=True)]
+    if members and min(_holm(below)) <= LEVEL:
         return "fails"
     if not members or "incomplete" in verdicts:
         return "incomplete"
     return "holds" if set(verdicts) == {"holds"} else "inconclusive"
+
+
+def in_all(epochs: Sequence[Interval], mean: Interval, found: int, planned: int) -> Row:
+    """The columns of a claim that says all of some epochs at once, from the interval of each and that of their mean.
+
+    ``found`` of ``planned`` seeds are behind them. The column ``epochs`` tells in how many of them it holds.
+    """
+    each = [judged(interval, found, planned) for interval in epochs]
+    holding = sum(row["verdict"] == "holds" for row in each)
+    return {**judged(mean, found, planned), "epochs": f"{holding} of {len(each)}", "verdict": jointly(each)}
 
 
 def counted(verdicts: Mapping[str, int]) -> str:
