@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from paper_repro.paper.ablations.variants import LINES, first_seeds, interval_lines, legend_above, notes
+from paper_repro.paper.ablations.variants import LINES, first_seeds, interval_lines, notes
 from paper_repro.paper.cells import Cell, spec, without_curve
 from paper_repro.paper.claims import POINTS, Row
 from paper_repro.paper.outcomes import comparison, outcomes_of
-from paper_repro.paper.style import caption, panels, styled
+from paper_repro.paper.style import caption, method_legend, panels, styled
 from paper_repro.paper.titles import benchmark_title
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.results import Results
@@ -76,6 +76,6 @@ def figure2_lines(frame: pd.DataFrame, *, profile: str = "") -> Figure:
     ax.set_ylabel("test accuracy (%)")
     ax.set_title(", ".join(map(benchmark_title, frame["benchmark"].unique())))
     ax.set_xlim(0, 104)
-    legend_above(figure, ax)
+    method_legend(figure, LINES)
     caption(figure, notes(frame, "figure2.csv", profile))
     return figure

@@ -16,11 +16,10 @@ from paper_repro.paper.ablations.variants import (
     differences,
     first_seeds,
     interval_lines,
-    legend_above,
     notes,
 )
 from paper_repro.paper.cells import Cell, spec, without_curve
-from paper_repro.paper.style import BLACK, Picture, caption, styled
+from paper_repro.paper.style import BLACK, caption, method_legend, panels, styled
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.results import Results
 from paper_repro.runs.spec import RunSpec, Source
@@ -80,11 +79,10 @@ def sizes_lines(frame: pd.DataFrame, *, profile: str = "") -> Figure:
 
     ``frame`` is that of :func:`sizes`; the number of texts is on a logarithmic scale. Bars are 95 % intervals.
     """
-    figure = Picture(figsize=(7.4, 4.6), layout="constrained")
-    grid = figure.subplots(2, len(AXES), sharex="col", sharey="row")
+    figure, axes = panels(len(AXES), 7.4, 4.6, rows=2, sharex="col", sharey="row")
     shown = frame.assign(place=frame["texts"] * (1 + 0.012 * (frame["method"].map(LINES.index) - 1.5)))
     accuracy = shown.rename(columns={"mean_accuracy": "mean", "accuracy_low": "low", "accuracy_high": "high"})
-    for (above, below), (axis, title) in zip(grid.T, AXES.items(), strict=True):
+    for above, below, (axis, title) in zip(axes[:2], axes[2:], AXES.items(), strict=True):
         interval_lines(above, accuracy[accuracy["axis"] == axis], "place")
         interval_lines(below, differences(shown[shown["axis"] == axis], "ce"), "place")
         above.set_title(title)
@@ -96,6 +94,6 @@ def sizes_lines(frame: pd.DataFrame, *, profile: str = "") -> Figure:
         below.xaxis.set_major_locator(FixedLocator(sorted(frame.loc[frame["axis"] == axis, "texts"].unique())))
         below.xaxis.set_minor_locator(NullLocator())
         below.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    legend_above(figure, grid[0, 0])
+    method_legend(figure, LINES)
     caption(figure, notes(frame, "sizes.csv", profile))
     return figure

@@ -12,15 +12,22 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from paper_repro.method.losses import Switches
 from paper_repro.paper.ablations.sizes import selected_by
 from paper_repro.paper.ablations.variants import differences, first_seeds, notes
 from paper_repro.paper.cells import Cell, spec, without_curve
-from paper_repro.paper.style import BLACK, caption, interval_dots, panels, row_labels, seaborn_styles, styled
-from paper_repro.paper.titles import short_title
+from paper_repro.paper.style import (
+    BLACK,
+    caption,
+    interval_dots,
+    method_legend,
+    method_look,
+    panels,
+    row_labels,
+    styled,
+)
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.spec import Checker, RunSpec, Source
 
@@ -124,20 +131,15 @@ def switches_dots(frame: pd.DataFrame, *, profile: str = "") -> Figure:
     names = list(frame["variant"].unique())
     figure, axes = panels(2, 7.4, 1.3 + 0.27 * len(names), sharey=True)
     row_labels(axes[0], [TITLES.get(name, name) for name in names])
-    looks = seaborn_styles(METHODS)
     for ax, rival, title in zip(axes, ("default", "ce"), ("its default", "CE-Loss"), strict=True):
         for method, lift in zip(METHODS, (0.0, -0.14, 0.14), strict=True):
             here = differences(frame[frame["method"] == method], rival)
             here = here.assign(place=here["variant"].map(names.index) + lift)
-            interval_dots(ax, here, colour=looks["palette"][method], marker=looks["markers"][method])
+            interval_dots(ax, here, colour=method_look(method)["color"], marker=method_look(method)["marker"])
         ax.axvline(0, color=BLACK, linewidth=0.8)
         ax.set_xlabel(f"points above {title}")
         ax.xaxis.set_major_locator(MaxNLocator(nbins=6, min_n_ticks=3))
-    handles = [
-        Line2D([], [], label=short_title(m), color=looks["palette"][m], marker=looks["markers"][m], linestyle="")
-        for m in METHODS
-    ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    method_legend(figure, METHODS)
     start = "QC, DC: quality and diversity checker. Hollow: not all runs are there. Paired over seeds and texts; "
     caption(figure, notes(frame, "switches.csv", profile, start))
     return figure

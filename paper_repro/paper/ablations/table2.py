@@ -53,18 +53,18 @@ def table2_claims(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     Columns: id, claim, section, item, benchmark, statistic, paper_difference (of the printed accuracies), those of
     :func:`paper_repro.paper.outcomes.comparison`. Claims on all benchmarks have rows with the benchmark "all".
     """
-    outcomes, paper, rows = outcomes_of(results, cells), printed("table2"), dict[str, list[Row]]()
+    outcomes, paper, rows = outcomes_of(results, cells), printed("table2"), list[Row]()
     for name, (claim, ours, theirs) in CLAIMS.items():
         for benchmark in results.profile.benchmarks:
             keys = (LARGE, ours, benchmark), (LARGE, theirs, benchmark)
             about: Row = {"id": name, "claim": claim, "section": "5.1", "item": "Table 2", "benchmark": benchmark}
             about |= {"statistic": POINTS, "paper_difference": paper[keys[0]][0] - paper[keys[1]][0]}
-            rows.setdefault(name, []).append({**about, **comparison(*map(outcomes.get, keys))})
+            rows.append({**about, **comparison(*map(outcomes.get, keys))})
     whole = [
-        conjunction(f"{name}_all", CLAIMS[name][0], "5.1", "Table 2", "all", rows[name])
+        conjunction(f"{name}_all", CLAIMS[name][0], "5.1", "Table 2", "all", [r for r in rows if r["id"] == name])
         for name in ("large_dimp_ce", "large_imp_ce")
     ]
     opposite = {what: OPPOSITE.get(whole[1][what], whole[1][what]) for what in ("verdict", "f1_verdict")}
     claim = "IMP with a small diversity checker is inconsistent: not above CE on every benchmark"
     whole[1] = {**whole[1], "id": "large_imp_inconsistent", "claim": claim, **opposite}
-    return pd.DataFrame([*sum(rows.values(), []), *whole])
+    return pd.DataFrame(rows + whole)

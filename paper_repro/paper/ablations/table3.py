@@ -166,7 +166,9 @@ def timing_claims(frame: pd.DataFrame, benchmark: str = "financial") -> pd.DataF
                 "item": "Table 3",
                 "benchmark": benchmark,
                 "statistic": "ratio of the total times",
-                **{"mean": row["ratio"], "low": row["ratio_low"], "high": row["ratio_high"]},
+                "mean": row["ratio"],
+                "low": row["ratio_low"],
+                "high": row["ratio_high"],
                 "n_seeds": row["n_runs"],
                 "status": status,
                 "verdict": about_verdict(row["ratio_low"], row["ratio_high"], about)
@@ -221,9 +223,9 @@ def figure3(frame: pd.DataFrame, *, encoder: str = "", miniature: bool = False) 
 def _bars(ax: Axes, frame: pd.DataFrame, whose: str) -> None:
     """Stacked phases of each method, with the total's ratio to CE above: ``whose`` is "paper_" or "" (ours)."""
     bars = frame.set_index(frame["method"].map(short_title))
-    bars[[f"{whose}{phase}" for phase in PHASES]].plot.bar(
-        stacked=True, ax=ax, color=COLOURS, edgecolor="white", linewidth=0.4, width=0.6, rot=0, legend=False, xlabel=""
-    )
+    style: dict[str, Any] = {"stacked": True, "rot": 0, "legend": False, "xlabel": ""}
+    style |= {"color": COLOURS, "edgecolor": "white", "linewidth": 0.4, "width": 0.6}
+    bars[[f"{whose}{phase}" for phase in PHASES]].plot.bar(ax=ax, **style)
     for container, hatch in zip(ax.containers, HATCHES, strict=True):
         for bar in container:
             bar.set_hatch(hatch)

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from paper_repro.paper.cells import Cell
 from paper_repro.paper.outcomes import FEW_SHOT, comparison, measures, outcomes_of
-from paper_repro.paper.style import incomplete, seaborn_styles, source, span
-from paper_repro.paper.titles import short_title
+from paper_repro.paper.style import incomplete, method_look, source, span
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.results import Results
 
@@ -59,30 +57,16 @@ def by_variant(results: Results, cells: Iterable[Cell], default: str) -> pd.Data
 
 
 def differences(frame: pd.DataFrame, rival: str) -> pd.DataFrame:
-    """The rows of :func:`by_variant` with the difference to ``rival`` ("default", "ce", "checker") as mean, low, high."""
+    """The rows of :func:`by_variant` with the difference to one of :data:`RIVALS` as mean, low, high."""
     return frame.rename(columns={f"vs_{rival}_{number}": number for number in NUMBERS})
 
 
 def interval_lines(ax: Axes, frame: pd.DataFrame, x: str) -> None:
     """A line of "mean" over ``x`` for each method of :data:`LINES`, with bars from "low" to "high"."""
-    shown = frame[frame["mean"].notna()].assign(title=lambda rows: rows["method"].map(short_title))
-    rows = [row for row in LINES if row in set(shown["method"])]
-    styles = {
-        name: {short_title(row): value for row, value in looks.items()} for name, looks in seaborn_styles(rows).items()
-    }
-    sns.lineplot(shown, x=x, y="mean", hue="title", style="title", hue_order=[*map(short_title, rows)], ax=ax, **styles)
-    for title, here in shown.groupby("title"):
-        reach = [here["mean"] - here["low"], here["high"] - here["mean"]]
-        ax.errorbar(here[x], here["mean"], yerr=reach, fmt="none", ecolor=styles["palette"][str(title)], capsize=2)
-
-
-def legend_above(figure: Figure, ax: Axes) -> None:
-    """The legend of one panel, for all of them."""
-    handles, labels = ax.get_legend_handles_labels()
-    for panel in figure.axes:
-        if (own := panel.get_legend()) is not None:
-            own.remove()
-    figure.legend(handles, labels, loc="outside upper center", ncols=4, handlelength=3.2)
+    for row in LINES:
+        here = frame[(frame["method"] == row) & frame["mean"].notna()].sort_values(x)
+        reach = np.array([here["mean"] - here["low"], here["high"] - here["mean"]], dtype=float)
+        ax.errorbar(here[x], here["mean"], yerr=reach, elinewidth=1, capsize=2, **method_look(row))
 
 
 def notes(frame: pd.DataFrame, file: str, profile: str, start: str = "Mean with its 95 % interval; ") -> str:

@@ -86,7 +86,9 @@ def score_histograms(frame: pd.DataFrame, hue: str = "pool", profile: str = "") 
             ax.axvline(1, color=GREY, linestyle=":")
         if score == "quality":
             ax.legend(loc="upper left", fontsize=7)
-    caption(figure, f"Dotted: weight 1.{source('checker_scores.csv', profile)}" if hue == "pool" else "Dotted: weight 1.")
+    caption(
+        figure, f"Dotted: weight 1.{source('checker_scores.csv', profile)}" if hue == "pool" else "Dotted: weight 1."
+    )
     return figure
 
 

@@ -126,8 +126,12 @@ def weights_of(results: Results, benchmark: str, pool: str, seed: int, folds: in
     observed, truth = (np.arange(len(labels)), labels), made.truth_of(pool)
     return pd.DataFrame(
         {
-            **{"benchmark": benchmark, "pool": pool, "seed": seed, "folds": folds},
-            **{"label": names[labels], "text": whole_texts(made.pool(pool))},
+            "benchmark": benchmark,
+            "pool": pool,
+            "seed": seed,
+            "folds": folds,
+            "label": names[labels],
+            "text": whole_texts(made.pool(pool)),
             "quality_says": names[log_p.argmax(axis=1)],
             "diversity_says": names[log_q.argmax(axis=1)],
             "quality": np.exp(log_p[observed]),
@@ -159,22 +163,27 @@ def weight_summary(frame: pd.DataFrame) -> pd.DataFrame:
     doubted_weight (per cent of the whole weight that these have); diversity (mean), q_says_y (per cent of texts whose
     label Q prefers), spearman (rank correlation of the weight and P').
     """
-    rows = []
-    for key, texts in frame.groupby(["benchmark", "pool", "seed", "folds"], sort=False):
+    names, rows = ["benchmark", "pool", "seed", "folds"], []
+    for _, texts in frame.groupby(names, sort=False):
         weight, doubted = texts["weight"], texts["quality_says"] != texts["label"]
         found, reach = diagnose(weight), 1.96 * weight.std() / np.sqrt(len(texts))
         rows.append(
             {
-                **dict(zip(("benchmark", "pool", "seed", "folds"), key, strict=True)),
-                **{"n": len(texts), "mean": found.mean, "low": found.mean - reach, "high": found.mean + reach},
-                **{"ess": 100 * found.ess, "max": found.max, "khat": found.khat},
-                **{"doubted": 100 * doubted.mean(), "doubted_weight": 100 * weight[doubted].sum() / weight.sum()},
+                "n": len(texts),
+                "mean": found.mean,
+                "low": found.mean - reach,
+                "high": found.mean + reach,
+                "ess": 100 * found.ess,
+                "max": found.max,
+                "khat": found.khat,
+                "doubted": 100 * doubted.mean(),
+                "doubted_weight": 100 * weight[doubted].sum() / weight.sum(),
                 "diversity": texts["diversity"].mean(),
                 "q_says_y": 100 * (texts["diversity_says"] == texts["label"]).mean(),
                 "spearman": ranks.spearman(weight, texts["quality"]),
             }
         )
-    return pd.DataFrame(rows)
+    return pd.concat([frame[names].drop_duplicates(ignore_index=True), pd.DataFrame(rows)], axis=1)
 
 
 def extremes(frame: pd.DataFrame, count: int = 2) -> pd.DataFrame:

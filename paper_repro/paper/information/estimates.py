@@ -176,26 +176,21 @@ def information_claims(found: Iterable[Estimate], inputs: pd.DataFrame, margin: 
     (texts of both sides), status, verdict.
     """
     by_name = {(one.benchmark, one.quantity, one.variant): one for one in found}
-    printed, rows = _printed(), []
+    printed, rows = _printed(), list[dict[str, Any]]()
     for benchmark in dict.fromkeys(name for name, _, _ in by_name):
         for claim, (more, less) in CLAIMS.items():
             gap = printed.get((benchmark, more), np.nan) - printed.get((benchmark, less), np.nan)
+            about = {"claim": claim, "section": "3.2", "benchmark": benchmark, "statistic": "nats"}
             for variant in VARIANTS:
-                names = {"claim": claim, "section": "3.2", "item": ITEM, "benchmark": benchmark, "variant": variant}
                 difference = _difference(by_name[benchmark, more, variant], by_name[benchmark, less, variant])
-                rows.append({**names, "statistic": "nats", "paper_difference": gap, **difference})
+                rows.append({**about, "variant": variant, "paper_difference": gap, **difference})
     for row in records(inputs):
-        names: dict[str, Any] = {
-            "claim": "Q(x) is close to P(x)",
-            "section": "3.3",
-            "item": ITEM,
-            "benchmark": row["benchmark"],
-        }
-        names |= {"variant": "two-sample test", "statistic": f"{0.5 + margin:g} - AUC", "paper_difference": np.nan}
+        about = {"claim": "Q(x) is close to P(x)", "section": "3.3", "benchmark": row["benchmark"]}
         mean, high, low = (0.5 + margin - row[end] for end in ("auc", "low", "high"))
         numbers = {"mean": mean, "low": low, "high": high, "n": row["n_p"] + row["n_q"], "status": "complete"}
-        rows.append({**names, **numbers, "verdict": verdict(low, high)})
-    return pd.DataFrame(rows).astype({"n_seeds": "Int64", "n": "Int64"})
+        test = {"variant": "two-sample test", "statistic": f"{0.5 + margin:g} - AUC"}
+        rows.append({**about, **test, **numbers, "verdict": verdict(low, high)})
+    return pd.DataFrame(rows).assign(item=ITEM).astype({"n_seeds": "Int64", "n": "Int64"})
 
 
 def _difference(a: Estimate, b: Estimate) -> dict[str, Any]:

@@ -110,12 +110,12 @@ def entropy_bound(frame: pd.DataFrame, profile: str) -> Figure:
         sns.scatterplot(
             here, x="entropy", y="error", hue="data", style="point", size="form", palette=DATA, markers=markers,
             style_order=list(markers), sizes={"label": 50, "full": 20}, edgecolor=BLACK, zorder=3, ax=ax,
+            legend="full" if ax is shown[0][0] else False,
         )  # fmt: skip
         ax.set_xlabel("conditional entropy (nats)")
         ax.set_ylabel("error on the same texts (%)")
     handles, labels = shown[0][0].get_legend_handles_labels()
-    for ax, _ in shown:
-        ax.legend_ = None  # type: ignore[assignment]
+    shown[0][0].legend().remove()
     figure.legend(handles, labels, loc="outside upper center", ncols=5, fontsize=7.5)
     text = "Solid: error = H / (2 ln 2), dashed: error = loss / ln 2. Bars: 95 % intervals over seeds and texts. "
     caption(figure, text + _counts(frame[frame["seen"] != "paper"]) + source("entropy_bound.csv", profile))
