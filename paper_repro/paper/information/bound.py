@@ -48,11 +48,11 @@ def entropy_bound(results: Results, fits: Fits = TABLE1_FITS) -> pd.DataFrame:
                 points["exact", "full"] = _exact(truth.p if pool == "train" else truth.q)
             names = {"benchmark": benchmark, "data": data}
             rows += [{**names, "seen": seen, "form": form, **point} for (seen, form), point in points.items()]
-    frame = pd.DataFrame([*rows, *records(printed_point())]).astype({"n_seeds": "Int64", "n": "Int64"})
+    printed = [row for row in records(printed_point()) if row["benchmark"] in results.profile.benchmarks]
+    frame = pd.DataFrame([*rows, *printed]).astype({"n_seeds": "Int64", "n": "Int64"})
     limits = [100 * bound(frame["entropy"]) for bound in (entropy.loss_bound, entropy.error_bound)]
-    return frame.assign(
-        region=np.select([frame["error"] > limit for limit in limits], ["impossible", "overconfident"], "allowed")
-    )
+    region = np.select([frame["error"] > limit for limit in limits], ["impossible", "overconfident"], "allowed")
+    return frame.assign(region=np.where(frame["entropy"].isna(), "", region))
 
 
 def printed_point() -> pd.DataFrame:

@@ -18,9 +18,12 @@ from numpy.typing import NDArray
 
 from paper_repro.measures import entropy, intervals
 from paper_repro.paper import published
+from paper_repro.paper.cells import Cell
 from paper_repro.paper.csv_files import records
 from paper_repro.paper.information.cells import FITTED_ON, TABLE1_FITS, Fits
 from paper_repro.paper.outcomes import UNKNOWN, judged, seeds_status, verdict
+from paper_repro.paper.run_table import runs
+from paper_repro.paper.views import interval_text, titled
 from paper_repro.runs.results import Results
 from paper_repro.tools.errors import UserError
 
@@ -87,14 +90,17 @@ class Estimate:
 def estimates(results: Results, fits: Fits = TABLE1_FITS) -> list[Estimate]:
     """Every quantity of Sec. 3.2 by every variant and benchmark, from the scores that the store has.
 
-    A seed counts where all scores that the estimate needs are there.
+    A seed counts where all scores that the estimate needs are there. Raises UserError where no estimate has a seed.
     """
-    return [
+    found = [
         _estimate(results, fits, benchmark, quantity, variant)
         for benchmark in results.profile.benchmarks
         for quantity in QUANTITIES
         for variant in VARIANTS
     ]
+    if not any(one.seeds for one in found):
+        raise UserError("no seed has the scores of both models; run the notebook with train = True")
+    return found
 
 
 def _estimate(results: Results, fits: Fits, benchmark: str, quantity: str, variant: str) -> Estimate:
@@ -146,14 +152,34 @@ def span(terms: Floats | None, *names: str) -> dict[str, float]:
     return dict(zip(names or ("mean", "low", "high"), (interval.mean, interval.low, interval.high), strict=True))
 
 
-def nearest(frame: pd.DataFrame) -> pd.DataFrame:
-    """How far each variant of :func:`section3_2` is from the truth: mean absolute gap by variant and quantity, over
-    all of them, and the number of (benchmark, quantity) pairs in which it is the nearest. Empty without a truth."""
-    known = frame.dropna(subset="gap").assign(size=lambda rows: rows["gap"].abs())
+def variants(frame: pd.DataFrame) -> pd.DataFrame:
+    """:func:`section3_2` for the eye: one row for each quantity, one column for each variant."""
+    texts = [interval_text(r["mean"], r["low"], r["high"], 3, signed=False) or r["status"] for r in records(frame)]
+    shown = (
+        titled(frame)
+        .assign(text=texts)
+        .pivot_table(index=["benchmark", "quantity"], columns="variant", values="text", aggfunc="first", sort=False)
+    )
+    known = titled(frame).groupby(["benchmark", "quantity"], sort=False)[["exact", "paper"]].first()
+    return shown.join(known.dropna(axis=1, how="all").round(4).astype(object).fillna(""))
+
+
+def nearest(frame: pd.DataFrame, to: str = "exact") -> pd.DataFrame:
+    """How far each variant of :func:`section3_2` is from the truth, or from the "paper": mean absolute gap by variant
+    and quantity, over all of them, and the number of (benchmark, quantity) pairs in which it is the nearest. Empty
+    where these are not known."""
+    known = frame.assign(size=(frame["mean"] - frame[to]).abs()).dropna(subset="size")
     table = known.pivot_table(index="variant", columns="quantity", values="size", sort=False)
     best = known.loc[known.groupby(["benchmark", "quantity"])["size"].idxmin(), "variant"].value_counts()
     overall = known.groupby("variant")["size"].mean()
     return table.assign(all=overall, nearest_in=best.reindex(table.index, fill_value=0))
+
+
+def training_loss(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
+    """Training loss of both models by epoch: benchmark, fitted_on, seed, epoch, training_loss (nats), kept."""
+    names = {"train_source": "fitted_on", "train_loss": "training_loss", "selected": "kept"}
+    frame = runs(results, [cell for cell in cells if cell.method == "ce"]).rename(columns=names)
+    return frame[["benchmark", "fitted_on", "seed", "epoch", "training_loss", "kept"]]
 
 
 def last_epoch(results: Results, fits: Fits) -> pd.DataFrame:

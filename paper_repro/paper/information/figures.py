@@ -42,7 +42,7 @@ PAPER: dict[str, Any] = {
     "markersize": 5.5,
     "markerfacecolor": "none",
 }
-DATA = {"D_P": BLUE, "D_Q": ORANGE}
+DATA = {"$D_P$, model $M_P$": BLUE, "$D_Q$, model $M_Q$": ORANGE, "the paper": VERMILION}
 POINTS = {
     "in-sample": ("in-sample", "o"),
     "held-out": ("held-out", "s"),
@@ -101,6 +101,8 @@ def entropy_bound(frame: pd.DataFrame, profile: str) -> Figure:
     for ax, rows in shown:
         bounds(right, top, ax=ax)
         here = rows.assign(point=rows["seen"].map(lambda name: POINTS[name][0]), form=rows["form"].replace("", "label"))
+        here["data"] = rows["data"].map(dict(zip(("D_P", "D_Q"), DATA, strict=False)))
+        here.loc[rows["seen"] == "paper", "data"] = "the paper"
         for data, points in here.groupby("data"):
             reach: dict[str, Any] = {
                 axis: np.nan_to_num([points[name] - points[f"{name}_low"], points[f"{name}_high"] - points[name]])

@@ -69,7 +69,8 @@ def run_tests(results: Results, knobs: Sequence[float] = (), seed: int = 0) -> T
     """Every comparison on every benchmark. In the miniature world, whose inputs are alike by construction, D_P is also
     compared with the D_Q of worlds with input_shift at each of ``knobs``, and the best possible AUC is known."""
     tested = {}
-    config = world.WorldConfig(**results.inputs.world) if results.profile.kind == "miniature" else None
+    knobs_set = {**results.profile.world, **results.inputs.world}
+    config = world.WorldConfig(**knobs_set) if results.profile.kind == "miniature" else None
     usual = config.input_shift if config else 0.0
     turned = {knob: world.make(replace(config, input_shift=knob)) for knob in knobs} if config else {}
     for name in results.profile.benchmarks:
@@ -205,17 +206,17 @@ def telling_terms(p: Sequence[str], q: Sequence[str], top: int = 8, *, least: in
             "z": log_odds / np.sqrt((1 / counts).sum(axis=0)),
         }
     ).sort_values(["z", "term"], ascending=[False, True], kind="stable")
-    return pd.concat([frame.head(top), frame.tail(top).iloc[::-1]], ignore_index=True)
+    return pd.concat([frame.head(top), frame.tail(top).iloc[::-1]]).drop_duplicates(ignore_index=True)
 
 
 def extremes(test: TwoSample, benchmark: Benchmark, count: int = 4) -> pd.DataFrame:
     """Texts of D_Q with the lowest and the highest ratio P(x)/Q(x), then those of D_P with the highest (what D_Q
     lacks): set, ratio, label, text."""
-    parts = []
+    frames = {}
     for pool, log_ratio in (("generated", test.log_ratio_q), ("train", test.log_ratio_p)):
         labels = np.array(benchmark.label_names)[benchmark.pool(pool).labels]
-        texts = whole_texts(benchmark.pool(pool))
-        frame = pd.DataFrame({"set": pool, "ratio": np.exp(log_ratio), "label": labels, "text": texts})
-        frame = frame.sort_values("ratio", kind="stable")
-        parts += [frame.head(count), frame.tail(count)] if pool == "generated" else [frame.tail(count)]
-    return pd.concat(parts, ignore_index=True)
+        columns = {"set": pool, "ratio": np.exp(log_ratio), "label": labels}
+        frame = pd.DataFrame({**columns, "text": whole_texts(benchmark.pool(pool))})
+        frames[pool] = frame.sort_values("ratio", kind="stable")
+    made, real = frames["generated"], frames["train"]
+    return pd.concat([made.head(count), made.tail(count), real.tail(count)], ignore_index=True)
