@@ -19,7 +19,8 @@ import pandas as pd
 from paper_repro.paper import published
 from paper_repro.paper.claims import counted
 from paper_repro.paper.csv_files import load, records
-from paper_repro.paper.titles import benchmark_title, method_title, source_title
+from paper_repro.paper.titles import method_title, source_title
+from paper_repro.paper.views import titled
 from paper_repro.report import manifest
 from paper_repro.tools.paths import Paths
 
@@ -27,7 +28,6 @@ LONGEST_TABLE = 60
 """Rows of a table that the report prints in full; longer ones are named only."""
 # Sections of the paper in its order; those of the appendix follow by their letter.
 SECTIONS = ("Abstract", "3", "3.1", "3.2", "3.3", "4.1", "4.2", "4.3", "4.4", "5.1", "5.2")
-TITLES = {"train_source": source_title, "method": method_title, "benchmark": benchmark_title}
 ACCURACIES = {"train_source", "method", "benchmark", "best_accuracy", "mean_accuracy", "n_test"}
 """Columns by which a table like Table 1 is known."""
 Row = dict[str, Any]
@@ -64,7 +64,9 @@ class Sides:
     def products(self) -> list[Row]:
         """All products, in the order of the notebooks and of the paper's items."""
         order = {name: place for place, name in enumerate(published.items()["item"])}
-        shipped = [{**e, "shipped": True} for name, e in self.reference.products.items() if name not in self.run.products]
+        shipped = [
+            {**e, "shipped": True} for name, e in self.reference.products.items() if name not in self.run.products
+        ]
         both = [{**entry, "shipped": False} for entry in self.run.products.values()] + shipped
         return sorted(both, key=lambda e: (e["notebook"], min([order.get(i, 99) for i in e["items"]], default=99)))
 
@@ -110,7 +112,7 @@ def claims(sides: Sides) -> list[Row]:
 
 def _claim(row: Mapping[str, Any]) -> tuple[str, ...]:
     """What tells a claim from the others of its table."""
-    return tuple(str(row.get(name)) for name in ("claim", "variant", "benchmark"))
+    return tuple(str(row.get(name)) for name in ("id" if "id" in row else "claim", "variant", "benchmark"))
 
 
 def is_claims(name: str) -> bool:
@@ -141,11 +143,12 @@ def _cell(row: Mapping[str, Any]) -> Row:
     statistic = "" if _missing(row.get("statistic")) else str(row["statistic"])
     form = "+.1f" if not statistic or statistic.startswith("points") else "+.3g"
     numbers = {name: row.get(name, math.nan) for name in ("mean", "low", "high", "paper_difference")}
-    counts = [row.get("n_seeds"), next((row[n] for n in ("n_test", "n") if not _missing(row.get(n))), None)]
+    counts = [row[name] for name in ("n_seeds", "n_test", "n") if not _missing(row.get(name))][:2]
+    p = math.nan if _missing(row.get("p_value")) else float(row["p_value"])
     return {
         **{name: "" if _missing(v) else f"{v:{form}}".replace("-", "−") for name, v in numbers.items()},
-        "n": " × ".join(f"{int(count):,}" for count in counts if not _missing(count)),
-        "p": "" if _missing(p := row.get("p_value")) else "< 0.001" if p < 0.001 else f"{p:.3f}",
+        "n": " × ".join(f"{int(count):,}" for count in counts),
+        "p": "" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}",
         "statistic": "" if statistic == "points of accuracy" else statistic,
         "status": "" if _missing(row.get("status")) else row["status"],
         **{name: row[name] for name in ("verdict", "reference", "shipped")},
@@ -203,8 +206,7 @@ def _picture(path: Path, files: Container[str]) -> str:
 
 def _texts(frame: pd.DataFrame) -> list[list[Any]]:
     """The cells of a frame for the eye: titles for ids, four digits, empty where there is nothing."""
-    titled = frame.assign(**{name: frame[name].map(title) for name, title in TITLES.items() if name in frame})
-    rows = titled.to_numpy(dtype=object)
+    rows = titled(frame).to_numpy(dtype=object)
     return [["" if pd.isna(v) else f"{v:.4g}" if isinstance(v, float) else v for v in row] for row in rows]
 
 
@@ -217,7 +219,9 @@ def accuracy_blocks(run: pd.DataFrame | None, reference: pd.DataFrame | None) ->
         block = blocks.setdefault(row.get("group", source_title(row["train_source"])), {})
         line = block.setdefault(row["method"], {"method": method_title(row["method"]), "note": "", "cells": {}})
         line["note"] = line["note"] or ("" if _missing(row.get("reproduction")) else row["reproduction"])
-        cell = line["cells"].setdefault(row["benchmark"], {"paper": _pair(row, "paper"), "run": None, "reference": None})
+        cell = line["cells"].setdefault(
+            row["benchmark"], {"paper": _pair(row, "paper"), "run": None, "reference": None}
+        )
         cell[side] = _measured(row)
     return [{"source": source, "rows": list(rows.values())} for source, rows in blocks.items()]
 
@@ -243,9 +247,8 @@ def runs(paths: Paths, frame: pd.DataFrame | None) -> list[Row]:
         return []
     chosen = frame[(frame["status"] != "complete") | (frame["selected"].astype("boolean").fillna(False))]
     rows = []
-    for row in records(chosen):
+    for row in records(titled(chosen)):
         folder = paths.store / "runs" / str(row["key"])
         link = Path(os.path.relpath(folder, paths.report.parent)).as_posix() + "/" if folder.is_dir() else ""
-        titled = {name: title(row[name]) for name, title in TITLES.items()}
-        rows.append({**row, **titled, "link": link})
+        rows.append({**row, "link": link})
     return rows

@@ -13,8 +13,8 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from paper_repro.paper.csv_files import write
-from paper_repro.paper.outcomes import OTHER_DATA, RULE
-from paper_repro.paper.titles import BENCHMARKS
+from paper_repro.paper.outcomes import RULE
+from paper_repro.paper.titles import BENCHMARKS, OTHER_DATA
 from paper_repro.report import content, manifest
 from paper_repro.report.content import Side, Sides
 from paper_repro.runs import profiles

@@ -6,11 +6,11 @@ import json
 import os
 import platform
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import psutil
 from filelock import FileLock
@@ -110,6 +110,7 @@ def lines(paths: Paths, notebooks: list[str]) -> list[str]:
 def _runs(paths: Paths) -> list[str]:
     from paper_repro.runs.store import Store  # late: it brings torch
 
-    finished, failures = Store(paths.store).counts()
-    told = [f"{finished} finished trainings in {paths.store}"]
+    store = Store(paths.store)
+    failures = Counter(str(entry["reason"]).splitlines()[0] for entry in store.failures())
+    told = [f"{sum(1 for _ in store.finished())} finished trainings in {paths.store}"]
     return told + [f"- failed, {count} times: {reason}" for reason, count in failures.items()]

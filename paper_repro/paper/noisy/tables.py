@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from paper_repro.measures import intervals
-from paper_repro.measures.auroc import auroc
 from paper_repro.measures.intervals import Interval
+from paper_repro.measures.ranks import auroc
 from paper_repro.paper.noisy.scores import CROSS_FITTED, IMP, TRUE, Scores
 from paper_repro.paper.outcomes import UNKNOWN
 from paper_repro.texts import noise

@@ -91,8 +91,8 @@ def _figure1(results: Results, cells: Iterable[Cell], benchmark: str) -> list[Ro
         every = [intervals.log_spread_ratio(b, a) for a, b in pairs]
         statistic = "ln of the ratio of standard deviations over the seeds (F)"
         about = _about(name, claim, "Figure 1", benchmark, narrow, wide, statistic)
-        ends = np.array([(one.mean, one.low, one.high) for one in every]).reshape(-1, 3)
-        mean = Interval(*(float(end) for end in ends.mean(axis=0))) if len(ends) else UNKNOWN
+        ends = np.array([(one.mean, one.low, one.high, one.p_value) for one in every]).mean(axis=0) if every else None
+        mean = UNKNOWN if ends is None else Interval(*ends.tolist())
         rows.append({**about, **in_all(every, mean, len(ours), planned)})
     return rows
 
