@@ -8,9 +8,9 @@ import fake_runs
 import numpy as np
 import pandas as pd
 import pytest
+from fake_runs import words
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from fake_runs import words
 
 from paper_repro.paper.beside_paper import printed
 from paper_repro.paper.checkers import figures, tables
@@ -119,7 +119,10 @@ def test_a_summary_of_weights_by_hand() -> None:
 def test_cross_fitting_changes_the_diversity_checker_alone(texts: pd.DataFrame) -> None:
     crossed = tables.weights_of(ExactScores(), "mrpc", "generated", 0, folds=5)  # type: ignore[arg-type]
     usual = texts[(texts["benchmark"] == "mrpc") & (texts["pool"] == "generated") & (texts["seed"] == 0)]
-    assert crossed["diversity"].to_numpy() == pytest.approx(0.5) and crossed["quality"].tolist() == usual["quality"].tolist()
+    assert (
+        crossed["diversity"].to_numpy() == pytest.approx(0.5)
+        and crossed["quality"].tolist() == usual["quality"].tolist()
+    )
     assert crossed["weight"].to_numpy() == pytest.approx(2 * crossed["quality"])
 
 

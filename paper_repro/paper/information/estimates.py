@@ -196,8 +196,8 @@ def information_claims(found: Iterable[Estimate], inputs: pd.DataFrame, margin: 
     """The paper's claims on P and Q, judged by :data:`paper_repro.paper.outcomes.RULE` on a difference.
 
     That of the first two claims is in nats, over shared seeds and each side's own texts. The third says that Q(x) is
-    close to P(x): ``inputs`` are the rows of :func:`paper_repro.paper.information.input_shift.input_shift` that compare
-    D_P with the benchmark's own D_Q, and the difference is 0.5 + ``margin`` minus the AUC. Columns: claim, section,
+    close to P(x): ``inputs`` is the frame of :func:`paper_repro.paper.information.input_shift.input_shift`, and the
+    difference is 0.5 + ``margin`` minus the AUC of D_P against the benchmark's own D_Q. Columns: claim, section,
     item, benchmark, variant, statistic (what the numbers are), paper_difference, mean, low, high, p_value, n_seeds, n
     (texts of both sides), status, verdict.
     """
@@ -210,7 +210,7 @@ def information_claims(found: Iterable[Estimate], inputs: pd.DataFrame, margin: 
             for variant in VARIANTS:
                 difference = _difference(by_name[benchmark, more, variant], by_name[benchmark, less, variant])
                 rows.append({**about, "variant": variant, "paper_difference": gap, **difference})
-    for row in records(inputs):
+    for row in records(inputs[inputs["comparison"] == "generated"].drop_duplicates("benchmark")):
         about = {"claim": "Q(x) is close to P(x)", "section": "3.3", "benchmark": row["benchmark"]}
         mean, high, low = (0.5 + margin - row[end] for end in ("auc", "low", "high"))
         numbers = {"mean": mean, "low": low, "high": high, "n": row["n_p"] + row["n_q"], "status": "complete"}

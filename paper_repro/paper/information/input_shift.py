@@ -167,12 +167,13 @@ def input_shift(tested: Tests) -> pd.DataFrame:
 
 def ratios(tested: Tests) -> pd.DataFrame:
     """What weighting D_Q by r(x) = P(x)/Q(x) would leave of it, one row per benchmark; see :func:`ratio_summary`."""
-    rows = [
-        {"benchmark": benchmark, "n": len(test.log_ratio_q), **ratio_summary(test.log_ratio_q)}
-        for (benchmark, comparison, _), test in tested.items()
-        if comparison == "generated"
-    ]
-    return pd.DataFrame(rows).drop_duplicates("benchmark", ignore_index=True)  # the first is the benchmark's own D_Q
+    found = {benchmark: own(tested, benchmark).log_ratio_q for benchmark, _, _ in tested}
+    return pd.DataFrame([{"benchmark": name, "n": len(logs), **ratio_summary(logs)} for name, logs in found.items()])
+
+
+def own(tested: Tests, benchmark: str) -> TwoSample:
+    """The test of D_P against the benchmark's own D_Q, which comes before those of other worlds."""
+    return next(test for (name, what, _), test in tested.items() if (name, what) == (benchmark, "generated"))
 
 
 def ratio_summary(log_ratio_q: ArrayLike) -> dict[str, float]:
