@@ -5,15 +5,18 @@ The cells of an ablation have the variant's id as ``train_source``; the CE run s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from paper_repro.paper.cells import Cell
+from paper_repro.paper.csv_files import records
 from paper_repro.paper.outcomes import FEW_SHOT, comparison, measures, outcomes_of
 from paper_repro.paper.style import incomplete, method_look, source, span
+from paper_repro.paper.views import difference_text, titled
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.results import Results
 
@@ -74,3 +77,24 @@ def notes(frame: pd.DataFrame, file: str, profile: str, start: str = "Mean with 
     known = frame[frame["mean_accuracy"].notna()]
     text = f"{start}n = {span(known['n_seeds'])} seeds, {span(known['n_test'])} test texts."
     return text + incomplete(frame, "points") + source(file, profile)
+
+
+def shown(frame: pd.DataFrame, index: Sequence[str], rivals: Sequence[str]) -> pd.DataFrame:
+    """Rows of :func:`by_variant` for the eye: accuracy, and the differences to some of :data:`RIVALS`."""
+    columns: dict[str, Any] = {"accuracy": frame["mean_accuracy"].round(1)}
+    for rival in rivals:
+        rows = records(differences(frame, rival))
+        there = [not pd.isna(row["mean"]) or row["status"] != "complete" for row in rows]
+        columns[f"minus {rival}"] = [difference_text(row) if t else "" for row, t in zip(rows, there, strict=True)]
+    return titled(frame[[*index]]).assign(**columns).set_index([*index])
+
+
+def excluding_zero(frame: pd.DataFrame) -> pd.DataFrame:
+    """How many of the 95 % intervals of :func:`by_variant` exclude zero, and how many would by chance alone."""
+    counts = {}
+    for rival in ("default", "ce"):
+        rows = differences(frame[frame["status"] == "complete"], rival).dropna(subset="mean")
+        above, below = int((rows["low"] > 0).sum()), int((rows["high"] < 0).sum())
+        ends = {"above zero": above, "below zero": below, "by chance": 0.05 * len(rows)}
+        counts[f"minus {rival}"] = {"intervals": len(rows), **ends}
+    return pd.DataFrame(counts).T
