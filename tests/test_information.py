@@ -136,12 +136,12 @@ def test_the_claim_on_inputs_is_judged_by_the_margin(found: list[estimates.Estim
 def test_claims_of_perfect_models_follow_the_truth(found: list[estimates.Estimate], numbers: pd.DataFrame) -> None:
     claims = estimates.information_claims(found, inputs_frame())
     assert len(claims) == 2 * 3 * 4 + 1 and set(claims["item"]) == {"Sec. 3.2"}
-    paper = claims[claims["benchmark"] == "financial"].groupby("claim")["paper_difference"].first()
-    assert paper[["H(Q) > H(P)", "KL(Q||P) > KL(P||Q)"]].tolist() == pytest.approx([0.1934, 1.4341])
+    paper = claims[claims["benchmark"] == "financial"].groupby("id")["paper_difference"].first()
+    assert paper[["entropy", "divergence"]].tolist() == pytest.approx([0.1934, 1.4341])
     assert claims.loc[claims["benchmark"] != "financial", "paper_difference"].isna().all()
     exact = numbers.groupby(["benchmark", "quantity"])["exact"].first()
     for row in claims[claims["variant"] == "b"].to_dict("records"):
-        more, less = estimates.CLAIMS[row["claim"]]
+        _, more, less = estimates.CLAIMS[row["id"]]
         assert row["mean"] == pytest.approx(exact[row["benchmark"], more] - exact[row["benchmark"], less], abs=1e-6)
         assert row["n"] == 900 and row["low"] < row["mean"] < row["high"]
     assert set(claims.loc[claims["variant"] == "d", "verdict"]) == {"inconclusive"}, "one seed decides nothing"

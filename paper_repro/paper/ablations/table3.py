@@ -25,7 +25,7 @@ from paper_repro.paper.style import BLACK, GREEN, GREY, ORANGE, SKY, caption, pa
 from paper_repro.paper.titles import short_title
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.results import Results
-from paper_repro.runs.spec import Checker, RunResult
+from paper_repro.runs.spec import Checker
 
 EPOCHS, BATCH = 5, 32
 PHASES = {
@@ -77,25 +77,23 @@ def phases(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
 
 def _phases(results: Results, cell: Cell) -> dict[str, Any]:
     run, row = cell.spec, {"method": cell.method, "benchmark": cell.benchmark, "seed": cell.seed}
-    checkers = {"build_qc_s": run.quality, "build_dc_s": run.diversity}
-    runs, scoring = {"training_s": results.result(run)}, []
-    for phase, checker in checkers.items():
+    models, scoring = {"training_s": results.result(run)}, []
+    for phase, checker in {"build_qc_s": run.quality, "build_dc_s": run.diversity}.items():
         if checker is not None and checker.run is not None:
-            runs[phase] = results.result(checker.run)
+            models[phase] = results.result(checker.run)
             scoring.append(results.scoring_seconds(checker, cell.benchmark, run.source.pool))
-    found: dict[str, RunResult] = {phase: result for phase, result in runs.items() if result is not None}
+    found = {phase: result for phase, result in models.items() if result is not None}
     seconds = [second for second in scoring if second is not None]
-    if len(found) < len(runs) or len(seconds) < len(scoring):
+    if len(found) < len(models) or len(seconds) < len(scoring):
         return {**row, "status": "not run"}
     times = {phase: result.seconds["train"] for phase, result in found.items()}
     times |= {"precalculate_weights_s": sum(seconds)} if seconds else {}
-    rest = sum(result.seconds["total"] - result.seconds["train"] for result in found.values())
     hardware = sorted({str(result.environment.get("device")) for result in found.values()})
     return {
         **row,
         **times,
         "total_s": sum(times.values()),
-        "loading_and_evaluation_s": rest,
+        "loading_and_evaluation_s": sum(r.seconds["total"] - r.seconds["train"] for r in found.values()),
         "status": "complete" if len(hardware) == 1 else "its runs are from several machines",
         "n_train": len(results.benchmark(cell.benchmark).pools["generated"]),
         "device": "; ".join(hardware),
@@ -107,33 +105,27 @@ def _phases(results: Results, cell: Cell) -> dict[str, Any]:
 def running_times(frame: pd.DataFrame) -> pd.DataFrame:
     """Table 3, one row per method: the paper's seconds, ours as median, lowest and highest, and the ratio to CE.
 
-    ``frame`` is that of :func:`phases`. The ratio is taken within each repetition; ``ratio`` is the geometric mean with
-    its 95 % interval (:func:`ratio_interval`). ``n_runs`` counts repetitions on one machine only, CE's included;
-    ``status`` says how many of those planned these are.
+    ``frame`` is that of :func:`phases`; only repetitions on the machine that has most of them count. The ratio is taken
+    within each repetition: ``ratio`` is the geometric mean with its 95 % interval (:func:`ratio_interval`). ``n_runs``
+    counts the repetitions that have CE's total, too; ``status`` says how many of those planned these are.
     """
-    paper = {row["method"]: row for row in records(published.table("table3"))}
-    rows = []
-    for method, printed in paper.items():
-        ours, plain = (_one_machine(frame, name) for name in (method, "ce"))
-        row: dict[str, Any] = {"method": method, **{f"paper_{time}": printed[time] for time in (*PHASES, "total_s")}}
-        row["paper_ratio"] = printed["total_s"] / paper["ce"]["total_s"]
-        for time in TIMES:
-            of_time = ours[time].astype(float)
-            row |= {time: of_time.median(), f"{time}_low": of_time.min(), f"{time}_high": of_time.max()}
-        both = ours.join(plain["total_s"].rename("ce"), how="inner")
-        ratio = ratio_interval(both["total_s"], both["ce"])
-        planned = int((frame["method"] == method).sum())
-        row |= {"ratio": ratio.mean, "ratio_low": ratio.low, "ratio_high": ratio.high, "n_runs": len(both)}
-        row["status"] = "complete" if len(both) == planned else f"{len(both)} of {planned} runs on one machine"
-        rows.append({**row, "device": "" if both.empty else both["device"].iloc[0]})
-    return pd.DataFrame(rows)
-
-
-def _one_machine(frame: pd.DataFrame, method: str) -> pd.DataFrame:
-    """The method's complete repetitions, by seed, on the machine that has most repetitions of all methods."""
-    done = frame[frame["status"] == "complete"]
-    here = done[done["device"] == done["device"].mode().iloc[0]] if len(done) else done
-    return here[here["method"] == method].set_index("seed")
+    here = frame[frame["status"] == "complete"]
+    device = here["device"].mode().iloc[0] if len(here) else ""
+    here = here[here["device"] == device]
+    table = published.table("table3").set_index("method").add_prefix("paper_")
+    table["paper_ratio"] = table["paper_total_s"] / table["paper_total_s"].to_dict()["ce"]
+    for name in TIMES:
+        times = here.astype({name: float}).groupby("method")[name]
+        table[name], table[f"{name}_low"], table[f"{name}_high"] = times.median(), times.min(), times.max()
+    totals, empty, rows = here.pivot(index="seed", columns="method", values="total_s"), pd.Series(dtype=float), []
+    for method in table.index:
+        pair = [totals.get(name, empty).astype(float) for name in (method, "ce")]
+        both = pd.concat(pair, axis=1, keys=["ours", "ce"]).dropna()
+        ratio, planned = ratio_interval(both["ours"], both["ce"]), int((frame["method"] == method).sum())
+        status = "complete" if len(both) == planned > 0 else f"{len(both)} of {planned} runs on one machine"
+        row = {"ratio": ratio.mean, "ratio_low": ratio.low, "ratio_high": ratio.high, "n_runs": len(both)}
+        rows.append({**row, "status": status, "device": device if len(both) else ""})
+    return table.reset_index().join(pd.DataFrame(rows))
 
 
 def ratio_interval(times: ArrayLike, others: ArrayLike) -> Interval:
@@ -155,27 +147,14 @@ def timing_claims(frame: pd.DataFrame, benchmark: str = "financial") -> pd.DataF
     """
     rows = []
     for row in records(frame[frame["method"].isin(list(CLAIMED))]):
-        about, status = CLAIMED[row["method"]], row["status"]
-        if status == "complete" and row["n_runs"] < 2:
-            status = "one run has no interval"
-        rows.append(
-            {
-                "id": f"{row['method']}_time",
-                "claim": f"{short_title(row['method'])} takes about {about:g} times the time of CE-Loss",
-                "section": "E",
-                "item": "Table 3",
-                "benchmark": benchmark,
-                "statistic": "ratio of the total times",
-                "mean": row["ratio"],
-                "low": row["ratio_low"],
-                "high": row["ratio_high"],
-                "n_seeds": row["n_runs"],
-                "status": status,
-                "verdict": about_verdict(row["ratio_low"], row["ratio_high"], about)
-                if status == "complete"
-                else "incomplete",
-            }
-        )
+        about, low, high = CLAIMED[row["method"]], row["ratio_low"], row["ratio_high"]
+        status = "one run has no interval" if row["n_runs"] == 1 and row["status"] == "complete" else row["status"]
+        claim = f"{short_title(row['method'])} takes about {about:g} times the time of CE-Loss"
+        names = {"id": f"{row['method']}_time", "claim": claim, "section": "E", "item": "Table 3"}
+        numbers = {"mean": row["ratio"], "low": low, "high": high, "n_seeds": row["n_runs"], "status": status}
+        judged = about_verdict(low, high, about) if status == "complete" else "incomplete"
+        statistic = "ratio of the total times"
+        rows.append({**names, "benchmark": benchmark, "statistic": statistic, **numbers, "verdict": judged})
     return pd.DataFrame(rows)
 
 

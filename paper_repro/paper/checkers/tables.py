@@ -7,9 +7,8 @@ from contextlib import suppress
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from paper_repro.measures import accuracy, ranks
+from paper_repro.measures import accuracy, intervals, ranks
 from paper_repro.measures.weights import diagnose
 from paper_repro.paper.beside_paper import printed
 from paper_repro.paper.cells import Cell
@@ -20,7 +19,6 @@ from paper_repro.runs.results import Results
 from paper_repro.texts.generated import whole_texts
 from paper_repro.tools.errors import UserError
 
-Floats = NDArray[np.float64]
 MEASURES = "mean_accuracy accuracy_low accuracy_high mean_macro_f1 n_seeds n_test".split()
 EDGES = {name: np.linspace(0, 1, 26) for name in ("quality", "diversity")} | {"weight": np.geomspace(1e-3, 1e2, 41)}
 """The bins in which each score is counted."""
@@ -220,31 +218,18 @@ def cross_fit(results: Results, frame: pd.DataFrame) -> pd.DataFrame:
     return table.assign(epoch=epochs)
 
 
-def rank_agreement(frame: pd.DataFrame, draws: int = 300) -> pd.DataFrame:
-    """Spearman's correlation of the true weights of D_Q with estimates, mean over the seeds, with its 95 % bootstrap
-    interval over seeds and texts; empty outside the miniature world.
+def rank_agreement(frame: pd.DataFrame) -> pd.DataFrame:
+    """Spearman's correlation of the true weights of D_Q with estimates: mean over the seeds with its 95 % interval
+    (Student's, for these texts); empty outside the miniature world.
 
     Columns: benchmark, estimate ("weight" P'/Q, "quality" P' alone, "diversity" 1/Q alone), mean, low, high, n_seeds,
-    n_texts.
+    n (texts).
     """
     known, rows = frame[(frame["pool"] == "generated") & frame["true_weight"].notna()], []
     for benchmark, texts in known.groupby("benchmark", sort=False):
-        by_seed = [of_seed for _, of_seed in texts.groupby("seed")]
-        true = by_seed[0]["true_weight"].to_numpy()
+        seeds = [of_seed for _, of_seed in texts.groupby("seed")]
         for estimate, sign in {"weight": 1, "quality": 1, "diversity": -1}.items():
-            values = sign * np.array([of_seed[estimate] for of_seed in by_seed])
-            ends = dict(zip(("mean", "low", "high"), _mean_spearman(true, values, draws), strict=True))
-            rows.append({"benchmark": benchmark, "estimate": estimate, **ends, "n_seeds": len(values), "n": len(true)})
+            values = [ranks.spearman(of_seed["true_weight"], sign * of_seed[estimate]) for of_seed in seeds]
+            found = intervals.paired_interval(values, np.zeros(len(values)))
+            rows.append((benchmark, estimate, found.mean, found.low, found.high, len(seeds), len(seeds[0])))
     return pd.DataFrame(rows, columns=["benchmark", "estimate", "mean", "low", "high", "n_seeds", "n"])
-
-
-def _mean_spearman(true: Floats, estimates: Floats, draws: int) -> tuple[float, float, float]:
-    """Of (texts,) with (seeds, texts): its mean over the seeds, low, high. One seed fewer is drawn than there are, so
-    that the spread of a mean over few seeds is not understated (Rao & Wu 1988)."""
-    rng, (seeds, texts) = np.random.default_rng(0), estimates.shape
-    drawn = []
-    for _ in range(draws):
-        chosen, rows = rng.integers(seeds, size=max(seeds - 1, 1)), rng.integers(texts, size=texts)
-        drawn.append(np.mean([ranks.spearman(true[rows], estimates[s, rows]) for s in chosen]))
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return float(np.mean([ranks.spearman(true, estimate) for estimate in estimates])), float(low), float(high)

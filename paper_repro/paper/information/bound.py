@@ -11,11 +11,9 @@ from paper_repro.measures import entropy
 from paper_repro.paper import published
 from paper_repro.paper.csv_files import records
 from paper_repro.paper.information.cells import TABLE1_FITS, Fits
-from paper_repro.paper.information.estimates import scores_of, span
-from paper_repro.paper.outcomes import seeds_status
+from paper_repro.paper.information.estimates import scores_of, span, status_of
 from paper_repro.runs.results import Results
 
-FORMS = ("label", "full")
 NAMES = {"train": "D_P", "generated": "D_Q"}
 ENTROPY, ERROR = (tuple(f"{name}{end}" for end in ("", "_low", "_high")) for name in ("entropy", "error"))
 
@@ -35,13 +33,11 @@ def entropy_bound(results: Results, fits: Fits = TABLE1_FITS) -> pd.DataFrame:
         for pool, data in NAMES.items():
             views = {"in-sample": (pool, 0), "held-out": (pool, fits.folds)}
             views |= {"test": ("test", 0)} if pool == "train" else {}
-            points = {
-                (seen, form): _point(results, fits, benchmark, pool, *view, form)
-                for seen, view in views.items()
-                for form in FORMS
-            }
-            if pool == "train":
-                for form in FORMS:
+            points = {}
+            for form in ("label", "full"):
+                for seen, (scored, folds) in views.items():
+                    points[seen, form] = _point(results, fits, benchmark, pool, scored, folds, form)
+                if pool == "train":
                     error = {name: points["test", form][name] for name in ERROR}
                     points["mixed", form] = {**points["in-sample", form], **error, "expected_error": np.nan}
             if (truth := results.benchmark(benchmark).truth_of(pool)) is not None:
@@ -64,36 +60,19 @@ def printed_point() -> pd.DataFrame:
     return both[["benchmark", "data", "seen", "form", "entropy", "error", "status"]]
 
 
-def paper_on_bound() -> pd.Series[float]:
-    """The paper's H(P) and the error of its model, with what each allows the other, by what it is."""
-    row = records(printed_point())[0]
-    share = row["error"] / 100
-    return pd.Series(
-        {
-            "H(P) as printed (nats)": row["entropy"],
-            "test error of the paper's own model (%)": row["error"],
-            "highest error of the best classifier at this H (%)": 100 * float(entropy.error_bound(row["entropy"])),
-            "highest error of any model with this loss (%)": 100 * float(entropy.loss_bound(row["entropy"])),
-            "least entropy of a calibrated model with this error (nats)": float(entropy.least_entropy(share)),
-            "least loss of any model with this error (nats)": float(entropy.least_loss(share)),
-        },
-        name=row["benchmark"],
-    )
-
-
 def _point(
     results: Results, fits: Fits, benchmark: str, fitted_on: str, pool: str, folds: int, form: str
 ) -> dict[str, Any]:
     """Entropy and error of one model on one pool."""
-    scores = scores_of(results, fits, benchmark, fitted_on, pool, folds)
+    log_p = np.array([*scores_of(results, fits, benchmark, fitted_on, pool, folds).values()])
     labels = results.benchmark(benchmark).pool(pool).labels
-    status = seeds_status(len(scores.seeds), scores.planned) if scores.planned else "not run"
+    status = status_of(len(log_p), len(fits.seeds_of(results.profile, folds)))
     numbers = dict.fromkeys((*ENTROPY, *ERROR, "expected_error"), np.nan)
-    if scores.seeds:
-        terms = entropy.entropy_terms(scores.log_p, labels if form == "label" else None)
-        numbers = {**span(terms, *ENTROPY), **span(100 * entropy.error_terms(scores.log_p, labels), *ERROR)}
-        numbers["expected_error"] = 100 * float(entropy.expected_error_terms(scores.log_p).mean())
-    return {**numbers, "n_seeds": len(scores.seeds), "n": len(labels), "status": status}
+    if len(log_p):
+        terms = entropy.entropy_terms(log_p, labels if form == "label" else None)
+        numbers = {**span(terms, *ENTROPY), **span(100 * entropy.error_terms(log_p, labels), *ERROR)}
+        numbers["expected_error"] = 100 * float(entropy.expected_error_terms(log_p).mean())
+    return {**numbers, "n_seeds": len(log_p), "n": len(labels), "status": status}
 
 
 def _exact(probabilities: Any) -> dict[str, Any]:

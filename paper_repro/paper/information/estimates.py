@@ -7,7 +7,7 @@ All entropies and divergences are in nats.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -38,38 +38,16 @@ VARIANTS = {
 }
 MARGIN = 0.05
 """How far above 0.5 the AUC of the two-sample test may lie if Q(x) counts as close to P(x)."""
-CLAIMS = {"H(Q) > H(P)": ("H(Q)", "H(P)"), "KL(Q||P) > KL(P||Q)": ("KL(Q||P)", "KL(P||Q)")}
-ITEM = "Sec. 3.2"
-
-
-@dataclass(frozen=True)
-class Scores:
-    """log p(y|x) of a pool's texts under the model fitted on another or the same pool: ``log_p`` (seeds, texts,
-    classes), of those of the ``planned`` seeds whose scores the store has."""
-
-    seeds: tuple[int, ...]
-    planned: int
-    log_p: Floats
-
-    def of(self, seeds: Iterable[int]) -> Floats:
-        return self.log_p[[self.seeds.index(seed) for seed in seeds]]
-
-
-def scores_of(results: Results, fits: Fits, benchmark: str, fitted_on: str, pool: str, folds: int = 0) -> Scores:
-    """The scores that the store has, by seed; ``folds`` > 0 for held-out ones."""
-    planned, found = fits.seeds_of(results.profile, folds), {}
-    for seed in planned:
-        with suppress(UserError):  # not computed
-            checker = fits.model(results.profile, benchmark, fitted_on, seed, folds)
-            found[seed] = results.scores(checker, benchmark, pool)
-    made = results.benchmark(benchmark)
-    log_p = np.array([*found.values()], dtype=np.float64).reshape(len(found), len(made.pool(pool)), made.classes)
-    return Scores(tuple(found), len(planned), log_p)
+CLAIMS = {
+    "entropy": ("H(Q) > H(P)", "H(Q)", "H(P)"),
+    "divergence": ("KL(Q||P) > KL(P||Q)", "KL(Q||P)", "KL(P||Q)"),
+}
+"""Sec. 3.2 by id: the claim, the larger quantity, the smaller one."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """One estimator of one quantity: its ``terms`` (seeds, texts), whose mean is the estimate.
+    """One estimator of one quantity: by seed its ``terms`` (texts,), whose mean is the estimate.
 
     ``exact`` (texts,) are the terms of the true P(y|x) and Q(y|x) on the same texts, in the miniature world.
     """
@@ -77,14 +55,9 @@ class Estimate:
     benchmark: str
     quantity: str
     variant: str
-    terms: Floats
-    seeds: tuple[int, ...]
+    terms: Mapping[int, Floats]
     planned: int
     exact: Floats | None = None
-
-    @property
-    def status(self) -> str:
-        return seeds_status(len(self.seeds), self.planned) if self.planned else "not run"
 
 
 def estimates(results: Results, fits: Fits = TABLE1_FITS) -> list[Estimate]:
@@ -98,32 +71,42 @@ def estimates(results: Results, fits: Fits = TABLE1_FITS) -> list[Estimate]:
         for quantity in QUANTITIES
         for variant in VARIANTS
     ]
-    if not any(one.seeds for one in found):
+    if not any(one.terms for one in found):
         raise UserError("no seed has the scores of both models; run the notebook with train = True")
     return found
 
 
 def _estimate(results: Results, fits: Fits, benchmark: str, quantity: str, variant: str) -> Estimate:
-    (seen, form), pool = VARIANTS[variant], QUANTITIES[quantity]
-    made = results.benchmark(benchmark)
+    (seen, form), pool, made = VARIANTS[variant], QUANTITIES[quantity], results.benchmark(benchmark)
     labels = made.pool(pool).labels if form == "label" else None
+    folds = fits.folds if seen == "held-out" else 0
     (rival,) = (other for other in FITTED_ON if other != pool)
-    own = scores_of(results, fits, benchmark, pool, pool, fits.folds if seen == "held-out" else 0)
+    own = scores_of(results, fits, benchmark, pool, pool, folds)
     other = own if quantity.startswith("H") else scores_of(results, fits, benchmark, rival, pool)
-    seeds = [seed for seed in own.seeds if seed in other.seeds]
-    terms = np.empty((0, len(made.pool(pool))))
-    if seeds:
-        terms = _terms(quantity, own.of(seeds), other.of(seeds), labels)
+    terms = {seed: _terms(quantity, own[seed], other[seed], labels) for seed in own if seed in other}
     exact = None
     if (truth := made.truth_of(pool)) is not None:
         p, q = entropy.exact_logs(truth.p), entropy.exact_logs(truth.q)
         exact = _terms(quantity, *((p, q) if pool == "train" else (q, p)), None)
-    return Estimate(benchmark, quantity, variant, terms, tuple(seeds), own.planned, exact)
+    return Estimate(benchmark, quantity, variant, terms, len(fits.seeds_of(results.profile, folds)), exact)
 
 
 def _terms(quantity: str, own: Floats, other: Floats, labels: NDArray[np.int64] | None) -> Floats:
-    """(..., texts) terms of an entropy of ``own``, or of its divergence from ``other``."""
+    """(texts,) terms of an entropy of ``own``, or of its divergence from ``other``."""
     return entropy.entropy_terms(own, labels) if quantity.startswith("H") else entropy.kl_terms(own, other, labels)
+
+
+def scores_of(
+    results: Results, fits: Fits, benchmark: str, fitted_on: str, pool: str, folds: int = 0
+) -> dict[int, Floats]:
+    """log p(y|x) of a pool under the model fitted on another or the same pool, (texts, classes), for each seed whose
+    scores the store has; ``folds`` > 0 for held-out ones."""
+    found = {}
+    for seed in fits.seeds_of(results.profile, folds):
+        with suppress(UserError):  # not computed
+            checker = fits.model(results.profile, benchmark, fitted_on, seed, folds)
+            found[seed] = results.scores(checker, benchmark, pool).astype(np.float64)
+    return found
 
 
 # ---------------------------------------------------------------- tables
@@ -137,30 +120,44 @@ def section3_2(found: Iterable[Estimate]) -> pd.DataFrame:
     """
     printed, rows = _printed(), []
     for one in found:
-        names = {"benchmark": one.benchmark, "quantity": one.quantity, "variant": one.variant}
-        names |= dict(zip(("seen", "form"), VARIANTS[one.variant], strict=True))
-        paper = printed.get((one.benchmark, one.quantity), np.nan)
-        exact, gaps = (np.nan, None) if one.exact is None else (float(one.exact.mean()), one.terms - one.exact)
-        numbers = {"paper": paper, **span(one.terms), "exact": exact, **span(gaps, "gap", "gap_low", "gap_high")}
-        rows.append({**names, **numbers, "n_seeds": len(one.seeds), "n": one.terms.shape[1], "status": one.status})
+        terms = np.array([*one.terms.values()])
+        gaps = {"exact": np.nan, "gap": np.nan, "gap_low": np.nan, "gap_high": np.nan}
+        if one.exact is not None:
+            differences = np.array([values - one.exact for values in one.terms.values()])
+            gaps = {"exact": float(one.exact.mean()), **span(differences, "gap", "gap_low", "gap_high")}
+        rows.append(
+            {
+                "benchmark": one.benchmark,
+                "quantity": one.quantity,
+                "variant": one.variant,
+                **dict(zip(("seen", "form"), VARIANTS[one.variant], strict=True)),
+                "paper": printed.get((one.benchmark, one.quantity), np.nan),
+                **span(terms, "mean", "low", "high"),
+                **gaps,
+                "n_seeds": len(one.terms),
+                "n": terms.shape[-1],
+                "status": status_of(len(one.terms), one.planned),
+            }
+        )
     return pd.DataFrame(rows)
 
 
-def span(terms: Floats | None, *names: str) -> dict[str, float]:
-    """Mean, low and high of (seeds, texts), under other ``names`` if given; nan without a seed."""
-    interval = intervals.mean_interval(terms) if terms is not None and terms.size else UNKNOWN
-    return dict(zip(names or ("mean", "low", "high"), (interval.mean, interval.low, interval.high), strict=True))
+def span(terms: Floats, *names: str) -> dict[str, float]:
+    """Mean, low and high of (seeds, texts), under these ``names``; nan without a seed."""
+    interval = intervals.mean_interval(terms) if terms.size else UNKNOWN
+    return dict(zip(names, (interval.mean, interval.low, interval.high), strict=True))
+
+
+def status_of(found: int, planned: int) -> str:
+    return seeds_status(found, planned) if planned else "not run"
 
 
 def variants(frame: pd.DataFrame) -> pd.DataFrame:
     """:func:`section3_2` for the eye: one row for each quantity, one column for each variant."""
     texts = [interval_text(r["mean"], r["low"], r["high"], 3, signed=False) or r["status"] for r in records(frame)]
-    shown = (
-        titled(frame)
-        .assign(text=texts)
-        .pivot_table(index=["benchmark", "quantity"], columns="variant", values="text", aggfunc="first", sort=False)
-    )
-    known = titled(frame).groupby(["benchmark", "quantity"], sort=False)[["exact", "paper"]].first()
+    rows, titles = ["benchmark", "quantity"], titled(frame).assign(text=texts)
+    shown = titles.pivot_table(index=rows, columns="variant", values="text", aggfunc="first", sort=False)
+    known = titles.groupby(rows, sort=False)[["exact", "paper"]].first()
     return shown.join(known.dropna(axis=1, how="all").round(4).astype(object).fillna(""))
 
 
@@ -197,33 +194,33 @@ def information_claims(found: Iterable[Estimate], inputs: pd.DataFrame, margin: 
 
     That of the first two claims is in nats, over shared seeds and each side's own texts. The third says that Q(x) is
     close to P(x): ``inputs`` is the frame of :func:`paper_repro.paper.information.input_shift.input_shift`, and the
-    difference is 0.5 + ``margin`` minus the AUC of D_P against the benchmark's own D_Q. Columns: claim, section,
-    item, benchmark, variant, statistic (what the numbers are), paper_difference, mean, low, high, p_value, n_seeds, n
-    (texts of both sides), status, verdict.
+    difference is 0.5 + ``margin`` minus the AUC of D_P against the benchmark's own D_Q. Columns: id, claim, section,
+    benchmark, statistic (what the numbers are), variant, paper_difference, those of
+    :func:`paper_repro.paper.outcomes.judged`, n (texts of both sides), item.
     """
     by_name = {(one.benchmark, one.quantity, one.variant): one for one in found}
     printed, rows = _printed(), list[dict[str, Any]]()
     for benchmark in dict.fromkeys(name for name, _, _ in by_name):
-        for claim, (more, less) in CLAIMS.items():
+        for name, (claim, more, less) in CLAIMS.items():
             gap = printed.get((benchmark, more), np.nan) - printed.get((benchmark, less), np.nan)
-            about = {"claim": claim, "section": "3.2", "benchmark": benchmark, "statistic": "nats"}
+            about = {"id": name, "claim": claim, "section": "3.2", "benchmark": benchmark, "statistic": "nats"}
             for variant in VARIANTS:
                 difference = _difference(by_name[benchmark, more, variant], by_name[benchmark, less, variant])
                 rows.append({**about, "variant": variant, "paper_difference": gap, **difference})
     for row in records(inputs[inputs["comparison"] == "generated"].drop_duplicates("benchmark")):
-        about = {"claim": "Q(x) is close to P(x)", "section": "3.3", "benchmark": row["benchmark"]}
         mean, high, low = (0.5 + margin - row[end] for end in ("auc", "low", "high"))
+        about = {"id": "same_inputs", "claim": "Q(x) is close to P(x)", "section": "3.3", "benchmark": row["benchmark"]}
+        about |= {"statistic": f"{0.5 + margin:g} - AUC", "variant": "two-sample test"}
         numbers = {"mean": mean, "low": low, "high": high, "n": row["n_p"] + row["n_q"], "status": "complete"}
-        test = {"variant": "two-sample test", "statistic": f"{0.5 + margin:g} - AUC"}
-        rows.append({**about, **test, **numbers, "verdict": verdict(low, high)})
-    return pd.DataFrame(rows).assign(item=ITEM).astype({"n_seeds": "Int64", "n": "Int64"})
+        rows.append({**about, **numbers, "verdict": verdict(low, high)})
+    return pd.DataFrame(rows).assign(item="Sec. 3.2").astype({"n_seeds": "Int64", "n": "Int64"})
 
 
 def _difference(a: Estimate, b: Estimate) -> dict[str, Any]:
-    shared = [seed for seed in a.seeds if seed in b.seeds]
-    sides = [one.terms[[one.seeds.index(seed) for seed in shared]] for one in (a, b)]
+    shared = [seed for seed in a.terms if seed in b.terms]
+    sides = [np.array([one.terms[seed] for seed in shared]) for one in (a, b)]
     interval = intervals.unpaired_interval(*sides) if shared else UNKNOWN
-    return {**judged(interval, len(shared), max(a.planned, b.planned)), "n": sum(side.shape[1] for side in sides)}
+    return {**judged(interval, len(shared), max(a.planned, b.planned)), "n": sum(side.shape[-1] for side in sides)}
 
 
 def _printed() -> dict[tuple[str, str], float]:
