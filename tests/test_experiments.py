@@ -63,7 +63,7 @@ def test_each_spec_is_what_its_cell_says(profile: Profile) -> None:
 
 def test_no_training_is_done_twice(tmp_path: Path) -> None:
     """144 runs fill the 144 cells, and five pools of scores for each benchmark and seed: P' on three, Q on two."""
-    made = tiny.workspace(tiny.make_inputs(tmp_path), tmp_path / "results")
+    made = tiny.study(tiny.make_inputs(tmp_path), tmp_path / "results")
     cells = table1(made.profile)
     tasks = plan(made, [cell.spec for cell in cells])
     assert Counter(task.kind for task in tasks) == {"run": 144, "score": 5 * 12}
@@ -72,9 +72,10 @@ def test_no_training_is_done_twice(tmp_path: Path) -> None:
 
 def test_a_small_table_end_to_end(tmp_path: Path) -> None:
     """One seed of one benchmark: every cell is filled, and the weights are what the methods say."""
-    made = tiny.workspace(tiny.make_inputs(tmp_path), tmp_path / "results")
+    made = tiny.study(tiny.make_inputs(tmp_path), tmp_path / "results")
     recipes = dict.fromkeys(("dev", "generated", "train"), tiny.RECIPE)
-    made.inputs.profile = replace(made.profile, seeds=(0,), benchmarks=("mrpc",), recipes=recipes)
+    grid = replace(made.profile.search, learning_rates=(3e-3,), epochs=(2,), batch_sizes=(16,))  # holds that recipe
+    made.inputs.profile = replace(made.profile, seeds=(0,), benchmarks=("mrpc",), recipes=recipes, search=grid)
     cells = table1(made.profile)
     made.run([cell.spec for cell in cells], progress=False)
     for cell in cells:

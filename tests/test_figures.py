@@ -73,11 +73,11 @@ def test_methods_can_be_told_apart_without_colour() -> None:
 
 def test_dots_show_paper_mean_interval_and_gaps(part: fake_runs.FakeResults) -> None:
     table = beside_paper(part, part.cells)
-    figure = table_dots(table, "table1.csv", miniature=True)
+    figure = table_dots(table, "table1.csv", part.profile)
     text = words(figure)
     for name in (OTHER_DATA[1:40], "Hu et al.'s (not run)", "SunGen (camera-ready) (number not known)", "Oracle"):
         assert name in text
-    assert "paper's numbers belong" not in words(table_dots(table, "table1.csv"))
+    assert "paper's numbers belong" not in words(table_dots(table, "table1.csv", fake_runs.profile("real")))
     ax, here = figure.axes[2], table[table["benchmark"] == "mrpc"]
     points = [
         *(line.get_xdata() for line in ax.lines),
@@ -86,7 +86,9 @@ def test_dots_show_paper_mean_interval_and_gaps(part: fake_runs.FakeResults) -> 
     drawn = {round(float(x), 6) for each in points for x in each}
     for column in ("paper_accuracy", "mean_accuracy", "best_accuracy", "accuracy_low", "accuracy_high"):
         assert {round(value, 6) for value in here[column].dropna()} <= drawn
-    hollow = [x for ax_line in ax.lines if ax_line.get_markerfacecolor() == "white" for x in ax_line.get_xdata()]
+    (hollow,) = (
+        line.get_xdata() for line in ax.lines if line.get_markerfacecolor() == "white" and line.get_marker() == "o"
+    )
     assert hollow == pytest.approx(here[here["status"] == "3 of 4 seeds"]["mean_accuracy"])
 
 

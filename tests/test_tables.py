@@ -132,7 +132,7 @@ def test_a_registered_method_is_in_cells_table_claims_and_figures(monkeypatch: p
     frame = beside_paper(results, results.cells)
     assert set(frame[frame["method"] == "ours"]["n_seeds"]) == {4}
     assert "Our loss" in views.side_by_side(frame).to_string()
-    assert "Our loss" in fake_runs.words(table_dots(frame, "table1.csv"))
+    assert "Our loss" in fake_runs.words(table_dots(frame, "table1.csv", results.profile))
     assert "Our loss" in fake_runs.words(figure1(run_table.runs(results, results.cells)))
 
 

@@ -138,7 +138,8 @@ def method_lines(ax: Axes, rows: pd.DataFrame, value: str, **options: Any) -> No
         "dashes": {row: _dashes(look["linestyle"]) for row, look in looks.items()},
         "err_kws": {"alpha": 0.14, "linewidth": 0},
     }
-    seaborn.lineplot(rows, x="epoch", y=value, hue="method", style="method", ax=ax, legend=False, **look, **options)
+    if len(rows):
+        seaborn.lineplot(rows, x="epoch", y=value, hue="method", style="method", ax=ax, legend=False, **look, **options)
     ax.set_ylabel("")
     whole_epochs(ax)
 

@@ -22,6 +22,8 @@ ROWS = {
     "imp_large_dc": "IMP-Loss (large DC)",
     "oracle": "Oracle (true weights)",
     "sungen_camera_ready": "SunGen (camera-ready)",
+    "imp_cross_fitted": "IMP-Loss, cross-fitted Q",
+    "true": "true P and Q",
 }
 """Rows that are no method of their own."""
 OTHER_DATA = "the paper's numbers belong to other data: only the ordering of the methods can be compared"
