@@ -83,9 +83,8 @@ def shown(frame: pd.DataFrame, index: Sequence[str], rivals: Sequence[str]) -> p
     """Rows of :func:`by_variant` for the eye: accuracy, and the differences to some of :data:`RIVALS`."""
     columns: dict[str, Any] = {"accuracy": frame["mean_accuracy"].round(1)}
     for rival in rivals:
-        rows = records(differences(frame, rival))
-        there = [not pd.isna(row["mean"]) or row["status"] != "complete" for row in rows]
-        columns[f"minus {rival}"] = [difference_text(row) if t else "" for row, t in zip(rows, there, strict=True)]
+        texts = [difference_text(row, f"vs_{rival}_") for row in records(frame)]
+        columns[f"minus {rival}"] = ["" if text == "complete" else text for text in texts]  # nothing to compare with
     return titled(frame[[*index]]).assign(**columns).set_index([*index])
 
 

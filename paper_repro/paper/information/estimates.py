@@ -23,7 +23,7 @@ from paper_repro.paper.csv_files import records
 from paper_repro.paper.information.cells import FITTED_ON, TABLE1_FITS, Fits
 from paper_repro.paper.outcomes import UNKNOWN, judged, seeds_status, verdict
 from paper_repro.paper.run_table import runs
-from paper_repro.paper.views import interval_text, titled
+from paper_repro.paper.views import interval_text, titled, wide
 from paper_repro.runs.results import Results
 from paper_repro.tools.errors import UserError
 
@@ -154,10 +154,11 @@ def status_of(found: int, planned: int) -> str:
 
 def variants(frame: pd.DataFrame) -> pd.DataFrame:
     """:func:`section3_2` for the eye: one row for each quantity, one column for each variant."""
-    texts = [interval_text(r["mean"], r["low"], r["high"], 3, signed=False) or r["status"] for r in records(frame)]
-    rows, titles = ["benchmark", "quantity"], titled(frame).assign(text=texts)
-    shown = titles.pivot_table(index=rows, columns="variant", values="text", aggfunc="first", sort=False)
-    known = titles.groupby(rows, sort=False)[["exact", "paper"]].first()
+    rows = ["benchmark", "quantity"]
+    shown = wide(
+        frame, rows, "variant", lambda r: interval_text(r["mean"], r["low"], r["high"], 3, signed=False) or r["status"]
+    )
+    known = titled(frame).groupby(rows, sort=False)[["exact", "paper"]].first()
     return shown.join(known.dropna(axis=1, how="all").round(4).astype(object).fillna(""))
 
 
