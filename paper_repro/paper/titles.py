@@ -20,6 +20,8 @@ ROWS = {
     "true": "true P and Q",
     "few_shot": "The generator's few-shot labels",
     "checker": "CE-Loss (quality checker)",
+    "imp_base_dc": "IMP-Loss (base DC)",
+    "imp_large_dc": "IMP-Loss (large DC)",
     "oracle": "Oracle (true weights)",
     "sungen_camera_ready": "SunGen (camera-ready)",
 }
