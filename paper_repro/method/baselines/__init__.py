@@ -68,6 +68,7 @@ BASELINES = {
             about="a small network turns a loss into a weight; it learns on batches of D_P'",
             group=SAME_LABELS,
             module=f"{_HERE}.meta_weight_net",
+            options={"look_ahead_rate": 0.1},
         ),
         Method(
             "rho",
@@ -77,7 +78,7 @@ BASELINES = {
             group=SAME_LABELS,
             quality=True,
             module=f"{_HERE}.rho",
-            options={"share": 0.1},
+            options={"share": 0.1, "select_in": "eval"},
         ),
         Method(
             "filter",
