@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from transformers.utils import logging
 
-from paper_repro.model import encoders
+from paper_repro.model import locate
 from paper_repro.model.tokens import Encoded, encode, kept_tokens
 from paper_repro.tools.errors import UserError
 from paper_repro.texts.pools import Pool
@@ -79,7 +79,7 @@ def find_encoder(given: str, scratch: Path, *, random: bool) -> tuple[Path, str]
         return encoders.from_directory("minilm-l6", Path(given)).directory, f"weights in {Path(given).name}"
     if not random:
         try:
-            return encoders.resolve("minilm-l6", cache=scratch, offline=True).directory, "MiniLM-L6"
+            return locate.resolve("minilm-l6", cache=scratch, offline=True).directory, "MiniLM-L6"
         except UserError as error:
             print(f"{error}\nGoing on with random weights of the same size.", file=sys.stderr)
     return random_encoder(scratch / "l6", 6, 384), "random weights, 6 layers of 384"

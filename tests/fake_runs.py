@@ -1,26 +1,27 @@
-"""A workspace without data, models or a store: made-up runs with known accuracies, for tables and figures."""
+"""Results without data, models or a store: made-up runs with known accuracies, for tables and figures."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paper_repro import experiments
-from paper_repro.paper import published
-from paper_repro.experiments import Cell
-from paper_repro.texts.pools import Benchmark, Pool, Truth
-from paper_repro.runs.profiles import Ablations, Baselines, Profile, Search
 from paper_repro.method.recipe import EpochRecord, Recipe
+from paper_repro.paper.beside_paper import printed
+from paper_repro.paper.cells import Cell
+from paper_repro.paper.table1.cells import table1
+from paper_repro.runs.profiles import Ablations, Baselines, Profile, Search
 from paper_repro.runs.spec import RunResult, RunSpec
+from paper_repro.texts.pools import Benchmark, Pool, Truth
 
 LABELS = {"financial": 3, "tweet_irony": 2, "mrpc": 2}
 ABLATIONS = Ablations("minilm-l6:3", "minilm-l6", 4, 2, (10, 100), ("dev:50", "dev"), ("generated:300", "generated"))
 BASELINES = Baselines("faithful", 4, 2, 1, ("financial", "tweet_irony", "mrpc"))
 SEARCH = Search((6e-6, 6e-5), (5,), (32,), ("ce", "imp", "dimp"), ("financial",), 2)
+PAPER = {key: accuracy / 100 for key, (accuracy, _) in printed("table1").items()}
 HARDWARE = {"device": "Made-up CPU, 2 cores", "torch": "2.13.0", "commit": "0123456789ab"}
 
 
@@ -43,26 +44,34 @@ def profile(kind: str = "real", seeds: int = 4) -> Profile:
     )
 
 
-@dataclass
-class FakeWorkspace:
-    """Runs with made-up predictions: about the paper's accuracy, other by seed. ``broken`` runs have failed.
+Name = tuple[str, str, str, int]
+"""train_source, method, benchmark, seed."""
 
-    ``missing`` runs have not been started. Both are sets of (train_source, method, benchmark, seed).
+
+@dataclass
+class FakeResults:
+    """In place of :class:`paper_repro.runs.results.Results`: runs with made-up predictions for ``cells``.
+
+    Without ``cells`` they are those of Table 1. A run is right on about :meth:`level` of the texts, other ones by
+    seed. ``broken`` runs have failed, ``missing`` ones have not been started; ``shift`` moves the level of a method.
     """
 
     profile: Profile
+    cells: list[Cell] = field(default_factory=list)
     examples: int = 400
-    broken: frozenset[tuple[str, str, str, int]] = frozenset()
-    missing: frozenset[tuple[str, str, str, int]] = frozenset()
-    cells: list[Cell] = field(init=False)
+    broken: frozenset[Name] = frozenset()
+    missing: frozenset[Name] = frozenset()
     shift: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.cells = experiments.table1(self.profile)
+        self.cells = self.cells or table1(self.profile)
         self._benchmarks: dict[str, Benchmark] = {}
         self._names = {cell.spec: (cell.train_source, cell.method, cell.benchmark, cell.seed) for cell in self.cells}
-        table = published.table("table1").to_dict("records")
-        self._paper = {(r["train_source"], r["method"], r["benchmark"]): r["accuracy"] / 100 for r in table}
+
+    def level(self, name: Name) -> float:
+        """The accuracy that a run is meant to have: a little less than the paper's, or 0.86."""
+        source, method, benchmark, _ = name
+        return PAPER.get((source, method, benchmark), 0.86) - 0.015 + self.shift.get(method, 0.0)
 
     def benchmark(self, name: str) -> Benchmark:
         if name not in self._benchmarks:
@@ -85,20 +94,26 @@ class FakeWorkspace:
         return hashlib.sha256(json.dumps(spec.to_dict(), sort_keys=True).encode()).hexdigest()
 
     def failure(self, spec: RunSpec) -> str | None:
-        return "non-finite loss at step 12" if self._names[spec] in self.broken else None
+        return "non-finite loss at step 12" if self._names.get(spec) in self.broken else None
+
+    def failure_kind(self, spec: RunSpec) -> str:
+        return "TrainingError" if self.failure(spec) else ""
 
     def result(self, spec: RunSpec) -> RunResult | None:
-        names = self._names[spec]
-        if names in self.broken or names in self.missing:
+        name = self._names.get(spec)
+        if name is None or name in self.broken or name in self.missing:
             return None
-        source, method, benchmark, seed = names
-        goal = self._paper.get(names[:3], 0.86) - 0.015 + self.shift.get(method, 0.0)
-        rng = np.random.default_rng([len(source), len(method), seed])
-        level = goal + rng.normal(0, 0.01)
-        labels = self.benchmark(benchmark).pools["test"].labels
-        probabilities = fake_probabilities(labels, LABELS[benchmark], level, rng)
+        rng = np.random.default_rng([len(name[0]), len(name[1]), name[3]])
+        return self.made(spec, self.level(name) + rng.normal(0, 0.01), rng)
+
+    def made(self, spec: RunSpec, level: float, rng: np.random.Generator, dev: float | None = None) -> RunResult:
+        """A finished run that is right on about ``level`` of the test texts; ``dev`` is its accuracy on D_P'."""
+        labels = self.benchmark(spec.benchmark).pools["test"].labels
+        probabilities = fake_probabilities(labels, LABELS[spec.benchmark], level, rng)
         reached = float((probabilities.argmax(axis=1) == labels).mean())
         history = tuple(fake_epoch(epoch, reached, rng) for epoch in range(1, spec.recipe.epochs + 1))
+        if dev is not None:
+            history = tuple(replace(epoch, dev_accuracy=dev) for epoch in history)
         return RunResult(
             key=self.key(spec),
             spec=spec,
@@ -107,7 +122,7 @@ class FakeWorkspace:
             test_labels=labels,
             test_probabilities=probabilities,
             dev_probabilities=probabilities[:10],
-            seconds={"load": 0.5, "train": 12.25 + seed, "evaluate": 1.0, "total": 13.75 + seed},
+            seconds={"load": 0.5, "train": 12.25 + spec.seed, "evaluate": 1.0, "total": 13.75 + spec.seed},
             environment=HARDWARE,
         )
 

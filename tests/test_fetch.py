@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import hub_server
 import pytest
 
-from paper_repro.model import encoders
+from paper_repro.model import locate
 from paper_repro.runs import fetch, profiles
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.paths import Paths

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import BertForMaskedLM, BertForSequenceClassification
 
-from paper_repro.model import encoders, pretraining
+from paper_repro.model import locate, pretraining
 from paper_repro.texts import world
 from paper_repro.model.tokens import encode
 from paper_repro.tools.errors import TrainingError

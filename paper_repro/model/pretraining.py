@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
-from paper_repro.model.encoders import Encoder, fingerprint
+from paper_repro.model.encoder import Encoder, fingerprint
 from paper_repro.texts import world
 from paper_repro.tools.errors import TrainingError
 from paper_repro.tools.files import make_whole

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,14 +10,12 @@ import pandas as pd
 from paper_repro.paper import published
 from paper_repro.paper.cells import Cell
 from paper_repro.paper.csv_files import records
-from paper_repro.paper.outcomes import FEW_SHOT, OTHER_DATA, Key, Outcome, comparison, measures, outcomes_of
-from paper_repro.paper.titles import BENCHMARKS as BENCHMARK_TITLES
-from paper_repro.paper.titles import benchmark_title
-from paper_repro.runs.profiles import Profile
+from paper_repro.paper.outcomes import FEW_SHOT, Key, Outcome, comparison, measures, outcomes_of
 from paper_repro.runs.results import Results
 from paper_repro.texts import generated
 
 PAPER_COLUMNS = ["paper_accuracy", "paper_macro_f1"]
+BASELINES = ("ce", "checker")
 
 
 def beside_paper(results: Results, cells: Iterable[Cell], table: str = "table1") -> pd.DataFrame:
@@ -28,8 +25,9 @@ def beside_paper(results: Results, cells: Iterable[Cell], table: str = "table1")
     Columns: train_source, method, reproduction (what ours is where it is not the same thing), benchmark,
     paper_accuracy, paper_macro_f1 (best of four seeds), best_accuracy, best_macro_f1 (ours, best of n),
     mean_accuracy, accuracy_low, accuracy_high (95 % interval over seeds and test examples), mean_macro_f1,
-    n_seeds, n_test, status ("complete", "2 of 4 seeds", "failed: ...", "not run", "number not known"). Where the
-    paper has no number at all, for a benchmark of one's own, its rows and columns are left out.
+    macro_f1_low, macro_f1_high, n_seeds, n_test, n_majority (runs that give every text the most frequent class),
+    status ("complete", "2 of 4 seeds", "failed: ...", "not run", "number not known"). For a benchmark of the
+    user's own, of which the paper has no number, its rows and columns are left out.
     """
     of_ours = results.profile.benchmarks
     paper_numbers = {key: numbers for key, numbers in printed(table).items() if key[2] in of_ours}
@@ -56,68 +54,20 @@ def beside_paper(results: Results, cells: Iterable[Cell], table: str = "table1")
 
 
 def differences(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
-    """Every method minus CE-Loss within its train_source and benchmark, in points of accuracy.
+    """Every method minus CE-Loss within its train_source and benchmark, in points.
 
-    Columns: train_source, method, benchmark, baseline, then those of :func:`comparison`: mean, low, high
-    (paired over shared seeds and examples), n_seeds, n_test, p_mcnemar, p_permutation, status.
+    Columns: train_source, method, benchmark, baseline ("ce", or "checker", which is CE on D_P'), then those of
+    :func:`comparison`.
     """
-    outcomes = outcomes_of(results, cells)
-    baselines = {(s, b): m for s, m, b in outcomes if m.startswith("CE-Loss")}
-    rows = []
+    outcomes, rows = outcomes_of(results, cells), []
     for source, method, benchmark in outcomes:
-        baseline = baselines.get((source, benchmark))
-        if baseline not in (None, method) and (source, method) != FEW_SHOT:
-            pair = outcomes[source, method, benchmark], outcomes[source, str(baseline), benchmark]
+        baseline = next((b for b in BASELINES if (source, b, benchmark) in outcomes), method)
+        if baseline != method and (source, method) != FEW_SHOT:
+            pair = outcomes[source, method, benchmark], outcomes[source, baseline, benchmark]
             names = {"train_source": source, "method": method, "benchmark": benchmark, "baseline": baseline}
             rows.append({**names, **comparison(*pair)})
     columns = ["train_source", "method", "benchmark", "baseline", *comparison(None, None)]
     return pd.DataFrame(rows, columns=columns)
-
-
-def title(profile: Profile, table: str = "Table 1") -> str:
-    """Heading of a table for a profile; the miniature world's says what its paper columns are not."""
-    ours = f"({profile.title}); accuracy / macro-F1 in per cent"
-    if not set(profile.benchmarks) & set(BENCHMARK_TITLES):
-        return f"The rows of {table} on a benchmark of your own {ours}"
-    heading = f"{table}, the paper beside this reproduction {ours}"
-    return f"{heading}; {OTHER_DATA}" if profile.kind == "miniature" else heading
-
-
-def side_by_side(frame: pd.DataFrame) -> pd.DataFrame:
-    """A table as the paper lays it out, as text: one row per method, "paper", "best", "mean" per benchmark.
-
-    ``frame`` is that of :func:`beside_paper`. What is not complete is marked in the mean's column.
-    """
-    order = list(dict.fromkeys(zip(frame["train_source"], frame["method"], strict=True)))
-    most = frame["n_seeds"].max()
-    columns: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
-    for row in records(frame):
-        heading, at = benchmark_title(row["benchmark"]), (row["train_source"], row["method"])
-        texts = {"paper": _pair(row["paper_accuracy"], row["paper_macro_f1"])} if "paper_accuracy" in row else {}
-        texts |= {
-            "best": _pair(row["best_accuracy"], row["best_macro_f1"]),
-            "mean [95 %]": _mean_text(row, most),
-        }
-        for column, text in texts.items():
-            columns.setdefault((heading, column), {})[at] = text
-    table = pd.DataFrame(columns, index=pd.MultiIndex.from_tuples(order))
-    return table.rename_axis(index=["training data", "method"])
-
-
-def _pair(accuracy: float, macro_f1: float) -> str:
-    if pd.isna(accuracy):
-        return ""
-    return f"{accuracy:.2f}" if pd.isna(macro_f1) else f"{accuracy:.2f} / {macro_f1:.2f}"
-
-
-def _mean_text(row: Mapping[str, Any], most: float) -> str:
-    """The mean with its interval; what is not complete, or has fewer seeds than the others, says so."""
-    if pd.isna(row["mean_accuracy"]):
-        return str(row["status"])
-    mark = "" if row["status"] == "complete" else f" ({row['status']})"
-    if not mark and row["n_seeds"] < most and (row["train_source"], row["method"]) != FEW_SHOT:
-        mark = f" (n = {int(row['n_seeds'])})"
-    return f"{row['mean_accuracy']:.2f} [{row['accuracy_low']:.1f}, {row['accuracy_high']:.1f}]{mark}"
 
 
 def printed(table: str) -> dict[Key, tuple[float, float]]:

@@ -1,4 +1,4 @@
-"""The paper's own numbers, as printed in its first version (arXiv 2410.21526v1).
+"""The paper's own numbers, as printed in its first version (arXiv 2410.21526v1), and what it claims on them.
 
 They are bundled as CSV and never edited: what looks like a slip stays as printed (see the README's list).
 """
@@ -13,7 +13,7 @@ from paper_repro.tools.paths import BUNDLED
 FOLDER = BUNDLED / "published"
 NAMES = ("table1", "table2", "table3", "table4", "table5", "section3_2")
 
-NUMBERS_NOT_KNOWN = (("GPT-3.5 generated", "SunGen"),)
+NUMBERS_NOT_KNOWN = (("generated", "sungen_camera_ready"),)
 """(train_source, method) of rows that the camera-ready adds to Table 1 and whose numbers stand in no text at
 hand. They are shown empty and are never filled in."""
 
@@ -39,10 +39,19 @@ def items() -> pd.DataFrame:
 def claims(table: str = "table1") -> pd.DataFrame:
     """The paper's claims on Table 1 or 4 as comparisons: ``method`` is said to be more accurate than ``versus``.
 
-    ``table`` is "table1" or "table4". Columns: claim, section, train_source, method, versus_source, versus_method,
-    benchmarks (empty for all three, else names parted by ";").
+    ``table`` is "table1" or "table4". Columns: id, claim, section, train_source, method, versus_source,
+    versus_method, benchmarks (empty for all, else names separated by ";").
     """
-    frame = _texts("claims")
+    return _of_table("claims", table)
+
+
+def sentences(table: str = "table1") -> pd.DataFrame:
+    """The paper's sentences on several rows of :func:`claims`: id, claim, section, members (ids separated by ";")."""
+    return _of_table("sentences", table)
+
+
+def _of_table(name: str, table: str) -> pd.DataFrame:
+    frame = _texts(name)
     return frame[frame["table"] == table].drop(columns="table").reset_index(drop=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from paper_repro.method.registry import METHODS
+from paper_repro.runs.profiles import Profile
 
 SOURCES = {
     "dev": "Small real world",
@@ -21,6 +22,7 @@ ROWS = {
     "sungen_camera_ready": "SunGen (camera-ready)",
 }
 """Rows that are no method of their own."""
+OTHER_DATA = "the paper's numbers belong to other data: only the ordering of the methods can be compared"
 BENCHMARKS = {"financial": "Financial", "tweet_irony": "Tweet Irony", "mrpc": "MRPC"}
 
 
@@ -40,6 +42,15 @@ def short_title(row: str) -> str:
 
 def benchmark_title(name: str) -> str:
     return BENCHMARKS.get(name, name)
+
+
+def heading(profile: Profile, table: str = "Table 1") -> str:
+    """Heading of a table for a profile; the miniature world's says what its paper columns are not."""
+    ours = f"({profile.title}); accuracy / macro-F1 in per cent"
+    if not set(profile.benchmarks) & set(BENCHMARKS):
+        return f"The rows of {table} on your own benchmark {ours}"
+    text = f"{table}, the paper beside this reproduction {ours}"
+    return f"{text}; {OTHER_DATA}" if profile.kind == "miniature" else text
 
 
 def in_order(names: Iterable[str]) -> list[str]:

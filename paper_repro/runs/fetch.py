@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from paper_repro.model import encoders
+from paper_repro.model import locate
 from paper_repro.runs import profiles
 from paper_repro.texts import benchmarks, original_files
 from paper_repro.texts.pools import Benchmark
@@ -46,9 +46,9 @@ def fetch(
         benchmark, origin = benchmarks.load_with_origin(name, kind=profile.kind, data_dir=data_dir)
         items.append(_tell(Fetched(name, origin, _sizes(benchmark), _content(benchmark)), echo))
     named = (profile.encoder, profile.ablations.small, profile.ablations.large)
-    for name in dict.fromkeys(encoders.parts_of(name)[0] for name in named):
+    for name in dict.fromkeys(locate.parts_of(name)[0] for name in named):
         directory = encoder_dir if name == profile.encoder else None
-        encoder, origin = encoders.resolve_with_origin(name, directory=directory, cache=cache)
+        encoder, origin = locate.resolve_with_origin(name, directory=directory, cache=cache)
         items.append(_tell(Fetched(encoder.name, origin, str(encoder.directory), encoder.fingerprint), echo))
     echo(f"Profile {profile.name}: all {len(items)} items verified. {_offline_note(items)}")
     return items

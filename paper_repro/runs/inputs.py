@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paper_repro.model import encoders
-from paper_repro.model.encoders import Encoder
+from paper_repro.model import locate
+from paper_repro.model.encoder import Encoder
 from paper_repro.model.tokens import Encoded, encode
 from paper_repro.runs import profiles
 from paper_repro.runs.profiles import Profile
@@ -78,7 +78,7 @@ class Inputs:
                 raise UserError(f"benchmark {name!r} is not known; the file {self.own.path} describes {self.own.name}")
             benchmark = own.load(self.own)
         else:
-            world = _world(self.world)
+            world = _world({**self.profile.world, **self.world})
             benchmark = benchmarks.load(
                 name, kind=self.profile.kind, data_dir=self.data_dir, offline=self.offline, world=world
             )
@@ -123,7 +123,7 @@ class Inputs:
 
     def encoder_named(self, name: str) -> Encoder:
         """An encoder by name; ``encoder_dir`` stands for the profile's, and for what is made of its first layers."""
-        own = encoders.parts_of(name)[0] == encoders.parts_of(self.profile.encoder)[0]
+        own = locate.parts_of(name)[0] == locate.parts_of(self.profile.encoder)[0]
         return _encoder(name, self.encoder_dir if own else None, self.paths.cache, self.offline)
 
     def encoder_fingerprint(self, name: str) -> str:
@@ -193,4 +193,4 @@ def _world(knobs: Mapping[str, Any]) -> WorldConfig | None:
 
 @lru_cache(maxsize=8)
 def _encoder(name: str, directory: Path | None, cache: Path, offline: bool) -> Encoder:
-    return encoders.resolve(name, directory=directory, cache=cache, offline=offline)
+    return locate.resolve(name, directory=directory, cache=cache, offline=offline)

@@ -33,9 +33,10 @@ def perform(results: Results, task: Task) -> dict[str, Any]:
             note = _run(results, task) if task.kind == "run" else _score(results, task)
             results.store.clear_failure(task.key)
     except (UserError, MemoryError, OSError) as error:
-        return record_failure(results.store, task, str(error), traceback.format_exc())
+        return record_failure(results.store, task, str(error), traceback.format_exc(), type(error).__name__)
     except Exception as error:  # a bug is recorded like any failure, with its traceback, and the rest goes on
-        return record_failure(results.store, task, f"{type(error).__name__}: {error}", traceback.format_exc())
+        kind = type(error).__name__
+        return record_failure(results.store, task, f"{kind}: {error}", traceback.format_exc(), kind)
     return {"key": task.key, "status": "done", "seconds": time.perf_counter() - started, "note": note}
 
 

@@ -1,32 +1,39 @@
-"""Profiles: the same experiments in three sizes, each one small TOML file under ``assets/profiles``."""
+"""Profiles: the same experiments in several sizes, each one small TOML file under ``assets/profiles``."""
 
 from __future__ import annotations
 
-import math
 import os
-import re
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
 from paper_repro.method.recipe import Recipe
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.paths import BUNDLED
 
 FOLDER = BUNDLED / "profiles"
+ORDER = ("demo", "mini", "base", "paper")
+HIDDEN = ("smoke",)
+"""A profile for the tests: all notebooks in a few minutes, of no use to a reader."""
 PRECISION, FIDELITY = "PAPER_REPRO_PRECISION", "PAPER_REPRO_FIDELITY"
 """Environment variables that set these two of every recipe: what a machine can compute, not what is asked."""
-KINDS = ("miniature", "real")
-ENCODERS = ("tiny-world", "minilm-l6", "bert-base-uncased", "bert-large-uncased")
-BENCHMARKS = ("financial", "tweet_irony", "mrpc")
-RECIPES = ("dev", "generated", "train")
-SEARCHED = ("ce", "focal", "imp", "dimp", "quality_only")
+
+Kind = Literal["miniature", "real"]
+HuVariant = Literal["faithful", "cheap", "official"]
 HU_VARIANTS = ("faithful", "cheap", "official")
+Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0)]
+Encoder = Annotated[str, Field(pattern=r"^[A-Za-z0-9._/-]+(:[1-9][0-9]*)?$")]
+STRICT = ConfigDict(extra="forbid")
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class Ablations:
     """What the profile's ablations vary (notebook 06).
@@ -37,32 +44,33 @@ class Ablations:
     ``seeds`` those of all the others.
     """
 
-    small: str
-    large: str
-    table2_seeds: int
-    seeds: int
-    shares: tuple[int, ...]
+    small: Encoder
+    large: Encoder
+    table2_seeds: Count
+    seeds: Count
+    shares: tuple[Count, ...]
     real: tuple[str, ...]
     generated: tuple[str, ...]
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class Baselines:
     """What the extended Table 1 holds (notebook 08).
 
-    ``hu`` is the variant of Hu et al.'s method (:data:`paper_repro.paper.more_baselines.cells.HU`). The numbers count the
-    first seeds: ``seeds`` of the simple baselines, ``look_ahead_seeds`` of the methods that learn their weights by
-    looking a step ahead, ``hu_seeds`` of Hu et al.'s, which costs the most. These two have runs on the benchmarks in
-    ``look_ahead`` only.
+    ``hu`` is the variant of Hu et al.'s method. The numbers count the first seeds: ``seeds`` of the simple baselines,
+    ``look_ahead_seeds`` of the methods that learn their weights from a step ahead, ``hu_seeds`` of Hu et al.'s, which
+    costs the most. These two have runs on the benchmarks in ``look_ahead`` only.
     """
 
-    hu: Literal["faithful", "cheap", "official"]
-    seeds: int
-    look_ahead_seeds: int
-    hu_seeds: int
+    hu: HuVariant
+    seeds: Count
+    look_ahead_seeds: Count
+    hu_seeds: Count
     look_ahead: tuple[str, ...]
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class Search:
     """The search over hyper-parameters (notebook 09): every combination for each of ``methods`` on ``benchmarks``.
@@ -70,45 +78,57 @@ class Search:
     Table 1's recipe for generated data must be one of the combinations; ``seeds`` counts the first seeds.
     """
 
-    learning_rates: tuple[float, ...]
-    epochs: tuple[int, ...]
-    batch_sizes: tuple[int, ...]
+    learning_rates: tuple[Rate, ...]
+    epochs: tuple[Count, ...]
+    batch_sizes: tuple[Count, ...]
     methods: tuple[str, ...]
     benchmarks: tuple[str, ...]
-    seeds: int
+    seeds: Count
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class Profile:
     """One size of the experiments.
 
     ``seeds`` are those of every training run; ``recipes`` holds the hyper-parameters by the pool that a run
-    trains on ("dev", "generated", "train"); ``expected`` is text for readers (run time, memory).
+    trains on ("dev", "generated", "train"); ``world`` sets knobs of the miniature world
+    (:class:`paper_repro.texts.world.WorldConfig`); ``expected`` is text for readers (run time, memory).
     """
 
     name: str
     title: str
-    kind: Literal["real", "miniature"]
-    encoder: str
-    seeds: tuple[int, ...]
+    kind: Kind
+    encoder: Encoder
+    seeds: tuple[Seed, ...]
     benchmarks: tuple[str, ...]
-    recipes: Mapping[str, Recipe]
+    recipes: Mapping[Literal["dev", "generated", "train"], Recipe]
     ablations: Ablations
     baselines: Baselines
     search: Search
     expected: Mapping[str, str]
+    world: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if missing := {"dev", "generated", "train"} - set(self.recipes):
+            raise ValueError(f"recipes: {', '.join(sorted(missing))} missing")
+        if len(set(self.seeds)) < len(self.seeds) or not self.seeds:
+            raise ValueError(f"seeds = {list(self.seeds)}: expected different numbers, one at least")
+        usual, grid = self.recipes["generated"], self.search
+        place = (usual.learning_rate, usual.epochs, usual.batch_size)
+        if place not in set(product(grid.learning_rates, grid.epochs, grid.batch_sizes)):
+            raise ValueError(f"search: recipes.generated {place} must be one of its combinations")
 
 
 def names() -> tuple[str, ...]:
     """The profiles that the package has, the smallest first."""
-    order = ("demo", "mini", "paper")
-    found = sorted(path.stem for path in FOLDER.glob("*.toml"))
-    return tuple(sorted(found, key=lambda name: order.index(name) if name in order else len(order)))
+    found = [path.stem for path in FOLDER.glob("*.toml") if path.stem not in HIDDEN]
+    return tuple(sorted(found, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name)))
 
 
 def check_name(name: str) -> str:
-    """``name`` itself; UserError when there is no such profile. Reads no file and imports nothing heavy."""
-    if name not in names():
+    """``name`` itself; UserError when there is no such profile. Reads no file."""
+    if name not in (*names(), *HIDDEN):
         raise UserError(f"profile {name!r} is not known; choose one of: {', '.join(names())}")
     return name
 
@@ -118,176 +138,32 @@ def load(name: str) -> Profile:
     return read(FOLDER / f"{check_name(name)}.toml")
 
 
-def kind_of(name: str) -> Literal["real", "miniature"]:
-    """Whose texts the profile called ``name`` has. The rest of it needs torch, whose import takes seconds."""
-    path = FOLDER / f"{check_name(name)}.toml"
-    kind: Literal["real", "miniature"] = _choice(_content(path).get("kind"), KINDS, f"{path}: kind")
-    return kind
-
-
-def _content(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as a profile ({error})") from error
+def kind_of(name: str) -> Kind:
+    """Whose texts the profile called ``name`` has: the miniature world's, or real ones."""
+    return load(name).kind
 
 
 def read(path: Path) -> Profile:
-    """The profile in a TOML file; its name is the file's. Unknown keys and values are refused by name."""
-    content = _content(path)
-    known = {field.name for field in fields(Profile)} - {"name"}
-    _check_keys(content, known, required=known, where=str(path))
-    recipes, expected = content["recipes"], content["expected"]
-    if not isinstance(recipes, dict):
-        raise UserError(f"{path}: recipes must be tables [recipes.dev] ..., found {recipes!r}")
-    _check_keys(recipes, RECIPES, required=RECIPES, where=f"{path}: recipes")
-    if not isinstance(expected, dict) or not all(isinstance(text, str) for text in expected.values()):
-        raise UserError(f"{path}: expected must be a table of texts, found {expected!r}")
-    made = {pool: _recipe(recipes[pool], f"{path}: recipes.{pool}") for pool in RECIPES}
-    return Profile(
-        name=path.stem,
-        title=_text(content["title"], f"{path}: title"),
-        kind=_choice(content["kind"], KINDS, f"{path}: kind"),
-        encoder=_choice(content["encoder"], ENCODERS, f"{path}: encoder"),
-        seeds=_seeds(content["seeds"], f"{path}: seeds"),
-        benchmarks=_benchmarks(content["benchmarks"], f"{path}: benchmarks"),
-        recipes=made,
-        ablations=_ablations(content["ablations"], f"{path}: ablations"),
-        baselines=_baselines(content["baselines"], f"{path}: baselines"),
-        search=_search(content["search"], made["generated"], f"{path}: search"),
-        expected=dict(expected),
-    )
+    """The profile in a TOML file; its name is the file's. UserError for unknown keys and values, by name."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        recipes = {pool: _on_this_machine(recipe) for pool, recipe in content.get("recipes", {}).items()}
+        return TypeAdapter(Profile).validate_python({**content, "recipes": recipes, "name": path.stem})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        found = "" if isinstance(first["input"], dict) else f", found {first['input']!r}"
+        raise UserError(f"{path}: {place or 'profile'}: {first['msg']}{found}") from None
+    except (OSError, UnicodeDecodeError, AttributeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as a profile ({error})") from error
+
+
+def _on_this_machine(recipe: Any) -> Any:
+    """A recipe's table with what the environment variables set."""
+    asked = {"precision": os.environ.get(PRECISION), "fidelity": os.environ.get(FIDELITY)}
+    return {**recipe, **{name: value for name, value in asked.items() if value}}
 
 
 def with_own_benchmark(profile: Profile, name: str, title: str) -> Profile:
-    """The profile's encoder, recipes and seeds on a benchmark of one's own, of which no truth is known."""
+    """The profile's encoder, recipes and seeds on another benchmark, whose true probabilities are unknown."""
     return replace(profile, title=f"{title}, with the recipes of {profile.name}", kind="real", benchmarks=(name,))
-
-
-def _check_keys(table: Mapping[str, Any], known: Iterable[str], required: Iterable[str], where: str) -> None:
-    known = sorted(known)
-    for key in table:
-        if key not in known:
-            raise UserError(f"{where}: unknown key {key!r}; the keys are: {', '.join(known)}")
-    missing = sorted(set(required) - set(table))
-    if missing:
-        raise UserError(f"{where}: {', '.join(missing)} missing")
-
-
-def _check_table(table: Any, kind: type[Any], where: str) -> None:
-    """Its keys must be the fields of the dataclass ``kind``; those that have a default may be left out."""
-    if not isinstance(table, dict):
-        raise UserError(f"{where} must be a table, found {table!r}")
-    required = [field.name for field in fields(kind) if field.default is MISSING]
-    _check_keys(table, [field.name for field in fields(kind)], required, where)
-
-
-def _text(value: Any, where: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise UserError(f"{where} must be a text, found {value!r}")
-    return value
-
-
-def _choice(value: Any, choices: tuple[str, ...], where: str) -> Any:
-    if value not in choices:
-        raise UserError(f"{where} must be one of {', '.join(choices)}, found {value!r}")
-    return value
-
-
-def _seeds(value: Any, where: str) -> tuple[int, ...]:
-    good = isinstance(value, list) and all(type(seed) is int and seed >= 0 for seed in value)
-    if not good or not value or len(set(value)) != len(value):
-        raise UserError(f"{where} must be a list of different whole numbers >= 0, found {value!r}")
-    return tuple(value)
-
-
-def _benchmarks(value: Any, where: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not value or len({str(name) for name in value}) != len(value):
-        raise UserError(f"{where} must be a list of different benchmarks, found {value!r}")
-    return tuple(_choice(name, BENCHMARKS, where) for name in value)
-
-
-def _ablations(table: Any, where: str) -> Ablations:
-    _check_table(table, Ablations, where)
-    return Ablations(
-        small=_encoder(table["small"], f"{where}.small"),
-        large=_encoder(table["large"], f"{where}.large"),
-        table2_seeds=_setting(table["table2_seeds"], int, f"{where}.table2_seeds"),
-        seeds=_setting(table["seeds"], int, f"{where}.seeds"),
-        shares=_several(table["shares"], int, f"{where}.shares"),
-        real=_several(table["real"], str, f"{where}.real"),
-        generated=_several(table["generated"], str, f"{where}.generated"),
-    )
-
-
-def _baselines(table: Any, where: str) -> Baselines:
-    _check_table(table, Baselines, where)
-    counts = ("seeds", "look_ahead_seeds", "hu_seeds")
-    numbers = {name: _setting(table[name], int, f"{where}.{name}") for name in counts}
-    look_ahead = _several(table["look_ahead"], str, f"{where}.look_ahead")
-    for name in look_ahead:
-        _choice(name, BENCHMARKS, f"{where}.look_ahead")
-    return Baselines(hu=_choice(table["hu"], HU_VARIANTS, f"{where}.hu"), look_ahead=look_ahead, **numbers)
-
-
-def _search(table: Any, usual: Recipe, where: str) -> Search:
-    _check_table(table, Search, where)
-    found = Search(
-        learning_rates=_several(table["learning_rates"], float, f"{where}.learning_rates"),
-        epochs=_several(table["epochs"], int, f"{where}.epochs"),
-        batch_sizes=_several(table["batch_sizes"], int, f"{where}.batch_sizes"),
-        methods=tuple(_choice(name, SEARCHED, f"{where}.methods") for name in _several(table["methods"], str, where)),
-        benchmarks=_benchmarks(table["benchmarks"], f"{where}.benchmarks"),
-        seeds=_setting(table["seeds"], int, f"{where}.seeds"),
-    )
-    place = (usual.learning_rate, usual.epochs, usual.batch_size)
-    if place not in set(product(found.learning_rates, found.epochs, found.batch_sizes)):
-        raise UserError(f"{where}: recipes.generated {place} must be one of its combinations")
-    return found
-
-
-def _encoder(value: Any, where: str) -> str:
-    """An encoder, or the first layers of one."""
-    name, colon, layers = str(value).partition(":")
-    _choice(name, ENCODERS, where)
-    if colon and not re.fullmatch("[1-9][0-9]*", layers):
-        raise UserError(f"{where} must name a number of layers after the colon, found {value!r}")
-    return str(value)
-
-
-def _several(value: Any, kind: type[Any], where: str) -> tuple[Any, ...]:
-    words = {int: "whole numbers above 0", float: "numbers above 0", str: "texts"}[kind]
-    good = isinstance(value, list) and all(type(one) is kind and (one if kind is str else one > 0) for one in value)
-    if not good or not value or len(set(value)) != len(value):
-        raise UserError(f"{where} must be a list of different {words}, found {value!r}")
-    return tuple(value)
-
-
-def _recipe(table: Any, where: str) -> Recipe:
-    _check_table(table, Recipe, where)
-    hints = get_type_hints(Recipe)
-    recipe = Recipe(**{key: _setting(value, hints[key], f"{where}.{key}") for key, value in table.items()})
-    for name, variable in (("precision", PRECISION), ("fidelity", FIDELITY)):
-        if asked := os.environ.get(variable):
-            recipe = replace(recipe, **{name: _choice(asked, get_args(hints[name]), variable)})
-    return recipe
-
-
-def _setting(value: Any, hint: Any, where: str) -> Any:
-    """One hyper-parameter of the type that Recipe declares."""
-    if get_origin(hint) is Literal:
-        return _choice(value, get_args(hint), where)
-    if hint is bool:
-        if not isinstance(value, bool):
-            raise UserError(f"{where} must be true or false, found {value!r}")
-        return value
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if hint is int:
-        if not isinstance(value, int) or not is_number or value < 1:
-            raise UserError(f"{where} must be a whole number above 0, found {value!r}")
-        return value
-    may_be_zero = where.endswith("weight_decay")
-    if not is_number or value < 0 or (value == 0 and not may_be_zero):
-        bound = "0 or above" if may_be_zero else "above 0"
-        raise UserError(f"{where} must be a number, {bound}; found {value!r}")
-    return float(value)

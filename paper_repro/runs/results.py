@@ -58,6 +58,10 @@ class Results:
         entry = self.store.failure(self.key(spec))
         return None if entry is None else str(entry["reason"])
 
+    def failure_kind(self, spec: RunSpec) -> str:
+        """The name of the exception's class that the last try failed with, or "" ("NothingLeft", "OutOfMemoryError")."""
+        return str((self.store.failure(self.key(spec)) or {}).get("kind", ""))
+
     def state(self, spec: RunSpec) -> str:
         """One of :data:`STATES`."""
         key = self.key(spec)

@@ -284,9 +284,16 @@ class Task(Protocol):
     def spec(self) -> dict[str, Any]: ...
 
 
-def record_failure(store: Store, task: Task, reason: str, trace: str) -> dict[str, Any]:
-    """Put it into the store; the outcome of a task that failed."""
-    entry = {"reason": reason, "traceback": trace, "label": task.label, "spec": task.spec, "time": time.time()}
+def record_failure(store: Store, task: Task, reason: str, trace: str, kind: str = "") -> dict[str, Any]:
+    """Put it into the store; the outcome of a task that failed. ``kind`` is the name of the exception's class."""
+    entry = {
+        "reason": reason,
+        "kind": kind,
+        "traceback": trace,
+        "label": task.label,
+        "spec": task.spec,
+        "time": time.time(),
+    }
     try:
         store.put_failure(task.key, entry)
     except OSError as error:  # a full disk: the run stays missing, which says enough

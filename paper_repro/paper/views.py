@@ -1,0 +1,116 @@
+"""Tables for the eye: text in the cells, titles in place of ids, one column for each benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from paper_repro.paper.csv_files import records
+from paper_repro.paper.outcomes import FEW_SHOT
+from paper_repro.paper.titles import benchmark_title, in_order, method_title, source_title
+
+TITLES: Mapping[str, Callable[[str], str]] = {
+    "train_source": source_title,
+    "method": method_title,
+    "other": method_title,
+    "rival": method_title,
+    "baseline": method_title,
+    "benchmark": benchmark_title,
+}
+"""How the ids of a column are shown."""
+
+
+def interval_text(mean: float, low: float, high: float, digits: int = 1, *, signed: bool = True) -> str:
+    """An estimate with its 95 % interval, "+1.2 [-0.3, +2.7]"; "" where it is not known."""
+    sign = "+" if signed else ""
+    mean_text, low_text, high_text = (f"{number:{sign}.{digits}f}" for number in (mean, low, high))
+    return "" if pd.isna(mean) else f"{mean_text} [{low_text}, {high_text}]"
+
+
+def difference_text(row: Mapping[str, Any], digits: int = 1) -> str:
+    """Mean and interval of a row of :func:`paper_repro.paper.outcomes.comparison`, or why there is none."""
+    text = interval_text(row["mean"], row["low"], row["high"], digits)
+    if not text:
+        return str(row["status"])
+    return text if row["status"] == "complete" else f"{text} ({row['status']})"
+
+
+def verdict_text(row: Mapping[str, Any], digits: int = 1) -> str:
+    """The verdict of a row of claims with the interval behind it."""
+    text = interval_text(row["mean"], row["low"], row["high"], digits)
+    return f"{row['verdict']}: {text}" if text else str(row["verdict"])
+
+
+def titled(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with titles in place of the ids of :data:`TITLES`."""
+    shown = {name: frame[name].map(title) for name, title in TITLES.items() if name in frame}
+    return frame.assign(**shown)
+
+
+def by_benchmark(
+    frame: pd.DataFrame, index: str | Sequence[str], text: Callable[[dict[str, Any]], str] | str
+) -> pd.DataFrame:
+    """One column for each benchmark, in the paper's order; rows by ``index``, in the order of the frame.
+
+    ``text`` makes a cell's text from a row of the frame, or is the name of the column to show.
+    """
+    names = [index] if isinstance(index, str) else list(index)
+    columns = [name for name in in_order(frame["benchmark"]) if name != "all"]
+    columns += ["all"] if "all" in set(frame["benchmark"]) else []
+    texts = [row[text] if isinstance(text, str) else text(row) for row in records(frame)]
+    shown = titled(frame[[*names, "benchmark"]]).assign(text=texts)
+    table = shown.pivot(index=names, columns="benchmark", values="text").fillna("")
+    order = shown[names].drop_duplicates()
+    rows = pd.Index(order[names[0]]) if len(names) == 1 else pd.MultiIndex.from_frame(order)
+    return table.reindex(rows)[[benchmark_title(name) for name in columns]].rename_axis(columns=None)
+
+
+def claims_by_benchmark(claims: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
+    """The claims on single benchmarks: verdict and interval, one row for each claim and one column a benchmark."""
+    return by_benchmark(claims[claims["benchmark"] != "all"], "claim", lambda row: verdict_text(row, digits))
+
+
+def sentences(claims: pd.DataFrame) -> pd.DataFrame:
+    """The sentences on all benchmarks at once: their verdicts on accuracy and macro-F1, and what is behind them."""
+    rows = claims[claims["benchmark"] == "all"].set_index("claim")
+    names = {"section": "section", "verdict": "accuracy", "f1_verdict": "macro-F1", "statistic": "accuracy is"}
+    return rows[[name for name in names if name in rows]].rename(columns=names)
+
+
+def side_by_side(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table as the paper lays it out: one row per method, "paper", "best" and "mean" for each benchmark.
+
+    ``frame`` is that of :func:`paper_repro.paper.beside_paper.beside_paper`. What is not complete is marked in the
+    mean's column, and so are a row with fewer seeds than others and one that only knows the most frequent class.
+    """
+    most = frame["n_seeds"].max()
+    columns: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
+    for row in records(frame):
+        place, at = benchmark_title(row["benchmark"]), (source_title(row["train_source"]), method_title(row["method"]))
+        texts = {"paper": _pair(row["paper_accuracy"], row["paper_macro_f1"])} if "paper_accuracy" in row else {}
+        texts |= {"best": _pair(row["best_accuracy"], row["best_macro_f1"]), "mean [95 %]": _mean_text(row, most)}
+        for column, text in texts.items():
+            columns.setdefault((place, column), {})[at] = text
+    order = list(dict.fromkeys(at for column in columns.values() for at in column))
+    table = pd.DataFrame(columns, index=pd.MultiIndex.from_tuples(order))
+    return table.rename_axis(index=["training data", "method"])
+
+
+def _pair(accuracy: float, macro_f1: float) -> str:
+    if pd.isna(accuracy):
+        return ""
+    return f"{accuracy:.2f}" if pd.isna(macro_f1) else f"{accuracy:.2f} / {macro_f1:.2f}"
+
+
+def _mean_text(row: Mapping[str, Any], most: float) -> str:
+    if pd.isna(row["mean_accuracy"]):
+        return str(row["status"])
+    notes = [] if row["status"] == "complete" else [row["status"]]
+    if not notes and row["n_seeds"] < most and (row["train_source"], row["method"]) != FEW_SHOT:
+        notes = [f"n = {int(row['n_seeds'])}"]
+    if row["n_majority"]:
+        notes += [f"majority class in {int(row['n_majority'])} of {int(row['n_seeds'])}"]
+    text = interval_text(row["mean_accuracy"], row["accuracy_low"], row["accuracy_high"], signed=False)
+    return " ".join([text, *(f"({note})" for note in notes)])
