@@ -18,7 +18,7 @@ import pandas as pd
 from paper_repro.paper import published
 from paper_repro.paper.claims import counted
 from paper_repro.paper.csv_files import load, records
-from paper_repro.paper.outcomes import benchmark_title
+from paper_repro.paper.titles import benchmark_title
 from paper_repro.report.manifest import sha256
 from paper_repro.tools.paths import Paths
 

@@ -14,7 +14,8 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from paper_repro.paper.csv_files import write
-from paper_repro.paper.outcomes import BENCHMARK_TITLES, OTHER_DATA, RULE
+from paper_repro.paper.outcomes import OTHER_DATA, RULE
+from paper_repro.paper.titles import BENCHMARKS as BENCHMARK_TITLES
 from paper_repro.report import content
 from paper_repro.report.manifest import read_manifest
 from paper_repro.runs import profiles
