@@ -19,6 +19,7 @@ import click
 from paper_repro import __version__
 from paper_repro.llm import command as _generation
 from paper_repro.llm import judging as _judging
+from paper_repro.report.parameters import COMMON, FOLDERS, check, declared
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.options import with_options
 
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 PROGRAM = "paper-repro"
 INCOMPLETE, BAD_INPUT, INTERRUPTED = 1, 2, 130
-# What every notebook may have in its parameters cell; the options of `run` set them.
-FOLDERS = ("data_dir", "encoder_dir", "results_dir", "figures_dir")
-COMMON = ("profile", "benchmark_file", "device", "workers", "scheduler", *FOLDERS)
 
 
 class _Group(click.Group):
@@ -159,7 +157,7 @@ def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], **common
     click.echo(f"Profile {paths.profile}: {count}; tables and figures go to {paths.figures}")
     if common["benchmark_file"]:
         _introduce(common)
-    first, *others = ("train" in driver.parameters_of(path) for path in chosen)
+    first, *others = ("train" in declared(path) for path in chosen)
     needed = any(others) and not first and not common["encoder_dir"]  # whoever brings an encoder needs no other
     with fetching.ahead(paths) if needed else nullcontext():
         ended = driver.run_all(parameters, paths=paths, echo=click.echo)
@@ -190,10 +188,10 @@ def _for_own(chosen: Sequence[Path], *, asked: bool) -> list[Path]:
     """Those of the notebooks that take a benchmark of one's own; UserError where another was asked for by name."""
     from paper_repro.report import notebooks as driver
 
-    able = [path for path in chosen if "benchmark_file" in driver.parameters_of(path)]
+    able = [path for path in chosen if "benchmark_file" in declared(path)]
     if not able or (asked and len(able) < len(chosen)):
         other = next(path.stem for path in chosen if path not in able)
-        takers = [path.stem for path in driver.available() if "benchmark_file" in driver.parameters_of(path)]
+        takers = [path.stem for path in driver.available() if "benchmark_file" in declared(path)]
         raise UserError(f"{other}: it is about the paper's benchmarks; with --benchmark there are {', '.join(takers)}")
     return able
 
@@ -237,9 +235,7 @@ def distribute(
 
     Raises UserError for an extra parameter that none of them has, or that an option sets.
     """
-    from paper_repro.report import notebooks as driver
-
-    has = {path: driver.parameters_of(path) for path in chosen}
+    has = {path: declared(path) for path in chosen}
     for name, _ in extra:
         if name in COMMON:
             option = name.removesuffix("_file").replace("_", "-")
@@ -252,7 +248,7 @@ def distribute(
     # A setting that was not given is left to the notebook's own default.
     given = {name: value for name, value in common.items() if value not in ("", 0, "auto")} | dict(extra)
     return {
-        path.stem: driver.validate(path, {name: value for name, value in given.items() if name in names})
+        path.stem: check(path, {name: value for name, value in given.items() if name in names})
         for path, names in has.items()
     }
 

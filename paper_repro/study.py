@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
 from paper_repro.paper import csv_files, style
 from paper_repro.paper.cells import Cell
-from paper_repro.report import manifest
+from paper_repro.report import manifest, parameters
 from paper_repro.runs import execute
 from paper_repro.runs.inputs import Inputs, open_inputs
 from paper_repro.runs.plan import plan, scores_plan
 from paper_repro.runs.results import Results
 from paper_repro.runs.spec import Checker, RunSpec
+from paper_repro.tools import paths
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.machine import available_cores, torch_device
 from paper_repro.tools.progress import Progress
@@ -75,6 +77,25 @@ def open_study(
     if workers > 1:
         execute.warm_up()
     return Study(inputs, workers or 1, scheduler, device, notebook)
+
+
+def open_notebook(name: str, namespace: dict[str, Any]) -> Study:
+    """Open what a notebook works with: ``study = open_notebook("04_train_losses", globals())``.
+
+    Those of its parameters that are arguments of :func:`open_study` are passed on. A notebook without a parameter
+    ``workers`` trains in its own process. Parameters given as texts become what the notebook declares ("false" ->
+    False), in ``namespace`` too. Pictures and tables look alike from here on.
+
+    Raises UserError for a parameter that the notebook does not declare or that has another type, as well as
+    :func:`open_study`'s.
+    """
+    file = paths.NOTEBOOKS / f"{name}.ipynb"
+    if file.exists():  # not beside an installed package
+        namespace.update(parameters.in_effect(file, namespace))
+    matplotlib.rcParams.update(style.STYLE)
+    pd.options.display.max_colwidth = None
+    common = {shared: namespace[shared] for shared in (*parameters.COMMON, "few_shot") if shared in namespace}
+    return open_study(**{"workers": 1, **common}, notebook=name)
 
 
 class Study(Results):

@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from paper_repro.report import notebook_html, notebooks, status
+from paper_repro.report import notebook_html, notebooks, parameters, status
 from paper_repro.tools import paths as places
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.paths import Paths
@@ -63,7 +63,7 @@ def outputs(path: Path) -> str:
 
 
 def test_parameters_have_the_declared_types(folder):
-    found = notebooks.parameters_of(write(folder, "01_a"))
+    found = parameters.declared(write(folder, "01_a"))
     assert [(p.name, p.type, p.default) for p in found.values()] == [
         ("profile", str, "demo"),
         ("workers", int, 0),
@@ -75,13 +75,13 @@ def test_parameters_have_the_declared_types(folder):
 
 def test_texts_are_converted_by_the_declared_type(folder):
     given = {"profile": "7", "workers": "3", "rate": "1e-3", "shuffle": "no"}
-    checked = notebooks.validate(write(folder, "01_a"), given)
+    checked = parameters.check(write(folder, "01_a"), given)
     assert checked == {"profile": "7", "workers": 3, "rate": 0.001, "shuffle": False}
     assert [type(value) for value in checked.values()] == [str, int, float, bool]
 
 
 def test_values_of_the_right_type_pass_and_a_whole_number_is_a_float_too(folder):
-    checked = notebooks.validate(write(folder, "01_a"), {"workers": 2, "rate": 3, "shuffle": True})
+    checked = parameters.check(write(folder, "01_a"), {"workers": 2, "rate": 3, "shuffle": True})
     assert checked == {"workers": 2, "rate": 3.0, "shuffle": True}
 
 
@@ -102,7 +102,7 @@ def test_values_of_the_right_type_pass_and_a_whole_number_is_a_float_too(folder)
 )
 def test_a_value_of_another_type_is_refused_with_the_valid_names(folder, name, value):
     with pytest.raises(UserError) as caught:
-        notebooks.validate(write(folder, "01_a"), {name: value})
+        parameters.check(write(folder, "01_a"), {name: value})
     lines = str(caught.value).splitlines()
     assert f"01_a: parameter '{name}' must be" in lines[0]
     assert repr(value) in lines[0]
@@ -112,7 +112,7 @@ def test_a_value_of_another_type_is_refused_with_the_valid_names(folder, name, v
 
 def test_an_unknown_parameter_is_refused_with_a_suggestion(folder):
     with pytest.raises(UserError) as caught:
-        notebooks.validate(write(folder, "01_a"), {"worker": 1})
+        parameters.check(write(folder, "01_a"), {"worker": 1})
     assert "01_a: it has no parameter 'worker'; did you mean 'workers'?" in str(caught.value)
     assert "profile (str, 'demo')" in str(caught.value)
 
@@ -127,7 +127,7 @@ def test_nothing_is_launched_and_nothing_written_for_a_wrong_parameter(folder, p
 def test_a_file_that_is_no_notebook_is_named(folder):
     (folder / "02_b.ipynb").write_text('{"cells": 3', encoding="utf-8")
     with pytest.raises(UserError, match=r"02_b\.ipynb: cannot be read as a notebook"):
-        notebooks.validate(folder / "02_b.ipynb", {})
+        parameters.check(folder / "02_b.ipynb", {})
 
 
 def test_a_notebook_is_found_by_number_name_or_file_name(folder):

@@ -6,23 +6,20 @@ whatever is installed. Here wrong parameters are refused, and the kernel is the 
 
 from __future__ import annotations
 
-import ast
 import contextlib
-import difflib
 import json
 import logging
-import math
 import os
 import re
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paper_repro.report import status
+from paper_repro.report.parameters import check
 from paper_repro.tools import paths as places
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.progress import MARK, duration
@@ -31,8 +28,6 @@ if TYPE_CHECKING:
     from paper_repro.tools.paths import Paths
 
 Echo = Callable[[str], None]
-TYPES: Mapping[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
-TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -42,18 +37,6 @@ class NotebookError(UserError):
     def __init__(self, notebook: str, message: str) -> None:
         super().__init__(f"{notebook}: {message}")
         self.notebook = notebook
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One line of a notebook's parameters cell."""
-
-    name: str
-    type: type
-    default: object
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.type.__name__}, {self.default!r})"
 
 
 # -- finding and checking -----------------------------------------------------------------------------------
@@ -74,85 +57,6 @@ def find(name: str) -> Path:
     raise UserError(f"notebook {name!r} is not known; there are: {names}")
 
 
-def parameters_of(path: Path) -> dict[str, Parameter]:
-    """The typed scalars of the cell tagged ``parameters``, by name.
-
-    A parameter's type is its annotation, else that of its value. UserError for a file that is no notebook.
-    """
-    try:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])]
-        statements = ast.parse("".join(tagged[0]["source"])).body if tagged else []
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, SyntaxError) as error:
-        raise UserError(f"{path}: cannot be read as a notebook ({type(error).__name__}: {error})") from error
-    found = (_declaration(statement) for statement in statements)
-    return {parameter.name: parameter for parameter in found if parameter is not None}
-
-
-def _declaration(statement: ast.stmt) -> Parameter | None:
-    if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value:
-        name, annotation, value = statement.target.id, ast.unparse(statement.annotation), statement.value
-    elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-        name, annotation, value = statement.targets[0].id, "", statement.value
-    else:
-        return None
-    try:
-        default = ast.literal_eval(value)
-    except ValueError:
-        return None
-    return Parameter(name, TYPES.get(annotation, type(default)), default)
-
-
-def validate(notebook: Path, parameters: Mapping[str, object]) -> dict[str, object]:
-    """``parameters`` in the types that the notebook declares; texts (from a command line) are converted.
-
-    Raises UserError, before anything is launched, for a name that the notebook does not have or a value of
-    another type, with the list of the valid names.
-    """
-    known = parameters_of(notebook)
-    listing = ", ".join(map(str, known.values())) or "none"
-    checked: dict[str, object] = {}
-    for name, value in parameters.items():
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise UserError(f"{notebook.stem}: it has no parameter {name!r}{hint}\nIts parameters are: {listing}")
-        try:
-            checked[name] = convert(value, known[name].type)
-        except ValueError:
-            wanted = known[name].type.__name__
-            raise UserError(
-                f"{notebook.stem}: parameter {name!r} must be {wanted}, found {value!r}\nIts parameters are: {listing}"
-            ) from None
-    return checked
-
-
-def convert(value: object, wanted: type) -> object:
-    """``value`` as ``wanted``, from a text where it is one; ValueError where that loses or invents anything."""
-    if isinstance(value, str) and wanted is not str:
-        return _parse(value.strip(), wanted)
-    if wanted is float and type(value) is int:
-        return float(value)
-    # bool is a subclass of int, yet True is not a number that anybody means.
-    if type(value) is not wanted or (isinstance(value, float) and not math.isfinite(value)):
-        raise ValueError(value)
-    return value
-
-
-def _parse(text: str, wanted: type) -> object:
-    if wanted is bool:
-        if text.lower() not in TRUTHS:
-            raise ValueError(text)
-        return TRUTHS[text.lower()]
-    if wanted in (int, float):
-        return convert(wanted(text), wanted)
-    try:
-        value = ast.literal_eval(text)
-    except (SyntaxError, MemoryError) as error:
-        raise ValueError(text) from error
-    return convert(value, wanted)
-
-
 # -- running ------------------------------------------------------------------------------------------------
 
 
@@ -165,7 +69,7 @@ def execute(name: str, parameters: Mapping[str, object], *, paths: Paths, echo: 
     from paper_repro.report import notebook_html
 
     source = find(name)
-    checked = validate(source, parameters)
+    checked = check(source, parameters)
     target = paths.notebooks / source.name
     failed = target.with_suffix(".failed.ipynb")
     paths.notebooks.mkdir(parents=True, exist_ok=True)
@@ -368,17 +272,17 @@ def run_all(parameters: Mapping[str, Mapping[str, object]], *, paths: Paths, ech
     ended = {}
     for name, given in parameters.items():
         ended[name], since = status.begin(paths, name), time.monotonic()
-        status, error = "done", ""
+        state, error = "done", ""
         try:
             execute(name, given, paths=paths, echo=echo)
         except NotebookError as failure:
-            status, error = "failed", str(failure)
+            state, error = "failed", str(failure)
             echo(error)
         except KeyboardInterrupt:
-            status, error = "stopped", f"{name}: stopped before its end"
+            state, error = "stopped", f"{name}: stopped before its end"
             raise
         finally:
-            status.finish(paths, ended[name], status, error, since)
+            status.finish(paths, ended[name], state, error, since)
     return ended
 
 
