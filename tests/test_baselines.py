@@ -19,7 +19,7 @@ from paper_repro.model import classifier
 from paper_repro.method.baselines import confident, filtering, rho
 from paper_repro.paper.more_baselines.passes import passes
 from paper_repro.tools.errors import TrainingError, UserError
-from paper_repro.method.registry import BASELINES, module_of, options_of
+from paper_repro.method.registry import METHODS, options_of
 from paper_repro.method.recipe import Recipe
 from paper_repro.runs.spec import Checker, RunSpec, Source
 from paper_repro.method.train import Loop, Trained, TrainingData
