@@ -1,15 +1,15 @@
-"""Conditional entropy and conditional KL divergence from log-probabilities (Sec. 3.2), and what they say of errors.
+"""Conditional entropy and conditional KL divergence from log-probabilities (Sec. 3.2), and what they imply for errors.
 
-All values are in nats (natural logarithms). Every estimator gives one *term* a text, whose mean over the texts is
+All values are in nats (natural logarithms). Every estimator gives one *term* per text, whose mean over the texts is
 the estimate, so that intervals and differences can be taken text by text. Shapes: ``log_p`` is (..., N, C), the log
 of a model's probability of each of C classes for N texts, with any axes (seeds) before; ``labels`` is (N,).
 
 Two forms, equal in expectation if the model is right and the labels are drawn from it:
 
 - *label form*, from the observed label alone: H = mean of -log p(y_i|x_i), KL(Q||P) = mean of log q(y_i|x_i) -
-  log p(y_i|x_i) over texts and labels of D_Q. With a model that is wrong it is a cross-entropy: it pays for errors.
+  log p(y_i|x_i) over texts and labels of D_Q. For a wrong model it is a cross-entropy: it pays for errors.
 - *full form*, from the model's whole distribution: H = mean of -sum_y p log p, KL(Q||P) = mean of sum_y q log(q/p).
-  It never looks at a label, so it believes whatever the model believes.
+  It never looks at a label: if the model is wrong, so is the estimate.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def kl_terms(log_q: ArrayLike, log_p: ArrayLike, labels: ArrayLike | None = None
 
 
 def error_terms(log_p: ArrayLike, labels: ArrayLike) -> Floats:
-    """(..., N) 1 where the model's likeliest class is not the label, else 0."""
+    """(..., N) 1 where the model's most likely class is not the label, else 0."""
     logs = _logs(log_p)
     return np.asarray(logs.argmax(axis=-1) != np.asarray(labels), dtype=np.float64)
 
@@ -55,13 +55,13 @@ def expected_error_terms(log_p: ArrayLike) -> Floats:
     return np.asarray(1 - np.exp(_logs(log_p).max(axis=-1)))
 
 
-# ---------------------------------------------------------------- what an entropy says of errors
+# ---------------------------------------------------------------- what an entropy implies for errors
 
 
 def error_bound(entropy: ArrayLike) -> Floats:
     """The largest error of the best classifier at a conditional entropy in nats: H / (2 ln 2) (Hellman & Raviv 1970).
 
-    It holds for the Bayes classifier under its own law, and so for a model whose probabilities are right.
+    It holds for the Bayes classifier under its own distribution, and so for a model whose probabilities are right.
     """
     return np.asarray(entropy, dtype=np.float64) / (2 * LN2)
 
@@ -101,7 +101,7 @@ def _logs(log_p: ArrayLike) -> Floats:
 
 
 def _observed(logs: Floats, labels: ArrayLike) -> Floats:
-    """(..., N) entries of the observed labels. ValueError unless there is one label a text."""
+    """(..., N) entries of the observed labels. ValueError unless there is one label per text."""
     found = np.asarray(labels)
     if found.shape != logs.shape[-2:-1]:
         raise ValueError(f"{found.shape} labels for {logs.shape[-2]} texts: expected one each")

@@ -329,7 +329,7 @@ def _as_the_paper(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _exact_row(benchmark: str, pool: str, law: Floats) -> dict[str, Any]:
     """The conditional entropy of the true law and the error of its likeliest class, means over the pool's texts."""
-    entropy, error = float(entropy.entropy_terms(law).mean()), float(entropy.expected_error_terms(law).mean())
+    least, error = float(entropy.entropy_terms(law).mean()), float(entropy.expected_error_terms(law).mean())
     names = {"benchmark": benchmark, "data": NAMES[pool], "seen": "exact", "form": "full"}
-    numbers = {"entropy": entropy, "error": 100 * error, "expected_error": 100 * error}
+    numbers = {"entropy": least, "error": 100 * error, "expected_error": 100 * error}
     return {**names, **numbers, "n_seeds": None, "n": len(law), "status": "complete"}
