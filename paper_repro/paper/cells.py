@@ -10,6 +10,7 @@ from paper_repro.method.recipe import Recipe
 from paper_repro.method.registry import method_of
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.spec import Checker, RunSpec, Source
+from paper_repro.tools.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,15 @@ class Cell:
 def recipe_of(profile: Profile, pool: str) -> Recipe:
     """The profile's recipe for a pool; pools derived from others take that of the first of them."""
     name = re.split("[+:]", pool)[0]
-    return profile.recipes["generated" if name == "relabelled" else name]
+    return next(r for key, r in profile.recipes.items() if key == ("generated" if name == "relabelled" else name))
+
+
+def named(text: str, known: Iterable[str]) -> tuple[str, ...]:
+    """The benchmarks in a text, separated by commas; none for an empty one. UserError for one that is not ``known``."""
+    names, known = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip())), tuple(known)
+    if unknown := [name for name in names if name not in known]:
+        raise UserError(f"benchmark {unknown[0]!r} is not known; expected some of: {', '.join(known)}")
+    return names
 
 
 def without_curve(cells: Iterable[Cell]) -> list[Cell]:

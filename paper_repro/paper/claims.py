@@ -7,15 +7,17 @@ baselines": it says no more than all of its rows together. Rows are found by ``i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from paper_repro.measures.intervals import Interval
+from paper_repro.measures.significance import holm
 from paper_repro.paper import published
 from paper_repro.paper.beside_paper import printed
 from paper_repro.paper.csv_files import records
-from paper_repro.paper.outcomes import VERDICTS, Key, Outcome, comparison
+from paper_repro.paper.outcomes import VERDICTS, Key, Outcome, comparison, judged
 from paper_repro.runs.results import Results
 
 POINTS = "points of accuracy"
@@ -88,12 +90,22 @@ def conjunction(
 def jointly(members: Sequence[Mapping[str, Any]], prefix: str = "") -> str:
     """The verdict on "all of these", see :func:`conjunction`; ``prefix`` "f1_" takes that on macro-F1."""
     verdicts = [member[f"{prefix}verdict"] for member in members]
-    below = [m[f"{prefix}p_value"] / 2 if v == "fails" else 1.0 for m, v in zip(members, verdicts, strict=True)]
-    if members and min(_holm(below)) < LEVEL:
+    p_values = [m[f"{prefix}p_value"] / 2 if v == "fails" else 1.0 for m, v in zip(members, verdicts, strict=True)]
+    if members and min(holm(p_values)) < LEVEL:
         return "fails"
     if not members or "incomplete" in verdicts:
         return "incomplete"
     return "holds" if set(verdicts) == {"holds"} else "inconclusive"
+
+
+def in_all(epochs: Sequence[Interval], mean: Interval, found: int, planned: int) -> Row:
+    """The columns of a claim that says all of some epochs at once, from the interval of each and that of their mean.
+
+    ``found`` of ``planned`` seeds are behind them. ``epochs`` tells in how many of several epochs it holds.
+    """
+    each = [judged(interval, found, planned) for interval in epochs]
+    holding = f"{sum(row['verdict'] == 'holds' for row in each)} of {len(each)}" if len(each) > 1 else ""
+    return {**judged(mean, found, planned), "epochs": holding, "verdict": jointly(each)}
 
 
 def counted(verdicts: Mapping[str, int]) -> str:
@@ -101,12 +113,3 @@ def counted(verdicts: Mapping[str, int]) -> str:
     plural = {"holds": "hold", "fails": "fail"}
     found = [(verdicts[name], name) for name in VERDICTS if verdicts.get(name)]
     return ", ".join(f"{count} {name if count == 1 else plural.get(name, name)}" for count, name in found)
-
-
-def _holm(p_values: Iterable[float]) -> list[float]:  # TODO: measures.intervals.holm
-    """Holm's adjusted p values, in the order of the given ones."""
-    p = np.array(list(p_values))
-    order = np.argsort(p)
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(np.maximum.accumulate((len(p) - np.arange(len(p))) * p[order]), 1)
-    return [float(value) for value in adjusted]

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paper_repro.measures import intervals
+from paper_repro.measures.accuracy import macro_f1_terms
 from paper_repro.measures.intervals import Interval
+from paper_repro.measures.significance import mcnemar
 from paper_repro.paper.cells import Cell
 from paper_repro.runs.results import Results
 from paper_repro.texts import generated
@@ -53,7 +55,7 @@ class Outcome:
     @cached_property
     def macro_f1_terms(self) -> NDArray[np.float64]:
         """(seeds, examples), with the macro-F1 of each run as the mean of its row."""
-        return _macro_f1_terms(self.labels, self.predictions, self.classes)
+        return macro_f1_terms(self.labels, self.predictions, self.classes)
 
     @property
     def best(self) -> int:
@@ -145,7 +147,7 @@ def comparison(ours: Outcome | None, theirs: Outcome | None) -> dict[str, Any]:
         judged(intervals.paired_interval(ours_[a], theirs_[b]).scaled(100), len(shared), planned)
         for ours_, theirs_ in ((ours.correct, theirs.correct), (ours.macro_f1_terms, theirs.macro_f1_terms))
     )
-    best = intervals.mcnemar(ours.correct[ours.best], theirs.correct[theirs.best])
+    best = mcnemar(ours.correct[ours.best], theirs.correct[theirs.best])
     return {**difference, "n_test": len(ours.labels), "p_mcnemar": best, **_of_f1(f1_difference)}
 
 
@@ -162,7 +164,7 @@ def judged(interval: Interval, found: int, planned: int) -> dict[str, Any]:
     answer = verdict(interval.low, interval.high, status)
     if status == "complete" and found < 2:
         status, answer = "one seed: no verdict", "inconclusive"
-    numbers = {"mean": interval.mean, "low": interval.low, "high": interval.high, "p_value": _p_value(interval)}
+    numbers = {"mean": interval.mean, "low": interval.low, "high": interval.high, "p_value": interval.p_value}
     return {**numbers, "n_seeds": found, "status": status, "verdict": answer}
 
 
@@ -171,21 +173,3 @@ def verdict(low: float, high: float, status: str = "complete") -> str:
     if status != "complete":
         return "incomplete"
     return "holds" if low > 0 else "fails" if high < 0 else "inconclusive"
-
-
-def _macro_f1_terms(
-    labels: NDArray[np.int64], predictions: NDArray[np.int64], classes: int
-) -> NDArray[np.float64]:  # TODO: measures.accuracy.macro_f1_terms
-    """(seeds, examples): macro-F1 plus each example's influence on it, which sums to 0 over the examples."""
-    terms = np.zeros(predictions.shape)
-    for k in range(classes):
-        true, said = labels == k, predictions == k
-        count = true.sum() + said.sum(axis=1, keepdims=True)
-        f1 = 2 * (true & said).sum(axis=1, keepdims=True) / np.maximum(count, 1)
-        influence = (2.0 * (true & said) - f1 * (true + said.astype(float))) * len(labels) / np.maximum(count, 1)
-        terms += (f1 + influence) / classes
-    return terms
-
-
-def _p_value(interval: Interval) -> float:  # TODO: Interval.p_value of measures
-    return float(getattr(interval, "p_value", np.nan))

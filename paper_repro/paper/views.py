@@ -38,8 +38,9 @@ def difference_text(row: Mapping[str, Any], digits: int = 1) -> str:
 
 
 def verdict_text(row: Mapping[str, Any], digits: int = 1) -> str:
-    """The verdict of a row of claims with the interval behind it."""
+    """The verdict of a row of claims with the interval behind it, and for a claim on epochs in how many it holds."""
     text = interval_text(row["mean"], row["low"], row["high"], digits)
+    text += f", {row['epochs']} epochs" if text and row.get("epochs") and not pd.isna(row["epochs"]) else ""
     return f"{row['verdict']}: {text}" if text else str(row["verdict"])
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from paper_repro.paper.cells import SMALL, TITLES, Cell, spec
+from paper_repro.paper.cells import Cell, spec
 from paper_repro.runs.profiles import Profile
 
-NOISY, NOISY_POOL = "Noisy Data", "train:noisy"
-NOISY_METHODS = ("ce", "focal", "imp", "dimp")
+NOISY = "train:noisy"
+METHODS = ("ce", "focal", "imp", "dimp")
 
 
 def table4(profile: Profile) -> list[Cell]:
@@ -21,18 +21,16 @@ def table4(profile: Profile) -> list[Cell]:
     cells = []
     for seed in profile.seeds:
         for benchmark in profile.benchmarks:
-            checker = spec(profile, benchmark, "dev", "ce", seed)
-            cells.append(Cell(SMALL, "CE-Loss (quality checker)", benchmark, seed, checker))
-            for method in NOISY_METHODS:
-                made = spec(profile, benchmark, NOISY_POOL, method, seed)
-                cells.append(Cell(NOISY, TITLES[method], benchmark, seed, made))
+            cells.append(Cell("dev", "checker", benchmark, seed, spec(profile, benchmark, "dev", "ce", seed)))
+            for method in METHODS:
+                cells.append(Cell(NOISY, method, benchmark, seed, spec(profile, benchmark, NOISY, method, seed)))
     return cells
 
 
 def cross_fitted(cells: Iterable[Cell], benchmark: str, seeds: int, folds: int) -> list[Cell]:
     """The IMP cells of a benchmark, of the first so many seeds, with a diversity checker fitted on the other folds.
 
-    They are for their scores (:meth:`paper_repro.study.Workspace.collect`), not to be trained.
+    They are for their scores (:meth:`paper_repro.study.Study.collect`), not to be trained.
     """
     made: list[Cell] = []
     for cell in cells:

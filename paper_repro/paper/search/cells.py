@@ -7,8 +7,7 @@ from dataclasses import replace
 from itertools import product
 
 from paper_repro.method.recipe import Recipe
-from paper_repro.paper.cells import TITLES, Cell, recipe_of, spec, without_curve
-from paper_repro.paper.table1.cells import table1
+from paper_repro.paper.cells import Cell, recipe_of, spec, without_curve
 from paper_repro.runs.profiles import Profile
 
 
@@ -26,17 +25,22 @@ def setting_name(recipe: Recipe) -> str:
     return f"rate {recipe.learning_rate:g}, {recipe.epochs} epochs, batches of {recipe.batch_size}"
 
 
-def search(profile: Profile, benchmarks: Iterable[str] | None = None, seeds: Iterable[int] | None = None) -> list[Cell]:
+def usual_setting(profile: Profile) -> str:
+    """The name of Table 1's setting."""
+    return setting_name(recipe_of(profile, "generated"))
+
+
+def search(profile: Profile, benchmarks: Iterable[str] = (), seeds: int = 0) -> list[Cell]:
     """Every run of the search; ``train_source`` of a cell is the name of its setting.
 
     The checkers are those of Table 1 whatever the setting, so that a setting changes the classifier and nothing else.
-    ``benchmarks`` and ``seeds`` are the profile's where they are not given.
+    ``benchmarks`` and ``seeds`` (the first so many) are those of the profile's search where they are not given.
     """
     cells = []
-    for seed in profile.seeds[: profile.search.seeds] if seeds is None else seeds:
-        for benchmark in profile.search.benchmarks if benchmarks is None else benchmarks:
+    for seed in profile.seeds[: seeds or profile.search.seeds]:
+        for benchmark in tuple(benchmarks) or profile.search.benchmarks:
             for name, recipe in settings(profile).items():
                 for method in profile.search.methods:
                     run = replace(spec(profile, benchmark, "generated", method, seed), recipe=recipe)
-                    cells.append(Cell(name, TITLES[method], benchmark, seed, run))
-    return without_curve(cells, table1(profile))
+                    cells.append(Cell(name, method, benchmark, seed, run))
+    return without_curve(cells)

@@ -10,42 +10,43 @@ import numpy as np
 import pandas as pd
 
 from paper_repro.measures.intervals import expected_maximum, mean_interval
-from paper_repro.method.recipe import Recipe
-from paper_repro.paper.outcomes import FEW_SHOT, Key, Outcome, comparison, measures, verdict
+from paper_repro.paper.outcomes import FEW_SHOT, UNKNOWN, Key, Outcome, comparison, measures
+from paper_repro.paper.search.cells import settings, usual_setting
+from paper_repro.runs.profiles import Profile
 
-CE = "CE-Loss"
 RULES = {
     "fixed": "Table 1's setting, mean of the seeds",
     "dev": "setting chosen on D_P', mean of the seeds",
-    "dev run": "the one run that D_P' likes best",
-    "best seed": "Table 1's setting, best seed on the test set",
-    "best run": "best of all runs on the test set",
+    "dev_run": "the one run with the best accuracy on D_P'",
+    "best_seed": "Table 1's setting, best seed on the test set",
+    "best_run": "best of all runs on the test set",
 }
-"""What could be reported of a search, by name. The last two look at the test set before they choose. App. F reports
+"""What could be reported of a search, by id. The last two look at the test set before they choose. App. F reports
 "the best accuracy run" of four seeds, and does not say on what it was the best."""
-ON_TEST = ("best seed", "best run")
+ON_TEST = ("best_seed", "best_run")
 
 
-def search_settings(outcomes: Mapping[Key, Outcome], recipes: Mapping[str, Recipe], usual: str) -> pd.DataFrame:
-    """One row a benchmark, method and setting.
+def search_settings(outcomes: Mapping[Key, Outcome], profile: Profile) -> pd.DataFrame:
+    """One row for each benchmark, method and setting of the search.
 
-    ``outcomes`` are those of the search's cells, ``recipes`` those of :func:`paper_repro.experiments.settings`.
-    Columns: benchmark, method, setting, learning_rate, epochs, batch_size, table1 (whether it is ``usual``, the
-    setting of Table 1), dev_accuracy (mean over the seeds), those of our part of Table 1, status. Per cent.
+    ``outcomes`` are those of the search's cells. Columns: benchmark, method, setting, learning_rate, epochs,
+    batch_size, table1 (whether it is the setting of Table 1), dev_accuracy (mean over the seeds), those of our part
+    of Table 1, status. Per cent.
     """
-    rows = []
-    for (benchmark, method), settings in _settings(outcomes).items():
-        for setting, outcome in settings.items():
-            recipe = recipes[setting]
-            numbers = {name: getattr(recipe, name) for name in ("learning_rate", "epochs", "batch_size")}
-            names = {"benchmark": benchmark, "method": method, "setting": setting, **numbers}
-            about = {"table1": setting == usual, "dev_accuracy": 100 * _dev(outcome) if outcome.dev else np.nan}
-            rows.append({**names, **about, **measures(outcome), "status": outcome.status})
+    rows, recipes = [], settings(profile)
+    for (benchmark, method), found in _settings(outcomes).items():
+        for setting, outcome in found.items():
+            names = ("learning_rate", "epochs", "batch_size")
+            numbers = {name: getattr(recipes[setting], name) for name in names}
+            about = {"benchmark": benchmark, "method": method, "setting": setting, **numbers}
+            about |= {"table1": setting == usual_setting(profile)}
+            about |= {"dev_accuracy": 100 * _dev(outcome) if outcome.dev else np.nan}
+            rows.append({**about, **measures(outcome), "status": outcome.status})
     return pd.DataFrame(rows)
 
 
-def search_rules(outcomes: Mapping[Key, Outcome], usual: str) -> pd.DataFrame:
-    """One row a benchmark, rule of :data:`RULES` and method: what would be reported, and the difference to CE-Loss.
+def search_rules(outcomes: Mapping[Key, Outcome], profile: Profile) -> pd.DataFrame:
+    """One row for each benchmark, rule of :data:`RULES` and method: what is reported, and the difference to CE-Loss.
 
     Columns: benchmark, rule, method, setting (that the rule chooses), accuracy with low and high in per cent, chance,
     vs_ce_mean, vs_ce_low and vs_ce_high in points, n_seeds (runs behind the number), n_runs (that it was chosen from),
@@ -54,15 +55,14 @@ def search_rules(outcomes: Mapping[Key, Outcome], usual: str) -> pd.DataFrame:
     itself: points that the best of as many runs lies above their mean where they differ by their seeds alone; such rows
     have no verdict.
     """
-    found = _settings(outcomes)
-    rows = []
+    found, usual, rows = _settings(outcomes), usual_setting(profile), []
     for benchmark in dict.fromkeys(benchmark for benchmark, _ in found):
-        methods = {method: settings for (name, method), settings in found.items() if name == benchmark}
-        for rule, words in RULES.items():
-            chosen = {method: _chosen(rule, settings, usual) for method, settings in methods.items()}
+        methods = {method: each for (name, method), each in found.items() if name == benchmark}
+        for rule in RULES:
+            chosen = {method: _chosen(rule, each, usual) for method, each in methods.items()}
             for method, choice in chosen.items():
-                names = {"benchmark": benchmark, "rule": words, "method": method, "setting": choice.setting}
-                reported = _reported(choice, chosen.get(CE) if method != CE else None)
+                names = {"benchmark": benchmark, "rule": rule, "method": method, "setting": choice.setting}
+                reported = _reported(choice, chosen.get("ce") if method != "ce" else None)
                 if rule in ON_TEST:
                     reported |= {"chance": _by_chance(methods[method].values(), choice.runs), "verdict": ""}
                 rows.append({**names, **reported})
@@ -94,23 +94,24 @@ class _Choice:
 
 def _chosen(rule: str, settings: Mapping[str, Outcome], usual: str) -> _Choice:
     """Of equals the first counts: the settings in their order, then the seeds."""
-    open_to = {usual: settings[usual]} if rule in ("fixed", "best seed") else settings
-    runs, wanted = sum(len(one.seeds) for one in open_to.values()), sum(one.wanted for one in open_to.values())
-    status = "complete" if runs == wanted else f"{runs} of {wanted} runs"
+    open_to = {usual: settings[usual]} if rule in ("fixed", "best_seed") else settings
+    runs, planned = sum(len(o.seeds) for o in open_to.values()), sum(len(o.planned) for o in open_to.values())
+    status = "complete" if runs == planned else f"{runs} of {planned} runs"
     known = {setting: one for setting, one in open_to.items() if one.seeds}
     if not known:
         return _Choice("", settings[usual], 0, status)
     if rule in ("fixed", "dev"):
         best = max(known, key=lambda setting: _dev(known[setting]))
         return _Choice(best, known[best], runs, status)
-    scores = {name: one.dev if rule == "dev run" else one.correct.mean(axis=1) for name, one in known.items()}
+    scores = {name: one.dev if rule == "dev_run" else one.correct.mean(axis=1) for name, one in known.items()}
     best = max(scores, key=lambda setting: max(scores[setting]))
     return _Choice(best, _only(known[best], int(np.argmax(scores[best]))), runs, status)
 
 
 def _only(outcome: Outcome, row: int) -> Outcome:
     """One run by itself. It meets other single runs whatever their seeds."""
-    return replace(outcome, seeds=(0,), wanted=1, predictions=outcome.predictions[[row]], dev=(outcome.dev[row],))
+    predictions = outcome.predictions[[row]]
+    return replace(outcome, seeds=(0,), planned=(0,), predictions=predictions, dev=(outcome.dev[row],))
 
 
 def _by_chance(settings: Iterable[Outcome], runs: int) -> float:
@@ -124,17 +125,18 @@ def _by_chance(settings: Iterable[Outcome], runs: int) -> float:
 
 
 def _reported(choice: _Choice, ce: _Choice | None) -> dict[str, Any]:
-    interval = mean_interval(choice.outcome.correct).scaled(100) if choice.runs else None
-    numbers = dict(zip(("accuracy", "low", "high"), vars(interval).values() if interval else [np.nan] * 3, strict=True))
+    level = mean_interval(choice.outcome.correct).scaled(100) if choice.runs else UNKNOWN
     compared = comparison(choice.outcome, ce.outcome if ce else None)
-    status = choice.status if ce is None or ce.status == "complete" else ce.status
+    lacking = next((each.status for each in (choice, ce) if each and each.status != "complete"), "")
     return {
-        **numbers,
+        "accuracy": level.mean,
+        "low": level.low,
+        "high": level.high,
         **{f"vs_ce_{name}": compared[name] for name in ("mean", "low", "high")},
         "n_seeds": len(choice.outcome.seeds),
         "n_runs": choice.runs,
         "n_test": len(choice.outcome.labels),
         "chance": np.nan,
-        "verdict": "" if ce is None else verdict(compared["low"], compared["high"], status),
-        "status": status,
+        "verdict": "" if ce is None else "incomplete" if lacking else compared["verdict"],
+        "status": lacking or (compared["status"] if ce else "complete"),
     }
