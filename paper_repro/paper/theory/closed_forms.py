@@ -1,4 +1,4 @@
-"""The derivations of Apps. C and D and the limits of the losses as closed forms, for whole arrays; natural logarithms."""
+"""The derivations of Apps. C and D and the limits of the losses as closed forms for whole arrays; logs are natural."""
 
 from __future__ import annotations
 
