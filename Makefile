@@ -1,4 +1,5 @@
 # make reproduce [PROFILE=demo] [DATA=folder] [ENCODER=folder] [DEVICE=auto] [WORKERS=0]
+# make reference PROFILE=demo    takes the last run's tables and figures for the shipped reference
 # make test | weights | env | clean
 #
 # Needs Python >= 3.11, make and a package index; nothing else is installed outside .venv.
@@ -23,16 +24,19 @@ PIP := $(PY) -m pip --disable-pip-version-check
 # A name on the PATH may be a stub that does not start, so each candidate is tried.
 NEW_ENOUGH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: reproduce test env weights clean help
+.PHONY: reproduce reference test env weights clean help
 .DELETE_ON_ERROR:
 
 help:
-	@sed -n '1,5s/^# \{0,1\}//p' Makefile
+	@sed -n '1,6s/^# \{0,1\}//p' Makefile
 
 reproduce: $(READY) $(if $(filter mini,$(PROFILE)),$(WEIGHTS))
 	@$(PY) -m paper_repro run --profile "$(PROFILE)" \
 		$(if $(DATA),--data-dir "$(DATA)") $(if $(ENCODER),--encoder-dir "$(ENCODER)") \
 		$(if $(DEVICE),--device "$(DEVICE)") $(if $(WORKERS),--workers "$(WORKERS)")
+
+reference: $(READY)
+	@$(PY) -m paper_repro.report.reference "$(PROFILE)"
 
 test: $(READY) $(WEIGHTS)
 	$(PY) -m ruff check .

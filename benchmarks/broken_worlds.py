@@ -6,7 +6,7 @@ that Q gives every label that people give, P << Q. The knobs are turned far enou
 
     python benchmarks/broken_worlds.py
 
-It writes figures/demo/broken_worlds.csv: method minus CE on generated data in points of accuracy, paired 95 % interval.
+It writes figures/reference/demo/broken_worlds.csv: method minus CE on generated data in points of accuracy, paired 95 % interval.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main() -> None:
     given = parser.parse_args()
     frames = [measure(title, knobs, given.workers, given.results_dir) for title, knobs in WORLDS.items()]
     frame = pd.concat(frames, ignore_index=True)
-    tables.save(frame, open_workspace("demo").paths.figures / "broken_worlds.csv")
+    tables.save(frame, open_workspace("demo").paths.reference / "broken_worlds.csv")
     print(frame[["world", "benchmark", "method", "mean", "low", "high", "n_seeds", "n_test"]].round(1).to_string())
 
 

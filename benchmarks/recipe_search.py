@@ -11,7 +11,7 @@ of equals the lower learning rate, then the fewer epochs. Run it with
 
     python benchmarks/recipe_search.py --profile mini --data-dir ... --workers 2
 
-It writes figures/<profile>/recipe_search.csv and prints the choice; the profile's TOML is edited by hand.
+It writes figures/reference/<profile>/recipe_search.csv and prints the choice; the profile's TOML is edited by hand.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def main() -> None:
     ):
         rows = list(pool.map(trial, [workspace.settings()] * len(trials), *zip(*trials, strict=True)))
     frame = pd.DataFrame(rows)
-    folder = workspace.paths.figures
+    folder = workspace.paths.reference
     folder.mkdir(parents=True, exist_ok=True)
     frame.to_csv(folder / "recipe_search.csv", index=False)
     mean = frame.groupby(["source", "learning_rate", "epochs", "benchmark"])["accuracy"].mean().unstack("benchmark")

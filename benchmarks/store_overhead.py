@@ -171,7 +171,7 @@ def command(name: str, folder: Path) -> None:
 def pages(folder: Path, tasks: list[Task], count: int) -> Paths:
     """The demo's figures with as many runs in Table 1's list, each of which the store has."""
     figures = folder / "figures" / "demo"
-    shutil.copytree(project_root() / "figures" / "demo", figures)
+    shutil.copytree(project_root() / "figures" / "reference" / "demo", figures)
     runs = pd.read_csv(figures / "table1_runs.csv")
     selected = runs[runs["selected"].fillna(False).astype(bool)]
     many = pd.concat([selected] * (count // len(selected) + 1))[:count]

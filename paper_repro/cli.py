@@ -1,6 +1,6 @@
 """The command line: ``paper-repro run | plan | status | report | fetch | generate | few-shot | diversity``.
 
-What is heavy is imported late.
+What is heavy is imported late: --help, --version and a status of nothing take no second.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from paper_repro import __version__
 from paper_repro.llm import command as _generation
 from paper_repro.llm import judging as _judging
 from paper_repro.report.parameters import COMMON, FOLDERS, check, declared
+from paper_repro.tools import paths as places
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.options import with_options
 
 if TYPE_CHECKING:
-    from paper_repro.report.status import Outcome
     from paper_repro.tools.paths import Paths
 
 PROGRAM = "paper-repro"
@@ -98,7 +98,7 @@ _own = click.option(
 )
 # Which profile's results are meant.
 _where = with_options(
-    click.option("--profile", default="demo", show_default=True, help="demo, mini or paper."),
+    click.option("--profile", default="demo", show_default=True, help="demo, mini, base or paper."),
     click.option("--results-dir", default="", metavar="DIR", help="Runs and executed notebooks go here."),
     click.option("--figures-dir", default="", metavar="DIR", help="Tables and figures go here."),
     _debug,
@@ -112,7 +112,7 @@ _inputs = with_options(
         metavar="DIR",
         help="The benchmarks' original files; else the cache, else the hub.  [env: PAPER_REPRO_DATA]",
     ),
-    click.option("--encoder-dir", default="", metavar="DIR", help="A BERT in Hugging Face layout."),
+    click.option("--encoder-dir", default="", metavar="DIR", help="An encoder in Hugging Face layout."),
 )
 
 
@@ -135,7 +135,7 @@ def cli() -> None:
     "-p", "extra", type=(str, str), multiple=True, metavar="NAME VALUE", help="Any other parameter of a notebook."
 )
 def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], **common: Any) -> None:
-    """Execute NOTEBOOKS ("04", "04_train_losses"; all by default), then build the report.
+    """Execute NOTEBOOKS ("4", "losses", "04_train_losses"; all by default), then build the report.
 
     With --benchmark the notebooks are those that say something about any benchmark. Exit code 0 means that every
     notebook ran to its end and every table is complete.
@@ -147,9 +147,9 @@ def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], **common
     common |= _checked(common)
     if common["scheduler"]:
         _reach(common)
-    chosen = [driver.find(name) for name in dict.fromkeys(notebooks)] or driver.available()
+    chosen = list(dict.fromkeys(map(driver.find, notebooks))) or driver.available()
     if not chosen:
-        raise UserError(f"there are no notebooks in {_notebook_folder()}; run this in a checkout of the project")
+        raise UserError(f"there are no notebooks in {places.NOTEBOOKS}; run this in a checkout of the project")
     if common["benchmark_file"]:
         chosen = _for_own(chosen, asked=bool(notebooks))
     parameters = distribute(chosen, common, extra)
@@ -161,11 +161,8 @@ def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], **common
     needed = any(others) and not first and not common["encoder_dir"]  # whoever brings an encoder needs no other
     with fetching.ahead(paths) if needed else nullcontext():
         ended = driver.run_all(parameters, paths=paths, echo=click.echo)
-    problems = [outcome.error.splitlines()[0] for outcome in ended.values() if outcome.error]
-    page = ""
-    if (paths.figures / "manifest.json").exists() or any(map(driver.products_of, chosen)):
-        page, gaps = _report(paths, {path.stem: path for path in chosen}, ended)
-        problems += gaps
+    page, gaps = _report(paths, [name for name, outcome in ended.items() if outcome.status == "done"])
+    problems = [outcome.error.splitlines()[0] for outcome in ended.values() if outcome.error] + gaps
     if problems:
         lines = "".join(f"\n- {problem}" for problem in problems)
         click.echo(f"{PROGRAM}: not complete:{lines}", err=True)
@@ -212,18 +209,14 @@ def _introduce(common: Mapping[str, Any]) -> None:
         )
 
 
-def _report(paths: Paths, chosen: Mapping[str, Path], ended: Mapping[str, Outcome]) -> tuple[str, list[str]]:
-    """Build the report; its path (empty where there is nothing to report) and what the manifest lacks."""
-    from paper_repro import report
-    from paper_repro.report import notebooks as driver
-    from paper_repro.report import status
+def _report(paths: Paths, notebooks: Sequence[str]) -> tuple[str, list[str]]:
+    """Build the report; its path ("" where there is nothing to report) and what the notebooks' products lack."""
+    from paper_repro.report import manifest, page
 
-    finished = {name: outcome for name, outcome in ended.items() if outcome.status == "done"}
-    declared = {name: driver.products_of(chosen[name]) for name in finished}
+    if not (paths.figures / manifest.MANIFEST).exists():
+        return "", []
     try:
-        asked = {product for name in finished for product in driver.products_of(chosen[name], on_demand=True)}
-        lacking = status.gaps(paths.figures, report.read_manifest(paths.figures), finished, declared, asked)
-        return str(report.build(paths)), lacking
+        return str(page.build(paths)), manifest.gaps(paths.figures, notebooks)
     except UserError as error:
         return "", [str(error)]
 
@@ -280,41 +273,32 @@ def _paths(common: Mapping[str, Any]) -> Paths:
     return Paths.of(profile, common["results_dir"], common["figures_dir"], benchmark)
 
 
-def _notebook_folder() -> Path:
-    from paper_repro.tools import paths
-
-    return paths.NOTEBOOKS
-
-
 @cli.command()
 @_where
 @_own
-@_inputs
 def status(**common: Any) -> None:
-    """Tell what is done, running, failed or missing, for each notebook and each table."""
+    """Tell which notebooks are done, running or failed, and what is missing and why."""
+    paths = _paths(common)
+    from paper_repro.report import notebooks as driver
     from paper_repro.report import status
 
-    paths = _paths(common)
-    for name, outcome in status.read(paths).items():
-        click.echo(f"{name}: {outcome.status}" + (f" ({outcome.error.splitlines()[0]})" if outcome.error else ""))
-    from paper_repro.study import open_workspace
-
-    found = open_workspace(**common, workers=1).status()  # nothing is trained
-    click.echo(found.to_string(index=False) if hasattr(found, "to_string") else found)
+    found = driver.available()
+    names = [path.stem for path in found if not paths.benchmark or "benchmark_file" in declared(path)]
+    click.echo("\n".join(status.lines(paths, names)))
 
 
 @cli.command()
 @_where
 @_inputs
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--measure", is_flag=True, help="Time a few training steps of what no finished run tells.")
-def plan(measure: bool, **common: Any) -> None:
-    """Tell how much work a profile is: runs after sharing, hours, disk, and what more workers gain."""
+def plan(**common: Any) -> None:
+    """Tell how much work a profile is: training runs by table, each counted once, and the minutes left."""
     _paths(common)
-    from paper_repro.runs import planning
-    from paper_repro.study import open_workspace
+    from paper_repro.report.workload import grids, workload
+    from paper_repro.runs.results import open_results
 
-    planning.tell(open_workspace(**common, workers=1, offline=True), measure, click.echo)
+    results = open_results(**common, offline=True)
+    click.echo(workload(results, grids(results.profile)).to_string(index=False, float_format="{:.1f}".format))
+    click.echo("minutes: on one worker, by the median of finished runs of the same kind; they are counted in new only")
 
 
 @cli.command()
@@ -323,9 +307,9 @@ def plan(measure: bool, **common: Any) -> None:
 def report(**common: Any) -> None:
     """Build the one-page report from what is there, and print its path."""
     paths = _paths(common)
-    from paper_repro.report import build
+    from paper_repro.report import page
 
-    click.echo(f"Report: {build(paths)}")
+    click.echo(f"Report: {page.build(paths)}")
 
 
 @cli.command()

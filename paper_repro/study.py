@@ -124,20 +124,21 @@ class Study(Results):
         *,
         items: Iterable[str] = (),
         cells: Iterable[Cell] = (),
+        others: Iterable[tuple[Results, Iterable[Cell]]] = (),
         view: Any = None,
     ) -> Any:
         """Save a table or a figure, enter it into the manifest with the runs behind it, and return what to look at.
 
         ``name`` is its file's, without suffix; ``items`` are those of the paper that it reproduces; ``cells`` are all
-        that it should be made from. ``view`` is shown in place of the table itself.
+        that it should be made from, ``others`` those of other studies. ``view`` is shown in place of the table itself.
         """
+        folder = self.paths.figures
         if isinstance(product, pd.DataFrame):
-            files = [csv_files.save(product, self.paths.figures / f"{name}.csv")]
+            files = [csv_files.save(product, folder / f"{name}.csv")]
         else:
-            files = list(style.save(product, self.paths.figures / name))
-        specs = [cell.spec for cell in cells]
-        made = manifest.product(self, name, title, files, items=items, notebook=self.notebook, specs=specs)
-        manifest.write_manifest(self.paths.figures, [made])
+            files = list(style.save(product, folder / name))
+        runs = [(results, cell.spec) for results, made_from in ((self, cells), *others) for cell in made_from]
+        manifest.enter(folder, name, title, files, items=items, notebook=self.notebook, runs=runs)
         return product if view is None else view
 
     def _execute(self, tasks: list[Any], progress: bool) -> None:

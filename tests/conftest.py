@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from paper_repro.runs.spec import RunSpec
     from paper_repro.method.train import TrainingData
 
-ROOT = Path(__file__).resolve().parents[1]
 
 # As the kernels of the notebooks do: on a busy machine the threads of one small sum wait for each other, and six tests
 # of losses took a minute each instead of two seconds.
@@ -26,19 +25,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _real_data() -> Path | None:
-    given = os.environ.get("PAPER_REPRO_DATA")
-    candidates = [Path(given)] if given else [ROOT.parent / "shared" / "data" / "real"]
-    return next((folder.resolve() for folder in candidates if (folder / "financial").is_dir()), None)
-
-
 @pytest.fixture(scope="session")
 def real_data_dir() -> Path:
     """The three benchmarks in their original public files; the test is skipped where they are absent."""
-    folder = _real_data()
-    if folder is None:
+    folder = Path(os.environ.get("PAPER_REPRO_DATA") or "nowhere")
+    if not (folder / "financial").is_dir():
         pytest.skip("the benchmarks' public files are not here; set PAPER_REPRO_DATA to their folder")
-    return folder
+    return folder.resolve()
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from paper_repro.method.recipe import EpochRecord, Recipe
@@ -154,3 +155,10 @@ def fake_epoch(epoch: int, reached: float, rng: np.random.Generator) -> EpochRec
         weight_khat=0.3,
         seconds=2.0,
     )
+
+
+def words(figure: Figure) -> str:
+    """All text of a figure, its legends included."""
+    figure.draw_without_rendering()
+    found = figure.findobj(lambda artist: hasattr(artist, "get_text"))
+    return " | ".join(artist.get_text().replace("\n", " ") for artist in found)  # type: ignore[attr-defined]

@@ -1,282 +1,371 @@
-"""Tables from made-up runs: the paper beside ours, what is missing says so, and files that never change."""
+"""Tables and claims from made-up runs: the paper beside ours, what is missing says so, and files that never change."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import fake_runs
 import numpy as np
 import pandas as pd
 import pytest
 
-from paper_repro import tables
-from paper_repro.measures import intervals
-from paper_repro.paper import published
+from paper_repro.measures import accuracy
+from paper_repro.measures.intervals import Interval, paired_interval
+from paper_repro.method import losses, registry
+from paper_repro.method.record import Method
+from paper_repro.paper import csv_files, published, run_table, views
+from paper_repro.paper.beside_paper import beside_paper, differences
+from paper_repro.paper.claims import conjunction, in_all, jointly
+from paper_repro.paper.outcomes import FEW_SHOT, Outcome, comparison, judged, measures, verdict
+from paper_repro.paper.table1.cells import table1
+from paper_repro.paper.table1.claims import claims
+from paper_repro.paper.table1.figures import figure1
+from paper_repro.paper.table_dots import table_dots
+from paper_repro.paper.titles import OTHER_DATA, heading
 from paper_repro.texts import generated
 from paper_repro.tools.errors import UserError
-from paper_repro.paper.claims import jointly
 
-GENERATED = "GPT-3.5 generated"
-IMP = (GENERATED, "IMP-Loss (Ours)", "mrpc")
-
-
-def workspace(kind: str = "real", **changes: object) -> fake_runs.FakeWorkspace:
-    return fake_runs.FakeWorkspace(fake_runs.profile(kind), **changes)  # type: ignore[arg-type]
+IMP, CE = ("generated", "imp", "mrpc"), ("generated", "ce", "mrpc")
+SEEDS = range(4)
 
 
-def row(frame: pd.DataFrame, source: str, method: str, benchmark: str) -> dict[str, object]:
-    where = (frame["train_source"] == source) & (frame["method"] == method) & (frame["benchmark"] == benchmark)
-    (only,) = tables.records(frame[where])
+def fake(kind: str = "real", **changes: Any) -> fake_runs.FakeResults:
+    return fake_runs.FakeResults(fake_runs.profile(kind), **changes)
+
+
+def row(frame: pd.DataFrame, *values: str, **others: str) -> dict[str, Any]:
+    """The only row with these train_source, method and benchmark, or these columns."""
+    for name, value in {**dict(zip(("train_source", "method", "benchmark"), values, strict=False)), **others}.items():
+        frame = frame[frame[name] == value]
+    (only,) = csv_files.records(frame)
     return only
 
 
-# ---------------------------------------------------------------- Table 1
-
-
 def test_every_printed_row_stands_in_its_place_with_its_number() -> None:
-    space = workspace()
-    frame = tables.beside_paper(space, space.cells)
-    printed = published.table("table1")
-    ours = frame[frame["method"] != "SunGen"].reset_index(drop=True)
+    results = fake()
+    frame, printed = beside_paper(results, results.cells), published.table("table1")
+    ours = frame[frame["method"] != "sungen_camera_ready"].reset_index(drop=True)
     assert ours[["train_source", "method", "benchmark"]].equals(printed[["train_source", "method", "benchmark"]])
     assert ours["paper_accuracy"].tolist() == printed["accuracy"].tolist()
     assert ours["paper_macro_f1"].tolist() == printed["macro_f1"].tolist()
 
 
 def test_best_mean_and_interval_come_from_the_predictions() -> None:
-    space = workspace()
-    results = [r for c in space.cells if (c.train_source, c.method, c.benchmark) == IMP and (r := space.result(c.spec))]
-    accuracies = [100 * intervals.accuracy(r.test_labels, r.test_probabilities) for r in results]
-    f1 = [100 * intervals.macro_f1(r.test_labels, r.test_probabilities, 2) for r in results]
-    ours = row(tables.beside_paper(space, space.cells), *IMP)
-    assert ours["best_accuracy"] == pytest.approx(max(accuracies))
+    results = fake()
+    runs = [
+        r for c in results.cells if (c.train_source, c.method, c.benchmark) == IMP and (r := results.result(c.spec))
+    ]
+    accuracies = [100 * accuracy.accuracy(r.test_labels, r.test_probabilities) for r in runs]
+    f1 = [100 * accuracy.macro_f1(r.test_labels, r.test_probabilities, 2) for r in runs]
+    ours = row(beside_paper(results, results.cells), *IMP)
+    assert (ours["best_accuracy"], ours["mean_accuracy"]) == pytest.approx((max(accuracies), np.mean(accuracies)))
     assert ours["best_macro_f1"] == pytest.approx(f1[int(np.argmax(accuracies))])
-    assert ours["mean_accuracy"] == pytest.approx(np.mean(accuracies))
     assert ours["mean_macro_f1"] == pytest.approx(np.mean(f1))
-    assert ours["accuracy_low"] < ours["mean_accuracy"] < ours["accuracy_high"]  # type: ignore[operator]
-    assert (ours["n_seeds"], ours["n_test"], ours["status"]) == (4, 400, "complete")
+    assert ours["accuracy_low"] < ours["mean_accuracy"] < ours["accuracy_high"]
+    assert ours["macro_f1_low"] < ours["mean_macro_f1"] < ours["macro_f1_high"]
+    assert (ours["n_seeds"], ours["n_test"], ours["n_majority"], ours["status"]) == (4, 400, 0, "complete")
 
 
 def test_rows_without_a_run_say_why_and_stay_empty() -> None:
-    space = workspace()
-    frame = tables.beside_paper(space, space.cells)
-    for method, status in (("Hu et al.'s", "not run"), ("SunGen", "number not known")):
+    results = fake()
+    frame = beside_paper(results, results.cells)
+    for method, status in (("hu", "not run"), ("sungen_camera_ready", "number not known")):
         rows = frame[frame["method"] == method]
         assert set(rows["status"]) == {status}
         assert rows[["best_accuracy", "mean_accuracy", "accuracy_low", "n_seeds"]].isna().all(axis=None)
-    assert frame.loc[frame["method"] == "SunGen", "paper_accuracy"].isna().all()
+    assert frame.loc[frame["method"] == "sungen_camera_ready", "paper_accuracy"].isna().all()
 
 
 def test_missing_and_failed_runs_are_never_complete() -> None:
-    space = workspace(
-        missing=frozenset({(*IMP, 3)}),
-        broken=frozenset(
-            {(GENERATED, "CE-Loss", "mrpc", 0), *(("Large real world", "CE-Loss", "mrpc", s) for s in range(4))}
-        ),
-    )
-    frame = tables.beside_paper(space, space.cells)
-    assert row(frame, *IMP)["status"] == "3 of 4 seeds"
-    assert row(frame, *IMP)["n_seeds"] == 3
-    assert row(frame, GENERATED, "CE-Loss", "mrpc")["status"] == "failed: non-finite loss at step 12 (3 of 4 seeds)"
-    lost = row(frame, "Large real world", "CE-Loss", "mrpc")
-    assert lost["status"] == "failed: non-finite loss at step 12 (0 of 4 seeds)"
-    assert math.isnan(float(lost["mean_accuracy"])) and lost["n_seeds"] == 0  # type: ignore[arg-type]
+    lost = {("train", "ce", "mrpc", seed) for seed in SEEDS}
+    results = fake(missing=frozenset({(*IMP, 3)}), broken=frozenset({(*CE, 0), *lost}))
+    frame = beside_paper(results, results.cells)
+    assert (row(frame, *IMP)["status"], row(frame, *IMP)["n_seeds"]) == ("3 of 4 seeds", 3)
+    assert row(frame, *CE)["status"] == "failed: non-finite loss at step 12 (3 of 4 seeds)"
+    empty = row(frame, "train", "ce", "mrpc")
+    assert empty["status"] == "failed: non-finite loss at step 12 (0 of 4 seeds)"
+    assert math.isnan(empty["mean_accuracy"]) and empty["n_seeds"] == 0
 
 
 def test_the_few_shot_row_is_the_generators(monkeypatch: pytest.MonkeyPatch) -> None:
-    space = workspace("miniature")
-    ours = row(tables.beside_paper(space, space.cells), *tables.FEW_SHOT, "mrpc")
+    results = fake("miniature")
+    ours = row(beside_paper(results, results.cells), *FEW_SHOT, "mrpc")
     assert ours["best_accuracy"] == ours["mean_accuracy"] == 75.0  # Q errs on every fourth text
-    assert ours["reproduction"] == "the generator's own answer, argmax Q(y|x)"
     assert ours["n_seeds"] == 1
-
-    space = workspace("real")
-    no_predictions = row(tables.beside_paper(space, space.cells), *tables.FEW_SHOT, "mrpc")
-    assert no_predictions["status"] == "no predictions for this test set"
+    results = fake()
+    assert row(beside_paper(results, results.cells), *FEW_SHOT, "mrpc")["status"].startswith("no predictions")
     monkeypatch.setattr(generated, "own_labels", lambda benchmark: benchmark.pools["test"].labels)
-    known = row(tables.beside_paper(space, space.cells), *tables.FEW_SHOT, "mrpc")
+    known = row(beside_paper(results, results.cells), *FEW_SHOT, "mrpc")
     assert known["best_accuracy"] == 100.0 and known["reproduction"] == generated.FEW_SHOT_GENERATOR
 
 
-def test_only_the_miniature_world_has_an_oracle() -> None:
-    for kind, present in (("miniature", True), ("real", False)):
-        space = workspace(kind)
-        assert tables.beside_paper(space, space.cells)["method"].str.startswith("Oracle").any() == present
-        assert tables.claims(space, space.cells)["claim"].str.contains("true weights").any() == present
+def test_a_row_that_only_knows_the_most_frequent_class_says_so() -> None:
+    """Issue 14: Ren et al. on Tweet Irony, 60.33 / 37.63, which is 473 of 784 texts."""
+    labels = np.repeat([0, 1], [473, 311])
+    made = Outcome((0, 1), (0, 1), labels, np.array([np.zeros(784, dtype=int), labels]), 2, "complete")
+    found = measures(made)
+    assert (found["n_majority"], found["n_seeds"]) == (1, 2)
+    alone = measures(Outcome((0,), (0,), labels, np.zeros((1, 784), dtype=int), 2, "complete"))
+    assert (alone["mean_accuracy"], alone["mean_macro_f1"]) == pytest.approx((60.33, 37.63), abs=0.005)
+    results = fake()
+    table = beside_paper(results, results.cells)
+    table.loc[table["method"].eq("imp") & table["benchmark"].eq("mrpc"), "n_majority"] = 4
+    assert views.side_by_side(table).to_string().count("majority class in 4 of 4") == 2
 
 
-# ---------------------------------------------------------------- differences and claims
+@pytest.mark.parametrize(("kind", "present"), [("miniature", True), ("real", False)])
+def test_only_the_miniature_world_has_an_oracle(kind: str, present: bool) -> None:
+    results = fake(kind)
+    assert beside_paper(results, results.cells)["method"].eq("oracle").any() == present
+    assert claims(results, results.cells)["id"].isin(["oracle_imp"]).any() == present
+
+
+def test_a_registered_method_is_in_cells_table_claims_and_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = Method("ours", "Our loss", table1=("generated",), quality=True, weight=losses.LOSSES["quality_only"].weight)
+    monkeypatch.setitem(registry._METHODS, "ours", ours)  # is undone afterwards
+    del registry._METHODS["ours"]
+    registry.register(ours)
+    results = fake()
+    assert len(results.cells) == len(table1(fake_runs.profile())) == 4 * 3 * (3 + 5 + 4 + 1)
+    frame = beside_paper(results, results.cells)
+    assert set(frame[frame["method"] == "ours"]["n_seeds"]) == {4}
+    assert "Our loss" in views.side_by_side(frame).to_string()
+    assert "Our loss" in fake_runs.words(table_dots(frame, "table1.csv", results.profile))
+    assert "Our loss" in fake_runs.words(figure1(run_table.runs(results, results.cells)))
+
+
+# ---------------------------------------------------------------- differences
 
 
 def test_differences_are_paired_with_ce_of_the_same_source() -> None:
-    space = workspace()
-    frame = tables.differences(space, space.cells)
+    results = fake()
+    frame, table = differences(results, results.cells), beside_paper(results, results.cells)
     assert len(frame) == 3 * (2 + 4 + 3)  # three benchmarks; small, generated, large without CE
-    assert set(frame["baseline"]) == {"CE-Loss", "CE-Loss (quality checker)"}
-    table = tables.beside_paper(space, space.cells)
+    assert set(frame["baseline"]) == {"ce", "checker"}
     ours = row(frame, *IMP)
-    gap = row(table, *IMP)["mean_accuracy"] - row(table, GENERATED, "CE-Loss", "mrpc")["mean_accuracy"]  # type: ignore[operator]
-    assert ours["mean"] == pytest.approx(gap)
-    assert ours["low"] < ours["mean"] < ours["high"]  # type: ignore[operator]
+    for mean, ends in (("mean_accuracy", ""), ("mean_macro_f1", "f1_")):
+        assert ours[f"{ends}mean"] == pytest.approx(row(table, *IMP)[mean] - row(table, *CE)[mean])
+        assert ours[f"{ends}low"] < ours[f"{ends}mean"] < ours[f"{ends}high"]
     assert (ours["n_seeds"], ours["n_test"], ours["status"]) == (4, 400, "complete")
-    assert 0 < float(ours["p_mcnemar"]) <= 1 and 0 < float(ours["p_permutation"]) <= 1  # type: ignore[arg-type]
+    assert 0 < ours["p_mcnemar"] <= 1 and 0 < ours["p_value"] <= 1
 
 
 def test_only_shared_seeds_are_compared() -> None:
-    space = workspace(missing=frozenset({(*IMP, 0), (GENERATED, "CE-Loss", "mrpc", 3)}))
-    ours = row(tables.differences(space, space.cells), *IMP)
-    assert (ours["n_seeds"], ours["status"]) == (2, "2 of 4 seeds")
-    nothing = workspace(missing=frozenset((*IMP, seed) for seed in range(4)))
-    ours = row(tables.differences(nothing, nothing.cells), *IMP)
-    assert math.isnan(float(ours["mean"])) and ours["status"] == "0 of 4 seeds"  # type: ignore[arg-type]
+    results = fake(missing=frozenset({(*IMP, 0), (*CE, 3)}))
+    ours = row(differences(results, results.cells), *IMP)
+    assert (ours["n_seeds"], ours["status"], ours["verdict"]) == (2, "2 of 4 seeds", "incomplete")
+    results = fake(missing=frozenset((*IMP, seed) for seed in SEEDS))
+    ours = row(differences(results, results.cells), *IMP)
+    assert math.isnan(ours["mean"]) and ours["status"] == "0 of 4 seeds"
+
+
+def outcome(right: list[int], seeds: tuple[int, ...], planned: tuple[int, ...] = ()) -> Outcome:
+    """Runs that are right on the first so many of 200 texts, of classes 0 and 1 in turn."""
+    labels = np.arange(200) % 2
+    predictions = np.array([np.where(np.arange(200) < count, labels, 1 - labels) for count in right])
+    return Outcome(seeds, planned or seeds, labels, predictions, 2, "complete")
+
+
+def test_a_rival_that_plans_fewer_seeds_leaves_the_comparison_complete() -> None:
+    ours, theirs = outcome([150, 152, 154, 156], (0, 1, 2, 3)), outcome([101, 99], (1, 2))
+    found = comparison(ours, theirs)
+    assert (found["n_seeds"], found["status"], found["verdict"]) == (2, "complete", "holds")
+    assert found["mean"] == pytest.approx((51 + 55) / 4)  # points of 200 texts, over the seeds 1 and 2
+    assert comparison(ours, outcome([101, 99], (1, 2), (0, 1, 2, 3)))["status"] == "2 of 4 seeds"
+    assert comparison(theirs, ours)["mean"] == -found["mean"]
+
+
+def test_the_rule() -> None:
+    assert (verdict(0.1, 2.0), verdict(-2.0, -0.1)) == ("holds", "fails")
+    assert verdict(-0.1, 2.0) == verdict(0.0, 2.0) == "inconclusive"
+    assert verdict(0.1, 2.0, "3 of 4 seeds") == "incomplete"
+
+
+def test_one_seed_has_no_verdict_and_says_so() -> None:
+    found = comparison(outcome([180], (0,)), outcome([100], (0,)))
+    assert found["low"] > 0
+    assert (found["verdict"], found["f1_verdict"]) == ("inconclusive", "inconclusive")
+    assert found["status"] == "one seed: no verdict"
+    assert judged(Interval(1, 0.5, 1.5), 1, 4)["verdict"] == "incomplete"
+
+
+def test_macro_f1_is_judged_by_its_own_interval() -> None:
+    """More often right by giving all texts the frequent class: better accuracy, worse macro-F1."""
+    labels = np.repeat([0, 1], [320, 80])
+    rng = np.random.default_rng(0)
+    fair = [np.where(rng.random(400) < 0.65, labels, 1 - labels) for _ in SEEDS]
+    ours, theirs = (
+        Outcome((0, 1, 2, 3), (0, 1, 2, 3), labels, np.array(predictions), 2, "complete")
+        for predictions in (np.zeros((4, 400), dtype=int), fair)
+    )
+    found = comparison(ours, theirs)
+    assert (found["verdict"], found["f1_verdict"]) == ("holds", "fails")
+
+
+# ---------------------------------------------------------------- claims
 
 
 @pytest.mark.parametrize(("shift", "expected"), [(0.3, "holds"), (-0.3, "fails")])
 def test_a_clear_difference_has_a_clear_verdict(shift: float, expected: str) -> None:
-    space = workspace(shift={"IMP-Loss (Ours)": shift})
-    frame = tables.claims(space, space.cells)
-    ours = frame[(frame["claim"] == "Generated data: IMP beats CE") & (frame["benchmark"] == "mrpc")]
-    assert ours["verdict"].tolist() == [expected]
-    assert ours["paper_difference"].tolist() == pytest.approx([75.83 - 72])
-
-
-def test_the_rule_by_hand() -> None:
-    assert tables.verdict(0.1, 2.0, "complete") == "holds"
-    assert tables.verdict(-2.0, -0.1, "complete") == "fails"
-    assert tables.verdict(-0.1, 2.0, "complete") == tables.verdict(0.0, 2.0, "complete") == "cannot be told"
-    assert tables.verdict(0.1, 2.0, "3 of 4 seeds") == "not complete"
+    results = fake(shift={"imp": shift})
+    ours = row(claims(results, results.cells), id="generated_imp_ce", benchmark="mrpc")
+    assert (ours["verdict"], ours["f1_verdict"]) == (expected, expected)
+    assert ours["paper_difference"] == pytest.approx(75.83 - 72)
+    assert ours["paper_f1_difference"] == pytest.approx(70.52 - 65.47)
 
 
 def test_claims_against_the_generators_own_labels_use_every_seed() -> None:
-    space = workspace("miniature")
-    frame = tables.claims(space, space.cells)
-    versus = frame[frame["versus_method"] == "GPT-3.5 few-shot"]
+    results = fake("miniature")
+    frame = claims(results, results.cells)
+    versus = frame[frame["versus_method"] == "few_shot"]
     assert len(versus) == 6 and set(versus["n_seeds"]) == {4} and set(versus["status"]) == {"complete"}
-    irony_only = frame[frame["claim"] == "CE on generated data beats the quality checker"]
-    assert irony_only["benchmark"].tolist() == ["tweet_irony"]
+    assert frame[frame["id"] == "ce_checker"]["benchmark"].tolist() == ["tweet_irony"]
+
+
+def test_every_baseline_names_hu_and_is_incomplete_without_it() -> None:
+    results = fake(shift={"imp": 0.3, "dimp": 0.3})
+    frame = claims(results, results.cells)
+    whole = row(frame, id="generated_baselines")
+    assert (whole["benchmark"], whole["verdict"]) == ("all", "incomplete")
+    assert whole["statistic"] == "its 18 rows: 12 hold, 6 incomplete"
+    assert set(frame[frame["id"].str.endswith("_hu")]["status"]) == {"not run"}
+    worse = fake(shift={"imp": -0.3, "dimp": 0.3})
+    assert row(claims(worse, worse.cells), id="generated_baselines")["verdict"] == "fails"
 
 
 def test_a_gain_is_the_difference_of_two_differences() -> None:
-    space = workspace()
-    frame = tables.claims(space, space.cells)
-    (ours,) = tables.records(
-        frame[
-            (frame["claim"] == "IMP gains less over CE on real than on generated data") & (frame["benchmark"] == "mrpc")
-        ]
-    )
-    apart = tables.differences(space, space.cells)
-    gains = [row(apart, source, IMP[1], "mrpc")["mean"] for source in (GENERATED, "Large real world")]
-    assert ours["mean"] == pytest.approx(gains[0] - gains[1])  # type: ignore[operator]
+    results = fake()
+    ours = row(claims(results, results.cells), id="gain_imp", benchmark="mrpc")
+    apart = differences(results, results.cells)
+    gains = [row(apart, source, "imp", "mrpc")["mean"] for source in ("generated", "train")]
+    assert ours["mean"] == pytest.approx(gains[0] - gains[1])
     assert ours["paper_difference"] == pytest.approx((75.83 - 72) - (81.33 - 80.92))
-    lacking = workspace(missing=frozenset(("Large real world", "CE-Loss", "mrpc", seed) for seed in range(4)))
-    rest = tables.claims(lacking, lacking.cells)
-    rest = rest[(rest["claim"] == ours["claim"]) & (rest["benchmark"] == "mrpc")]
-    assert rest["verdict"].tolist() == ["not complete"]
+    lacking = fake(missing=frozenset(("train", "ce", "mrpc", seed) for seed in SEEDS))
+    assert row(claims(lacking, lacking.cells), id="gain_imp", benchmark="mrpc")["verdict"] == "incomplete"
 
 
-def test_seeds_that_agree_vary_less() -> None:
-    equal = intervals.log_spread_ratio([1.0, 2.0, 3.0, 4.0], [11.0, 12.0, 13.0, 14.0])
-    assert equal.mean == pytest.approx(0)
-    assert (
-        equal.low == pytest.approx(-equal.high) == pytest.approx(-0.5 * math.log(15.4392), rel=1e-4)
-    )  # F(3,3), 97.5 %
-    wide = intervals.log_spread_ratio([0.0, 100.0, 200.0, 300.0], [1.0, 2.0, 3.0, 4.0])
-    assert wide.mean == pytest.approx(math.log(100)) and wide.low > 0
-    assert math.isnan(intervals.log_spread_ratio([1.0, 1.0], [1.0, 2.0]).mean)
+def test_figure_1_is_judged_in_every_epoch() -> None:
+    results = fake(shift={"imp": 0.1})
+    cells = [cell for cell in results.cells if (cell.train_source, cell.benchmark) == ("generated", "mrpc")]
+    curves = {
+        (c.method, c.seed): [100 * e.test_accuracy for e in r.history] for c in cells if (r := results.result(c.spec))
+    }
+    ours, theirs = (np.array([curves[method, seed] for seed in SEEDS]) for method in ("imp", "ce"))
+    above = [paired_interval(a, b).low > 0 for a, b in zip(ours.T, theirs.T, strict=True)]
+    found = row(claims(results, results.cells), id="curve_imp_ce", benchmark="mrpc")
+    assert found["epochs"] == f"{sum(above)} of 5"
+    assert found["verdict"] == ("holds" if all(above) else "inconclusive")
+    assert found["mean"] == pytest.approx(ours.mean() - theirs.mean())
+    last = row(claims(results, results.cells), id="imp_steady", benchmark="mrpc")
+    assert last["mean"] == pytest.approx(np.log(theirs[:, -1].std() / ours[:, -1].std()))
+    part = fake(missing=frozenset({(*IMP, 3)}))
+    assert row(claims(part, part.cells), id="curve_imp_ce", benchmark="mrpc")["verdict"] == "incomplete"
 
 
-def test_a_sentence_on_all_rows_is_no_more_than_its_rows() -> None:
-    space = workspace(shift={"IMP-Loss (Ours)": 0.3, "DIMP-Loss (Ours)": 0.3})
-    frame = tables.claims(space, space.cells)
-    claim = "IMP and DIMP outperform every baseline on generated data"
-    (together,) = tables.records(frame[frame["claim"] == claim])
-    assert (together["benchmark"], together["verdict"]) == ("all", "holds")
-    assert together["statistic"] == "its 12 rows: 12 hold"
-    worse = workspace(shift={"IMP-Loss (Ours)": -0.3, "DIMP-Loss (Ours)": 0.3})
-    frame = tables.claims(worse, worse.cells)
-    (together,) = tables.records(frame[frame["claim"] == claim])
-    assert together["verdict"] == "fails"
+def member(answer: str, p_value: float = 0.5) -> dict[str, Any]:
+    return {"verdict": answer, "p_value": p_value}
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "expected"),
+    ("members", "expected"),
     [
-        ({"holds": 3}, "holds"),
-        ({"holds": 3, "cannot be told": 1}, "cannot be told"),
-        ({"holds": 3, "not complete": 1}, "not complete"),
-        ({"holds": 3, "not complete": 1, "fails": 1}, "fails"),
-        ({}, "not complete"),
+        ([member("holds")] * 3, "holds"),
+        ([member("holds"), member("inconclusive")], "inconclusive"),
+        ([member("holds"), member("incomplete", math.nan)], "incomplete"),
+        ([member("holds"), member("incomplete", math.nan), member("fails", 0.001)], "fails"),
+        ([member("fails", 0.04)], "fails"),
+        ([member("fails", 0.04)] + [member("holds", 0.001)] * 11, "inconclusive"),  # Holm: 12 * 0.04 > 0.05
+        ([member("fails", 0.004)] + [member("holds", 0.001)] * 11, "fails"),
+        ([], "incomplete"),
     ],
 )
-def test_all_of_them(verdicts: dict[str, int], expected: str) -> None:
-    assert jointly(verdicts) == expected
+def test_all_of_them(members: list[dict[str, Any]], expected: str) -> None:
+    assert jointly(members) == expected
+    assert conjunction("id", "claim", "5.1", "Table 1", "all", members)["verdict"] == expected
 
 
-# ---------------------------------------------------------------- runs
+def test_equal_methods_seldom_make_a_sentence_fail() -> None:
+    """Twelve comparisons of equal methods: uncorrected, one in four such sentences would fail."""
+    rng, failing = np.random.default_rng(0), {"fails": 0, "uncorrected": 0}
+    for _ in range(100):
+        rows = []
+        for _ in range(12):
+            a, b = (rng.random((4, 100)) < 0.8 for _ in range(2))
+            rows.append(judged(paired_interval(a, b), 4, 4))
+        failing["fails"] += jointly(rows) == "fails"
+        failing["uncorrected"] += any(each["verdict"] == "fails" for each in rows)
+    assert failing["fails"] <= 0.05 * 100 < failing["uncorrected"]
+
+
+def test_a_claim_on_epochs_counts_those_in_which_it_holds() -> None:
+    above, unclear = Interval(1, 0.5, 1.5, 0.01), Interval(1, -0.5, 2.5, 0.3)
+    assert in_all([above, unclear], above, 4, 4) | {"verdict": "", "epochs": ""} == judged(above, 4, 4) | {
+        "verdict": "",
+        "epochs": "",
+    }
+    assert in_all([above, unclear], above, 4, 4)["epochs"] == "1 of 2"
+    assert in_all([above, above], above, 4, 4)["verdict"] == "holds"
+    assert in_all([above, above], above, 3, 4)["verdict"] == "incomplete"
+
+
+# ---------------------------------------------------------------- runs, views, files
 
 
 def test_runs_have_one_row_an_epoch_and_one_for_a_missing_run() -> None:
-    space = workspace(missing=frozenset({(*IMP, 3)}), broken=frozenset({(*IMP, 2)}))
-    frame = tables.runs(space, space.cells)
-    assert len(frame) == (len(space.cells) - 2) * 5 + 2
-    ours = frame[(frame["method"] == IMP[1]) & (frame["benchmark"] == "mrpc") & (frame["train_source"] == GENERATED)]
-    assert ours["status"].value_counts().to_dict() == {
-        "complete": 10,
-        "missing": 1,
-        "failed: non-finite loss at step 12": 1,
-    }
+    results = fake(missing=frozenset({(*IMP, 3)}), broken=frozenset({(*IMP, 2)}))
+    frame = run_table.runs(results, results.cells)
+    assert len(frame) == (len(results.cells) - 2) * 5 + 2
+    ours = frame[frame["train_source"].eq(IMP[0]) & frame["method"].eq(IMP[1]) & frame["benchmark"].eq(IMP[2])]
+    failed = "failed: non-finite loss at step 12"
+    assert ours["status"].value_counts().to_dict() == {"complete": 10, "missing": 1, failed: 1}
     assert ours.loc[ours["selected"].fillna(False), "epoch"].tolist() == [5, 5]
     assert "seconds" not in frame, "wall times would make two equal runs differ"
-    assert tables.timings(space, space.cells)["seconds_train"].tolist()[:1] == [12.25]
-
-
-# ---------------------------------------------------------------- for the eye and on disk
+    assert run_table.timings(results, results.cells)["seconds_train"].tolist()[:1] == [12.25]
 
 
 def test_the_demo_says_that_the_papers_numbers_are_of_other_data() -> None:
-    assert tables.OTHER_DATA in tables.title(fake_runs.profile("miniature"))
-    assert tables.OTHER_DATA not in tables.title(fake_runs.profile("real"))
+    assert OTHER_DATA in heading(fake_runs.profile("miniature"))
+    assert OTHER_DATA not in heading(fake_runs.profile("real"))
 
 
-def test_side_by_side_shows_what_is_incomplete() -> None:
-    space = workspace(missing=frozenset({(*IMP, 3)}))
-    shown = tables.side_by_side(tables.beside_paper(space, space.cells))
-    assert shown.loc[(GENERATED, "CE-Loss"), ("MRPC", "paper")] == "72.00 / 65.47"
-    assert str(shown.loc[IMP[:2], ("MRPC", "mean [95 %]")]).endswith("(3 of 4 seeds)")
-    assert shown.loc[(GENERATED, "Hu et al.'s"), ("MRPC", "mean [95 %]")] == "not run"
-    assert shown.loc[(GENERATED, "SunGen"), ("MRPC", "paper")] == ""
+def test_views_have_titles_and_show_what_is_incomplete() -> None:
+    results = fake(missing=frozenset({(*IMP, 3)}))
+    shown = views.side_by_side(beside_paper(results, results.cells))
+    block = "Generated (our language model)"
+    assert shown.loc[(block, "CE-Loss"), ("MRPC", "paper")] == "72.00 / 65.47"
+    assert str(shown.loc[(block, "IMP-Loss (Ours)"), ("MRPC", "mean [95 %]")]).endswith("(3 of 4 seeds)")
+    assert shown.loc[(block, "Hu et al.'s"), ("MRPC", "mean [95 %]")] == "not run"
+    assert shown.loc[(block, "SunGen (camera-ready)"), ("MRPC", "paper")] == ""
+    gaps = views.by_benchmark(differences(results, results.cells), ["train_source", "method"], views.difference_text)
+    assert list(gaps) == ["Financial", "Tweet Irony", "MRPC"] and len(gaps) == 9
+    assert "(3 of 4 seeds)" in gaps.loc[(block, "IMP-Loss (Ours)"), "MRPC"]
+    assert views.interval_text(1.25, -0.5, 2) == "+1.2 [-0.5, +2.0]"
+    assert views.interval_text(0.5, 0.25, 0.75, 2, signed=False) == "0.50 [0.25, 0.75]"
+    assert views.interval_text(math.nan, math.nan, math.nan) == ""
 
 
-def test_the_same_runs_give_the_same_bytes(tmp_path: Path) -> None:
-    contents = []
-    for name in ("first", "second"):
-        space = workspace("miniature")
-        for make in (tables.beside_paper, tables.differences, tables.claims, tables.runs):
-            contents.append(
-                tables.save(make(space, space.cells), tmp_path / name / f"{make.__name__}.csv").read_bytes()
-            )
-    assert contents[:4] == contents[4:]
+def test_the_same_runs_give_the_same_bytes_and_come_back(tmp_path: Path) -> None:
+    results = fake("miniature", missing=frozenset({(*IMP, 3)}))
+    for make in (beside_paper, differences, claims, run_table.runs):
+        frame, again = make(results, results.cells), make(fake("miniature", missing=results.missing), results.cells)
+        paths = [csv_files.save(each, tmp_path / name) for each, name in ((frame, "a.csv"), (again, "b.csv"))]
+        assert paths[0].read_bytes() == paths[1].read_bytes()
+        back = csv_files.load(paths[0])
+        assert list(back) == list(frame)
+        for name in frame.select_dtypes("float"):
+            np.testing.assert_allclose(back[name].astype(float), frame[name], rtol=1e-5, atol=1e-12)
     assert not [path.name for path in tmp_path.rglob(".*")], "no temporary file is left"
 
 
-def test_saved_tables_come_back(tmp_path: Path) -> None:
-    space = workspace(missing=frozenset({(*IMP, 3)}))
-    for make in (tables.beside_paper, tables.differences, tables.runs):
-        frame = make(space, space.cells)
-        back = tables.load(tables.save(frame, tmp_path / "table.csv"))
-        assert list(back) == list(frame)
-        for name in frame.select_dtypes("float"):
-            np.testing.assert_allclose(back[name].astype(float), frame[name], rtol=1e-5)
-
-
 def test_no_minus_zero_and_unix_lines(tmp_path: Path) -> None:
-    path = tables.save(pd.DataFrame({"x": [-0.0, 1 / 3], "y": ["a,b", None]}), tmp_path / "t.csv")
+    path = csv_files.save(pd.DataFrame({"x": [-0.0, 1 / 3], "y": ["a,b", None]}), tmp_path / "t.csv")
     assert path.read_bytes() == b'x,y\n0,"a,b"\n0.333333,\n'
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tables.save(pd.DataFrame({"x": [1]}), tmp_path / "t.csv")
+    path = csv_files.save(pd.DataFrame({"x": [1]}), tmp_path / "t.csv")
 
     def disk_full(self: Path, data: bytes) -> int:
         self.touch()
@@ -284,13 +373,13 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(Path, "write_bytes", disk_full)
     with pytest.raises(UserError, match=r"t\.csv: cannot be written \(No space left on device\)"):
-        tables.save(pd.DataFrame({"x": [2]}), path)
+        csv_files.save(pd.DataFrame({"x": [2]}), path)
     assert path.read_text() == "x\n1\n" and [p.name for p in tmp_path.iterdir()] == ["t.csv"]
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no table .*table1.csv: run the notebook"):
-        tables.load(tmp_path / "table1.csv")
+    with pytest.raises(UserError, match="no table .*table1.csv"):
+        csv_files.load(tmp_path / "table1.csv")
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(UserError, match="empty.csv: not a table"):
-        tables.load(tmp_path / "empty.csv")
+        csv_files.load(tmp_path / "empty.csv")

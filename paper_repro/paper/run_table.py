@@ -10,6 +10,7 @@ import pandas as pd
 from paper_repro.method.recipe import HISTORY_FIELDS
 from paper_repro.paper.cells import Cell
 from paper_repro.runs.results import Results
+from paper_repro.tools.errors import UserError
 
 
 def runs(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
@@ -41,6 +42,19 @@ def runs(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     start = ["profile", "encoder", "train_source", "method", "benchmark", "seed", "status"]
     frame = pd.DataFrame(rows, columns=[*start, *history_fields, "selected", "n_test", "key"])
     return frame.astype({"epoch": "Int64", "n_test": "Int64", "selected": "boolean"})
+
+
+def missing(runs: pd.DataFrame) -> pd.DataFrame | str:
+    """The rows of :func:`runs` that are missing or have failed, with the reason; a word where all are complete.
+
+    Raises UserError where no run is complete: then there is nothing to show.
+    """
+    names = ["train_source", "method", "benchmark", "seed"]
+    each = runs.drop_duplicates(names)
+    lost = each[each["status"] != "complete"]
+    if len(lost) == len(each):
+        raise UserError(f"no run is complete, so there is nothing to show; the first: {lost['status'].iloc[0]}")
+    return lost[[*names, "status"]] if len(lost) else f"all {len(each)} runs are complete"
 
 
 def timings(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:

@@ -131,24 +131,25 @@ def method_lines(ax: Axes, rows: pd.DataFrame, value: str, **options: Any) -> No
     ``rows`` are those of :func:`paper_repro.paper.run_table.runs`, of one benchmark; what is not complete is left out.
     """
     rows = rows[(rows["status"] == "complete") & rows[value].notna()].astype({"epoch": float, value: float})
-    looks = {row: _look(row) for row in rows["method"].unique()}
+    looks = {row: method_look(row) for row in rows["method"].unique()}
     look = {
         "palette": {row: look["color"] for row, look in looks.items()},
         "markers": {row: look["marker"] for row, look in looks.items()},
         "dashes": {row: _dashes(look["linestyle"]) for row, look in looks.items()},
         "err_kws": {"alpha": 0.14, "linewidth": 0},
     }
-    seaborn.lineplot(rows, x="epoch", y=value, hue="method", style="method", ax=ax, legend=False, **look, **options)
+    if len(rows):
+        seaborn.lineplot(rows, x="epoch", y=value, hue="method", style="method", ax=ax, legend=False, **look, **options)
     ax.set_ylabel("")
     whole_epochs(ax)
 
 
 def method_legend(figure: Figure, rows: Iterable[str]) -> None:
-    handles = [Line2D([], [], label=short_title(row), **_look(row)) for row in dict.fromkeys(rows)]
+    handles = [Line2D([], [], label=short_title(row), **method_look(row)) for row in dict.fromkeys(rows)]
     figure.legend(handles=handles, loc="outside upper center", ncols=max(len(handles), 1), handlelength=3.2)
 
 
-def _look(row: str) -> dict[str, Any]:
+def method_look(row: str) -> dict[str, Any]:
     """Colour, marker and line of a method, from its record; other rows are grey."""
     if row not in METHODS:
         return {"color": GREY, "marker": "X", "linestyle": ":"}

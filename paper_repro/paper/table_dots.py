@@ -21,6 +21,7 @@ from paper_repro.paper.style import (
     styled,
 )
 from paper_repro.paper.titles import OTHER_DATA, method_title, source_title
+from paper_repro.runs.profiles import Profile
 
 HOLLOW: dict[str, Any] = {"linestyle": "", "markerfacecolor": "none"}
 PAPER: dict[str, Any] = {**HOLLOW, "marker": "D", "markersize": 4.5, "color": VERMILION}
@@ -28,11 +29,11 @@ BEST: dict[str, Any] = {**HOLLOW, "marker": "|", "markersize": 8, "color": BLUE}
 
 
 @styled
-def table_dots(frame: pd.DataFrame, file: str, *, miniature: bool = False) -> Figure:
+def table_dots(frame: pd.DataFrame, file: str, profile: Profile) -> Figure:
     """A table as dots: the paper's number, our best run, and our mean with its 95 % interval.
 
-    ``frame`` is that of :func:`paper_repro.paper.beside_paper.beside_paper`, ``file`` the name of its file;
-    ``miniature`` adds that the paper's numbers are of other data.
+    ``frame`` is that of :func:`paper_repro.paper.beside_paper.beside_paper`, ``file`` the name of its file. For a
+    miniature world the caption says that the paper's numbers are of other data.
     """
     labels: list[str] = []
     places, headings = {}, []
@@ -67,6 +68,6 @@ def table_dots(frame: pd.DataFrame, file: str, *, miniature: bool = False) -> Fi
     text = (
         f"Interval over {'no' if pd.isna(seeds) else f'up to {int(seeds)}'} seeds and all test texts; best: of these "
     )
-    text += f"seeds, as the paper reports. Hollow dot: not all seeds are there.{source(file)}"
-    caption(figure, f"{OTHER_DATA[0].upper()}{OTHER_DATA[1:]}. {text}" if miniature else text)
+    text += f"seeds, as the paper reports. Hollow dot: not all seeds are there.{source(file, profile.name)}"
+    caption(figure, f"{OTHER_DATA[0].upper()}{OTHER_DATA[1:]}. {text}" if profile.kind == "miniature" else text)
     return figure

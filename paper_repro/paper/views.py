@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+from pandas.io.formats.style import Styler
 
 from paper_repro.paper.csv_files import records
 from paper_repro.paper.outcomes import FEW_SHOT
@@ -29,19 +31,25 @@ def interval_text(mean: float, low: float, high: float, digits: int = 1, *, sign
     return "" if pd.isna(mean) else f"{mean_text} [{low_text}, {high_text}]"
 
 
-def difference_text(row: Mapping[str, Any], digits: int = 1) -> str:
-    """Mean and interval of a row of :func:`paper_repro.paper.outcomes.comparison`, or why there is none."""
-    text = interval_text(row["mean"], row["low"], row["high"], digits)
+def difference_text(row: Mapping[str, Any], prefix: str = "", digits: int = 1) -> str:
+    """Mean and interval of a row of :func:`paper_repro.paper.outcomes.comparison`, or why there is none.
+
+    ``prefix`` "f1_" takes macro-F1 in place of accuracy.
+    """
+    text = interval_text(row[f"{prefix}mean"], row[f"{prefix}low"], row[f"{prefix}high"], digits)
     if not text:
         return str(row["status"])
     return text if row["status"] == "complete" else f"{text} ({row['status']})"
 
 
 def verdict_text(row: Mapping[str, Any], digits: int = 1) -> str:
-    """The verdict of a row of claims with the interval behind it, and for a claim on epochs in how many it holds."""
+    """The verdict of a row of claims, the interval behind it, in how many epochs it holds, the paper's difference."""
     text = interval_text(row["mean"], row["low"], row["high"], digits)
-    text += f", {row['epochs']} epochs" if text and row.get("epochs") and not pd.isna(row["epochs"]) else ""
-    return f"{row['verdict']}: {text}" if text else str(row["verdict"])
+    if not text:
+        return str(row["verdict"])
+    text += f", {row['epochs']} epochs" if row.get("epochs") and not pd.isna(row["epochs"]) else ""
+    paper = row.get("paper_difference", math.nan)
+    return f"{row['verdict']}: {text}" + ("" if pd.isna(paper) else f" (paper {paper:+.1f})")
 
 
 def titled(frame: pd.DataFrame) -> pd.DataFrame:
@@ -97,6 +105,13 @@ def side_by_side(frame: pd.DataFrame) -> pd.DataFrame:
     order = list(dict.fromkeys(at for column in columns.values() for at in column))
     table = pd.DataFrame(columns, index=pd.MultiIndex.from_tuples(order))
     return table.rename_axis(index=["training data", "method"])
+
+
+def compact(frame: pd.DataFrame) -> Styler:
+    """A wide table of texts in small print. Numbers stay in one line, reasons may take several."""
+    unbroken = frame.map(lambda text: text.replace(" ", "\N{NO-BREAK SPACE}") if len(text) < 20 else text)
+    small = "font-size: 78%; padding: 3px 4px; text-align: left"
+    return unbroken.style.format(escape="html").set_table_styles([{"selector": "th, td", "props": small}])
 
 
 def _pair(accuracy: float, macro_f1: float) -> str:

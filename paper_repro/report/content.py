@@ -1,4 +1,4 @@
-"""What stands in the report: rows made from the CSV files of a figures folder and from its manifest."""
+"""What stands in the report: rows made from the tables of this run and of the shipped reference."""
 
 from __future__ import annotations
 
@@ -7,142 +7,156 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from paper_repro.paper import published
 from paper_repro.paper.claims import counted
 from paper_repro.paper.csv_files import load, records
-from paper_repro.paper.titles import benchmark_title
-from paper_repro.report.manifest import sha256
+from paper_repro.paper.titles import method_title, source_title
+from paper_repro.paper.views import titled
+from paper_repro.report import manifest
 from paper_repro.tools.paths import Paths
 
-Entries = Mapping[str, dict[str, Any]]
-"""Products of the manifest by name."""
-
-FIGURE_RULE = (
-    "At the last epoch, a method is above CE-Loss if its lowest seed lies above CE's highest, below if its "
-    "highest lies below CE's lowest; otherwise the bands overlap and the figure cannot tell."
-)
 LONGEST_TABLE = 60
 """Rows of a table that the report prints in full; longer ones are named only."""
-
 # Sections of the paper in its order; those of the appendix follow by their letter.
 SECTIONS = ("Abstract", "3", "3.1", "3.2", "3.3", "4.1", "4.2", "4.3", "4.4", "5.1", "5.2")
+ACCURACIES = {"train_source", "method", "benchmark", "best_accuracy", "mean_accuracy", "n_test"}
+"""Columns by which a table like Table 1 is known."""
+Row = dict[str, Any]
 
 
-def changed_files(paths: Paths, entry: Mapping[str, Any]) -> list[str]:
-    """The product's files that are gone or differ from what the manifest says."""
+@dataclass(frozen=True)
+class Side:
+    """The tables and figures of one folder: those of this run, or the reference. None where nothing was made."""
 
-    def differs(path: Path, digest: str) -> bool:
-        return not path.is_file() or sha256(path) != digest
+    folder: Path
+    products: manifest.Entries
 
-    return [name for name, digest in entry["files"].items() if differs(paths.figures / name, digest)]
+    @classmethod
+    def of(cls, folder: Path) -> Side:
+        products = manifest.read(folder) if (folder / manifest.MANIFEST).exists() else {}
+        about = {name: {"name": name, "changed": manifest.changed_files(folder, e)} for name, e in products.items()}
+        return cls(folder, {name: {**entry, **about[name]} for name, entry in products.items()})
+
+    @cached_property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The CSV files of all products by name."""
+        files = {file: self.folder / file for entry in self.products.values() for file in entry["files"]}
+        return {name: load(path) for name, path in files.items() if path.suffix == ".csv" and path.is_file()}
 
 
-# ---------------------------------------------------------------- items of the paper
+@dataclass(frozen=True)
+class Sides:
+    """This run and the shipped reference. A product that the run has not made is the reference's."""
+
+    run: Side
+    reference: Side
+
+    @property
+    def products(self) -> list[Row]:
+        """All products, in the order of the notebooks and of the paper's items."""
+        order = {name: place for place, name in enumerate(published.items()["item"])}
+        shipped = [
+            {**e, "shipped": True} for name, e in self.reference.products.items() if name not in self.run.products
+        ]
+        both = [{**entry, "shipped": False} for entry in self.run.products.values()] + shipped
+        return sorted(both, key=lambda e: (e["notebook"], min([order.get(i, 99) for i in e["items"]], default=99)))
+
+    def side_of(self, entry: Mapping[str, Any]) -> Side:
+        return self.reference if entry["shipped"] else self.run
 
 
-def items(products: Entries, claims: Iterable[Mapping[str, Any]], notes: Mapping[str, str]) -> list[dict[str, str]]:
-    """Every item of the paper with what there is of it: state "done", "part", "code" or "open"."""
-    verdicts: dict[str, Counter[str]] = {}
+# ---------------------------------------------------------------- items and claims of the paper
+
+
+def items(products: Iterable[Row], claims: Iterable[Row]) -> list[Row]:
+    """Every item of the paper with what there is of it: state "done", "part", "shipped", "code" or "open"."""
+    products, verdicts = list(products), dict[str, Counter[str]]()
     for claim in claims:
         verdicts.setdefault(str(claim.get("item", "")), Counter())[claim["verdict"]] += 1
     rows = []
     for item in records(published.items()):
-        name, anchor = item["item"], ""
-        owners = [entry for entry in products.values() if name in entry["items"]]
+        owners = [entry for entry in products if item["item"] in entry["items"]]
+        state, text, anchor = "open", "", owners[0]["name"] if owners else ""
         if owners:
-            whole = all(entry["complete"] and not entry["changed"] for entry in owners)
-            state, text = ("done", "complete") if whole else ("part", owners[0]["completeness"])
-            anchor = owners[0]["name"]
+            faulty = next((entry for entry in owners if not entry["complete"] or entry["changed"]), None)
+            state, text = ("part", faulty["completeness"]) if faulty else ("done", "complete")
+            if not faulty and all(entry["shipped"] for entry in owners):
+                state, text = "shipped", "shipped reference"
         elif item["module"] and find_spec(f"paper_repro.{item['module']}"):
             state, text = "code", f"in the code: paper_repro.{item['module']}"
-        else:
-            state, text = "open", ""
-        line = {"state": state, "text": text, "note": notes.get(name, ""), "anchor": anchor}
-        rows.append({**item, **line, "verdict": counted(verdicts.get(name, Counter()))})
+        line = {"state": state, "text": text, "anchor": anchor}
+        rows.append({**item, **line, "verdict": counted(verdicts.get(item["item"], Counter()))})
     return rows
 
 
-def without(table1: pd.DataFrame | None) -> str:
-    """The rows of Table 1 that have no runs by design, with the reason."""
-    if table1 is None:
-        return ""
-    empty = table1[table1["status"].isin(["not run", "number not known"])]
-    reasons = dict(zip(empty["method"], empty["status"], strict=True))
-    return "; ".join(f"{method}: {reason}" for method, reason in reasons.items())
-
-
-# ---------------------------------------------------------------- claims
-
-
-def claims(paths: Paths, products: Entries) -> list[dict[str, Any]]:
-    """The rows of every claims table of the manifest, each with its notebook."""
+def claims(sides: Sides) -> list[Row]:
+    """The rows of every table of claims: this run's with the verdict that the reference has (``reference``), and those
+    of tables that this run has not made (``shipped``)."""
+    ours, theirs = ({name: t for name, t in s.tables.items() if is_claims(name)} for s in (sides.run, sides.reference))
+    known = {(name, *_claim(row)): row["verdict"] for name, table in theirs.items() for row in records(table)}
     rows = []
-    for entry in products.values():
-        for name in entry["files"]:
-            if is_claims(name) and (paths.figures / name).is_file():
-                rows += [{**row, "notebook": entry["notebook"]} for row in records(load(paths.figures / name))]
+    for name, table in {**theirs, **ours}.items():
+        for row in records(table):
+            rows.append({**row, "shipped": name not in ours, "reference": known.get((name, *_claim(row)), "")})
     return rows
+
+
+def _claim(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """What tells a claim from the others of its table."""
+    return tuple(str(row.get(name)) for name in ("id" if "id" in row else "claim", "variant", "benchmark"))
 
 
 def is_claims(name: str) -> bool:
     return name.endswith("claims.csv")
 
 
-def claim_blocks(rows: Iterable[Mapping[str, Any]], benchmarks: Container[str]) -> list[dict[str, Any]]:
-    """Claims by section of the paper: one row a claim with a cell for each of ``benchmarks`` and one for "all"."""
-    blocks: dict[str, dict[str, dict[str, Any]]] = {}
+def differing(claims: Iterable[Row]) -> list[Row]:
+    """Claims on which this run and the reference have another verdict."""
+    return [c for c in claims if not c["shipped"] and c["reference"] not in ("", c["verdict"])]
+
+
+def claim_blocks(rows: Iterable[Row], benchmarks: Container[str]) -> list[Row]:
+    """Claims by section of the paper: a row for each claim with a cell for each of ``benchmarks`` and one for "all"."""
+    blocks: dict[str, dict[str, Row]] = {}
     for row in sorted(rows, key=lambda row: _place(str(row["section"]))):
         lines = blocks.setdefault(_section_title(str(row["section"])), {})
-        variant = row.get("variant")
-        name = str(row["claim"]) if _missing(variant) else f"{row['claim']} ({variant})"
+        name = claim_title(row)
         line = lines.setdefault(name, {"claim": name, "cells": {}})
-        benchmark = row.get("benchmark")
-        line["cells"]["all" if _missing(benchmark) or benchmark not in benchmarks else benchmark] = _cell(row)
+        line["cells"][row["benchmark"] if row.get("benchmark") in benchmarks else "all"] = _cell(row)
     return [{"title": title, "rows": list(lines.values())} for title, lines in blocks.items()]
 
 
-def _cell(row: Mapping[str, Any]) -> dict[str, Any]:
+def claim_title(row: Mapping[str, Any]) -> str:
+    return str(row["claim"]) if _missing(row.get("variant")) else f"{row['claim']} ({row['variant']})"
+
+
+def _cell(row: Mapping[str, Any]) -> Row:
     statistic = "" if _missing(row.get("statistic")) else str(row["statistic"])
-    points = not statistic or statistic.startswith("points")
-    shown = _points if points else _three_digits
+    form = "+.1f" if not statistic or statistic.startswith("points") else "+.3g"
     numbers = {name: row.get(name, math.nan) for name in ("mean", "low", "high", "paper_difference")}
-    texts = {name: "" if _missing(value) else shown(value) for name, value in numbers.items()}
-    seeds = row.get("n_seeds")
-    examples = next((row[name] for name in ("n_test", "n") if not _missing(row.get(name))), None)
-    counts = [f"{int(count):,}" for count in (seeds, examples) if count is not None and not _missing(count)]
-    tests = [_p_value(row.get(name)) for name in ("p_permutation", "p_mcnemar") if not _missing(row.get(name))]
+    counts = [row[name] for name in ("n_seeds", "n_test", "n") if not _missing(row.get(name))][:2]
+    p = math.nan if _missing(row.get("p_value")) else float(row["p_value"])
     return {
-        **texts,
-        "n": " × ".join(counts),
-        "p": ", ".join(tests),
-        "statistic": "" if points and statistic in ("", "points of accuracy") else statistic,
+        **{name: "" if _missing(v) else f"{v:{form}}".replace("-", "−") for name, v in numbers.items()},
+        "n": " × ".join(f"{int(count):,}" for count in counts),
+        "p": "" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}",
+        "statistic": "" if statistic == "points of accuracy" else statistic,
         "status": "" if _missing(row.get("status")) else row["status"],
-        "verdict": row["verdict"],
+        **{name: row[name] for name in ("verdict", "reference", "shipped")},
     }
 
 
 def _missing(value: Any) -> bool:
     return value is None or value == "" or bool(pd.isna(value))
-
-
-def _points(value: float) -> str:
-    return f"{value:+.1f}".replace("-", "−")
-
-
-def _three_digits(value: float) -> str:
-    return f"{value:+.3g}".replace("-", "−")
-
-
-def _p_value(value: Any) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _place(section: str) -> tuple[int, str]:
@@ -158,111 +172,82 @@ def _section_title(section: str) -> str:
     return f"App. {section}" if re.fullmatch(r"[A-Z](\.\d+)*", section) else section
 
 
-def figure1_verdicts(frame: pd.DataFrame | None) -> list[dict[str, Any]]:
-    """:data:`FIGURE_RULE` for IMP and DIMP on generated data: per cent at the last epoch, by benchmark."""
-    if frame is None or frame.empty:
-        return []
-    here = frame[frame["train_source"] == "GPT-3.5 generated"]
-    rows = []
-    for (benchmark, method), group in here.groupby(["benchmark", "method"], sort=False):
-        if method not in ("IMP-Loss (Ours)", "DIMP-Loss (Ours)"):
-            continue
-        plain = here[(here["benchmark"] == benchmark) & (here["method"] == "CE-Loss")]
-        ours, theirs = _last_epoch(group), _last_epoch(plain)
-        whole = (group["status"] == "complete").all() and (plain["status"] == "complete").all() and len(theirs)
-        above, below = ours.min(initial=np.inf) > theirs.max(initial=0), ours.max(initial=0) < theirs.min(initial=1)
-        found = "holds" if above else "fails" if below else "cannot be told"
-        rows.append(
-            {
-                "benchmark": benchmark_title(str(benchmark)),
-                "method": method,
-                "ours": 100 * ours,
-                "theirs": 100 * theirs,
-                "verdict": found if whole else "not complete",
-            }
-        )
-    return rows
-
-
-def _last_epoch(frame: pd.DataFrame) -> np.ndarray[Any, Any]:
-    """(seeds,) test accuracies, fractions, at each finished run's last epoch."""
-    done = frame[frame["status"] == "complete"].sort_values("epoch")
-    return done.groupby("seed")["test_accuracy"].last().to_numpy(dtype=float)
-
-
 # ---------------------------------------------------------------- tables, figures, runs
 
 
-def table(paths: Paths, products: Entries, name: str) -> pd.DataFrame | None:
-    """A CSV of the figures folder that some product of the manifest owns."""
-    owned = any(name in entry["files"] for entry in products.values())
-    return load(paths.figures / name) if owned and (paths.figures / name).is_file() else None
+def sections(sides: Sides) -> list[Row]:
+    """Every product that has more to show than claims: its pictures, and its tables if they are short."""
+    shown = []
+    for entry in sides.products:
+        side, blocks, tables, long = sides.side_of(entry), list[Row](), list[Row](), list[str]()
+        pictures = [uri for file in entry["files"] if (uri := _picture(side.folder / file, entry["files"]))]
+        for name in entry["files"]:
+            if name not in side.tables or is_claims(name):
+                continue
+            frame = side.tables[name]
+            if set(frame) >= ACCURACIES:
+                blocks += accuracy_blocks(sides.run.tables.get(name), sides.reference.tables.get(name))
+            elif len(frame) <= LONGEST_TABLE:
+                tables.append({"name": name, "columns": list(frame), "rows": _texts(frame)})
+            else:
+                long.append(f"{name} ({len(frame):,} rows)")
+        if pictures or blocks or tables or long:
+            shown.append({**entry, "pictures": pictures, "blocks": blocks, "tables": tables, "long": long})
+    return shown
 
 
-def sections(paths: Paths, products: Entries) -> list[dict[str, Any]]:
-    """Every product that has more to show than claims, in the order of the notebooks and of the paper's items."""
-    order = {name: place for place, name in enumerate(published.items()["item"])}
-    found = sorted(
-        products.values(),
-        key=lambda entry: (entry["notebook"], min([order.get(i, 99) for i in entry["items"]], default=99)),
-    )
-    shown = [section(paths, entry) for entry in found]
-    return [entry for entry in shown if entry["pictures"] or entry["blocks"] or entry["tables"] or entry["long"]]
-
-
-def section(paths: Paths, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """A product: its pictures, the paper's tables beside ours, and other tables if they are short."""
-    stems = dict.fromkeys(Path(name).stem for name in entry["files"] if not name.endswith(".csv"))
-    pictures = [shown for stem in stems if (shown := picture(paths, entry, stem))]
-    blocks: list[dict[str, Any]] = []
-    tables, long = [], []
-    for name in entry["files"]:
-        if not name.endswith(".csv") or is_claims(name) or not (paths.figures / name).is_file():
-            continue
-        frame = load(paths.figures / name)
-        if {"train_source", "method", "best_accuracy", "mean_accuracy", "n_test"} <= set(frame):
-            blocks += accuracy_blocks(frame)
-        elif len(frame) <= LONGEST_TABLE:
-            tables.append({"name": name, "columns": list(frame), "rows": _texts(frame)})
-        else:
-            long.append(f"{name} ({len(frame):,} rows)")
-    return {**entry, "pictures": pictures, "blocks": blocks, "tables": tables, "long": long}
+def _picture(path: Path, files: Container[str]) -> str:
+    """An SVG as a data URI, or a PNG that has none beside it; empty for another file."""
+    kind = {".svg": "svg+xml", ".png": "png"}.get(path.suffix)
+    if kind is None or not path.is_file() or (kind == "png" and path.with_suffix(".svg").name in files):
+        return ""
+    return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def _texts(frame: pd.DataFrame) -> list[list[Any]]:
-    """The cells of a frame for the eye: four digits, empty where there is nothing."""
-    rows = frame.to_numpy(dtype=object)
+    """The cells of a frame for the eye: titles for ids, four digits, empty where there is nothing."""
+    rows = titled(frame).to_numpy(dtype=object)
     return [["" if pd.isna(v) else f"{v:.4g}" if isinstance(v, float) else v for v in row] for row in rows]
 
 
-def picture(paths: Paths, entry: Mapping[str, Any], stem: str) -> str:
-    """A picture of a product as a data URI, the SVG if there is one; empty where there is none."""
-    for suffix, kind in ((".svg", "image/svg+xml"), (".png", "image/png")):
-        path = paths.figures / f"{stem}{suffix}"
-        if path.name in entry["files"] and path.is_file():
-            return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
-    return ""
+def accuracy_blocks(run: pd.DataFrame | None, reference: pd.DataFrame | None) -> list[Row]:
+    """A table like Table 1 in blocks by training data (the extended one: by group). Each row has a cell for each
+    benchmark: the paper's number, this run's and the reference's ("" where there is none)."""
+    sides = {"run": run, "reference": reference}
+    blocks: dict[str, dict[str, Row]] = {}
+    for side, row in [(side, row) for side, frame in sides.items() if frame is not None for row in records(frame)]:
+        block = blocks.setdefault(row.get("group", source_title(row["train_source"])), {})
+        line = block.setdefault(row["method"], {"method": method_title(row["method"]), "note": "", "cells": {}})
+        line["note"] = line["note"] or ("" if _missing(row.get("reproduction")) else row["reproduction"])
+        cell = line["cells"].setdefault(
+            row["benchmark"], {"paper": _pair(row, "paper"), "run": None, "reference": None}
+        )
+        cell[side] = _measured(row)
+    return [{"source": source, "rows": list(rows.values())} for source, rows in blocks.items()]
 
 
-def accuracy_blocks(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Blocks of Table 1, 2 or 4 by train_source, of the extended one by group; each row has one cell a benchmark."""
-    blocks: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in records(frame):
-        line = blocks.setdefault(row.get("group", row["train_source"]), {}).setdefault(row["method"], {"cells": {}})
-        line["reproduction"] = "" if _missing(row.get("reproduction")) else row["reproduction"]
-        line["cells"][row["benchmark"]] = row
-    return [
-        {"source": source, "rows": [{"method": m, **r} for m, r in rows.items()]} for source, rows in blocks.items()
-    ]
+def _measured(row: Mapping[str, Any]) -> Row:
+    status = "" if row["status"] == "complete" else row["status"]
+    if _missing(row["mean_accuracy"]):
+        return {"mean": "", "interval": "", "best": "", "n": "", "status": status}
+    n = f"n = {int(row['n_seeds'])} × {int(row['n_test']):,}"
+    interval = f"[{row['accuracy_low']:.1f}, {row['accuracy_high']:.1f}]"
+    return {"mean": _pair(row, "mean"), "interval": interval, "best": _pair(row, "best"), "n": n, "status": status}
 
 
-def runs(paths: Paths, frame: pd.DataFrame | None) -> Sequence[dict[str, Any]]:
-    """One row a run: what was trained, its selected epoch and accuracy, and a link where the store is at hand."""
+def _pair(row: Mapping[str, Any], whose: str) -> str:
+    """Accuracy / macro-F1, as far as they are known."""
+    numbers = (row.get(f"{whose}_{measure}") for measure in ("accuracy", "macro_f1"))
+    return " / ".join(f"{number:.2f}" for number in numbers if not _missing(number))
+
+
+def runs(paths: Paths, frame: pd.DataFrame | None) -> list[Row]:
+    """A row for each run: its selected epoch and accuracy, and a link where the store is at hand."""
     if frame is None:
         return []
     chosen = frame[(frame["status"] != "complete") | (frame["selected"].astype("boolean").fillna(False))]
     rows = []
-    for row in records(chosen):
+    for row in records(titled(chosen)):
         folder = paths.store / "runs" / str(row["key"])
         link = Path(os.path.relpath(folder, paths.report.parent)).as_posix() + "/" if folder.is_dir() else ""
         rows.append({**row, "link": link})

@@ -4,148 +4,109 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from paper_repro.paper.csv_files import write
+from filelock import FileLock
+
 from paper_repro.runs.results import Results
 from paper_repro.runs.spec import RunSpec
 from paper_repro.tools import machine
 from paper_repro.tools.errors import UserError
+from paper_repro.tools.files import write_json
 
 MANIFEST = "manifest.json"
+VERSIONS = ("python", "torch", "transformers", "numpy", "paper_repro")
+KEYS = {"title", "files", "items", "notebook", "runs", "wanted", "complete", "completeness", "written"}
+Entries = dict[str, dict[str, Any]]
+"""Products (tables and figures) by name."""
 
 
-@dataclass(frozen=True)
-class Product:
-    """A table or figure: its files, what of the paper it is, and the runs that it came from.
-
-    ``files`` are names inside the profile's figures folder; ``items`` those of
-    :func:`paper_repro.paper.published.items`; ``runs`` the keys of the finished runs, out of ``wanted``.
-    """
-
-    name: str
-    title: str
-    files: tuple[str, ...]
-    items: tuple[str, ...] = ()
-    notebook: str = ""
-    runs: tuple[str, ...] = ()
-    wanted: int = 0
-    hardware: tuple[str, ...] = ()
-    machine: Mapping[str, str] = field(default_factory=dict)
-    commits: tuple[str, ...] = ()
-
-    @property
-    def complete(self) -> bool:
-        return len(self.runs) == self.wanted
-
-
-def product(
-    study: Results,
+def enter(
+    folder: Path,
     name: str,
     title: str,
-    files: Iterable[str | Path],
+    files: Iterable[Path],
     *,
     items: Iterable[str] = (),
     notebook: str = "",
-    specs: Iterable[RunSpec] = (),
-) -> Product:
-    """A product with the runs that its numbers came from (``specs``: all that it should have)."""
-    wanted = list(dict.fromkeys(specs))
-    results = [result for spec in wanted if (result := study.result(spec)) is not None]
-    here = machine.environment("cpu", 1)
-    seen = [result.environment for result in results] or [here]
-    named = ("python", "torch", "transformers", "numpy", "paper_repro")
-    return Product(
-        name=name,
-        title=title,
-        files=tuple(Path(file).name for file in files),
-        items=tuple(items),
-        notebook=notebook,
-        runs=tuple(result.key for result in results),
-        wanted=len(wanted),
-        hardware=_distinct(entry.get("device") for entry in seen),
-        machine={key: ", ".join(v) for key in named if (v := _distinct(e.get(key) for e in seen))},
-        commits=_distinct([here.get("commit"), *(entry.get("commit") for entry in seen)]),
-    )
+    runs: Iterable[tuple[Results, RunSpec]] = (),
+) -> None:
+    """Put a table or figure into ``folder``/manifest.json; other entries stay as they are.
 
-
-def together(parts: Iterable[Product]) -> list[Product]:
-    """One product of the runs of several workspaces, from its parts of one name; none from none."""
-    made = list(parts)
-    runs = tuple(key for part in made for key in part.runs)
-    return [replace(made[0], runs=runs, wanted=sum(part.wanted for part in made))] if made else []
-
-
-def write_manifest(figures_dir: Path, items: Iterable[Product]) -> Path:
-    """Put products into ``figures_dir``/manifest.json; those of other notebooks stay as they are.
-
-    Each gets the SHA-256 of its files, its completeness and the time. Raises UserError for a missing file.
+    ``files`` are its files in ``folder``; ``items`` are those of :func:`paper_repro.paper.published.items` that it
+    reproduces; ``runs`` are all that it should be made from, each with the results that should hold it. The entry
+    gets the files' SHA-256, the keys of the finished runs, why others are missing, where the runs were made, the time.
     """
-    entries = {item.name: _entry(figures_dir, item) for item in items}
-    with _locked(figures_dir):
-        path = figures_dir / MANIFEST
-        known = read_manifest(figures_dir) if path.exists() else {}
-        content = {"products": dict(sorted({**known, **entries}.items()))}
-        return write(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    wanted = list(dict.fromkeys(runs))
+    found = [result for results, spec in wanted if (result := results.result(spec)) is not None]
+    reasons = Counter(reason for results, spec in wanted if (reason := results.failure(spec)))
+    missing = "".join(f"; {count} failed: {reason}" for reason, count in reasons.items())
+    here = machine.environment("cpu", 1)
+    environments = [result.environment for result in found] or [here]
+    entry = {
+        "title": title,
+        "files": {file.name: sha256(file) for file in files},
+        "items": list(items),
+        "notebook": notebook,
+        "runs": [result.key for result in found],
+        "wanted": len(wanted),
+        "complete": len(found) == len(wanted),
+        "completeness": "complete" if len(found) == len(wanted) else f"{len(found)} of {len(wanted)} runs{missing}",
+        "hardware": _distinct(environments, "device"),
+        "versions": {key: ", ".join(v) for key in VERSIONS if (v := _distinct(environments, key))},
+        "commits": _distinct([here, *environments], "commit"),
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    with FileLock(folder / f".{MANIFEST}.lock"):
+        known = read(folder) if (folder / MANIFEST).exists() else {}
+        write(folder, {**known, name: entry})
 
 
-def read_manifest(figures_dir: Path) -> dict[str, dict[str, Any]]:
-    """Products by name. Raises UserError where there is no manifest or it cannot be read."""
-    path = figures_dir / MANIFEST
+def read(folder: Path) -> Entries:
+    """The products of a folder. Raises UserError where there is no manifest or it cannot be read."""
+    path = folder / MANIFEST
     try:
-        products = json.loads(path.read_text("utf-8"))["products"]
+        products: Entries = json.loads(path.read_text("utf-8"))["products"]
         for name, entry in products.items():
-            if lacking := sorted(ENTRY - set(entry)):
+            if lacking := sorted(KEYS - set(entry)):
                 raise KeyError(f"{name} has no {', '.join(lacking)}")
-        return {name: {"name": name, **entry} for name, entry in products.items()}
+        return products
     except FileNotFoundError:
-        profile, dash, _ = figures_dir.name.partition("-")
+        profile, dash, _ = folder.name.partition("-")
         way_out = f"run `paper-repro run --profile {profile}{' --benchmark ...' if dash else ''}` first"
         raise UserError(f"no tables and figures yet (no file {path}): {way_out}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not a manifest ({error}); delete it and run the notebooks again") from None
 
 
-def _entry(figures_dir: Path, item: Product) -> dict[str, Any]:
-    digests = {}
-    for name in item.files:
-        if not (figures_dir / name).is_file():
-            raise UserError(f"{item.name}: no file {figures_dir / name}; save it before the manifest")
-        digests[name] = sha256(figures_dir / name)
-    whole = "complete" if item.complete else f"{len(item.runs)} of {item.wanted} runs"
-    entry = {**asdict(item), "files": digests, "complete": item.complete, "completeness": whole}
-    del entry["name"]
-    return {**entry, "written": datetime.now(UTC).isoformat(timespec="seconds")}
+def write(folder: Path, products: Entries) -> None:
+    write_json(folder / MANIFEST, {"products": dict(sorted(products.items()))})
+
+
+def changed_files(folder: Path, entry: Mapping[str, Any]) -> list[str]:
+    """Those of a product's files that are gone or differ from what the manifest says."""
+    files = {folder / name: digest for name, digest in entry["files"].items()}
+    return [path.name for path, digest in files.items() if not path.is_file() or sha256(path) != digest]
+
+
+def gaps(folder: Path, notebooks: Iterable[str]) -> list[str]:
+    """What keeps the products of these notebooks from being complete, a line for each of them."""
+    names, lines = set(notebooks), []
+    for name, entry in read(folder).items():
+        if entry["notebook"] in names and not entry["complete"]:
+            lines.append(f"{entry['notebook']}: {name}: {entry['completeness']}")
+        elif entry["notebook"] in names and (changed := changed_files(folder, entry)):
+            lines.append(f"{entry['notebook']}: {name}: {', '.join(changed)} changed since it was made")
+    return lines
 
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _distinct(values: Iterable[Any]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(str(value) for value in values if value))
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let one process at a time change the folder's manifest (where the system has flock)."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-ENTRY = {f.name for f in fields(Product)} - {"name"} | {"complete", "completeness", "written"}
+def _distinct(environments: Iterable[Mapping[str, Any]], key: str) -> list[str]:
+    return list(dict.fromkeys(str(one[key]) for one in environments if one.get(key)))

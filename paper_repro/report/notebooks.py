@@ -1,45 +1,39 @@
 """Runs the numbered notebooks by papermill: checked before the launch, whole or not at all after it.
 
-papermill by itself only warns about a parameter that a notebook does not have and looks its kernel up among
-whatever is installed. Here wrong parameters are refused, and the kernel is the very Python that runs this.
+papermill by itself looks its kernel up among whatever is installed. Here it is the very Python that runs this.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 import os
 import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from paper_repro.report import status
 from paper_repro.report.parameters import check
 from paper_repro.tools import paths as places
 from paper_repro.tools.errors import UserError
+from paper_repro.tools.files import write_whole
+from paper_repro.tools.paths import Paths
 from paper_repro.tools.progress import MARK, duration
-
-if TYPE_CHECKING:
-    from paper_repro.tools.paths import Paths
 
 Echo = Callable[[str], None]
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
+LONGEST_MESSAGE = 300
 
 
 class NotebookError(UserError):
-    """A notebook that did not run to its end. ``notebook`` is its name."""
-
-    def __init__(self, notebook: str, message: str) -> None:
-        super().__init__(f"{notebook}: {message}")
-        self.notebook = notebook
+    """A notebook that did not run to its end."""
 
 
-# -- finding and checking -----------------------------------------------------------------------------------
+class CutShort(Exception):
+    """The kernel died or left cells out."""
 
 
 def available() -> list[Path]:
@@ -48,16 +42,28 @@ def available() -> list[Path]:
 
 
 def find(name: str) -> Path:
-    """The notebook called "04_train_losses", "04" or "04_train_losses.ipynb"; UserError lists the choices."""
-    wanted = Path(name).name.removesuffix(".ipynb")
-    for path in available():
-        if wanted in (path.stem, path.stem[:2]):
-            return path
-    names = ", ".join(path.stem for path in available()) or f"none in {places.NOTEBOOKS}"
-    raise UserError(f"notebook {name!r} is not known; there are: {names}")
+    """The notebook called "04_train_losses", "04", "4", "losses" or "04_train_losses.ipynb"; UserError lists them."""
+    wanted, paths = Path(name).name.removesuffix(".ipynb"), available()
+    numbered = [path for path in paths if wanted in (path.stem, path.stem[:2], str(int(path.stem[:2])))]
+    found = numbered or [path for path in paths if wanted and wanted in path.stem]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(path.stem for path in found or paths) or f"none in {places.NOTEBOOKS}"
+    raise UserError(f"notebook {name!r} is {'ambiguous' if found else 'not known'}; there are: {names}")
 
 
-# -- running ------------------------------------------------------------------------------------------------
+def run_all(parameters: Mapping[str, Mapping[str, object]], *, paths: Paths, echo: Echo) -> dict[str, status.Outcome]:
+    """Execute the named notebooks one after the other with their parameters; a failure does not stop the others.
+
+    Returns how each one ended, and keeps it in the results for ``paper-repro status``.
+    """
+    ended: dict[str, status.Outcome] = {}
+    for name, given in parameters.items():
+        with status.recorded(paths, name) as ended[name]:
+            execute(name, given, paths=paths, echo=echo)
+        if ended[name].error:
+            echo(ended[name].error)
+    return ended
 
 
 def execute(name: str, parameters: Mapping[str, object], *, paths: Paths, echo: Echo = print) -> Path:
@@ -70,81 +76,63 @@ def execute(name: str, parameters: Mapping[str, object], *, paths: Paths, echo: 
 
     source = find(name)
     checked = check(source, parameters)
-    target = paths.notebooks / source.name
+    target, started = paths.notebooks / source.name, time.monotonic()
     failed = target.with_suffix(".failed.ipynb")
-    paths.notebooks.mkdir(parents=True, exist_ok=True)
-    _clear_leftovers(paths.notebooks, source.stem)
-    partial = paths.notebooks / f".{source.stem}.{os.getpid()}.ipynb"
-    page = partial.with_suffix(".html")
-    started = time.monotonic()
     echo(f"{source.stem}: started")
-    try:
-        with _quiet():
+    with tempfile.TemporaryDirectory(prefix="paper-repro-") as folder:
+        partial = Path(folder) / source.name
+        try:
             _papermill(source, partial, checked, paths, echo)
-            page.write_text(notebook_html.convert(partial, source.stem), encoding="utf-8")
-        os.replace(page, target.with_suffix(".html"))
-        os.replace(partial, target)
-    except Exception as error:
-        message = describe(error)
-        if partial.exists():
-            os.replace(partial, failed)
-            message += f"\nAs far as it came: {failed}"
-        raise NotebookError(source.stem, message) from error
-    finally:
-        partial.unlink(missing_ok=True)
-        page.unlink(missing_ok=True)
+            page = notebook_html.convert(partial, source.stem)
+        except Exception as error:
+            message = f"{source.stem}: {_described(error)}"
+            if partial.exists():
+                write_whole(failed, partial.read_bytes())
+                message += f"\nAs far as it came: {failed}"
+            raise NotebookError(message) from error
+        write_whole(target.with_suffix(".html"), page.encode())
+        write_whole(target, partial.read_bytes())
     failed.unlink(missing_ok=True)
     echo(f"{source.stem}: finished in {duration(time.monotonic() - started)}")
     return target
 
 
-def _clear_leftovers(folder: Path, stem: str) -> None:
-    """Remove what a run that was killed outright left half-done; one that is alive keeps its own."""
-    import psutil
-
-    for path in folder.glob(f".{stem}.*.*"):
-        process = path.name.split(".")[2]
-        if process.isdigit() and not psutil.pid_exists(int(process)):
-            path.unlink(missing_ok=True)
-
-
-def _papermill(source: Path, partial: Path, parameters: dict[str, object], paths: Paths, echo: Echo) -> None:
+def _papermill(source: Path, partial: Path, parameters: dict[str, Any], paths: Paths, echo: Echo) -> None:
     import papermill
+
+    for name in ("papermill", "asyncio", "traitlets"):  # they log errors that are told by us, once
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
     def heading(cell: Any, cell_index: int) -> None:
         """Say which part of the notebook has come to its turn."""
         if cell.cell_type == "markdown" and cell.source.startswith("## "):
             echo(f"{source.stem}: {cell.source.splitlines()[0].strip('# ')}")
 
-    lines = _ProgressLines(echo)
-    with tempfile.TemporaryDirectory(prefix="paper-repro-") as folder:
-        log = Path(folder) / "kernel.log"
-        try:
-            notebook = papermill.execute_notebook(
-                _literal(source),
-                _literal(partial),
-                parameters,
-                kernel_name="python3",
-                cwd=str(source.parent),
-                progress_bar=False,
-                stdout_file=lines,
-                on_cell_start=heading,
-                kernel_manager_class=_this_python(Path(folder), log, paths),
-            )
-        except RuntimeError as error:  # nbclient's DeadKernelError, and a kernel that never came up
-            raise _DeadKernel(log) from error
-        finally:
-            lines.close()
+    lines, log = _ProgressLines(echo), partial.with_suffix(".log")
+    # papermill takes braces in a path for the names of parameters.
+    ends = (str(path).replace("{", "{{").replace("}", "}}") for path in (source, partial))
+    try:
+        notebook = papermill.execute_notebook(
+            *ends,
+            parameters,
+            kernel_name="python3",
+            cwd=str(source.parent),
+            progress_bar=False,
+            stdout_file=lines,
+            on_cell_start=heading,
+            kernel_manager_class=_this_python(partial.parent, log, paths),
+        )
+    except RuntimeError as error:  # nbclient's DeadKernelError, and a kernel that never came up
+        said = [line.strip() for line in log.read_text("utf-8", "replace").splitlines()] if log.exists() else []
+        last = next((f"; it said: {line}" for line in reversed(said) if line), "")
+        raise CutShort(f"its kernel died (often a lack of memory: try fewer workers){last}") from error
+    finally:
+        lines.close()
     # papermill takes sys.exit() in a cell for a success and leaves the cells below it out.
     code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
     executed = sum(cell.execution_count is not None for cell in code)
     if executed < len(code):
-        raise _CutShort(f"it stopped after {executed} of {len(code)} code cells")
-
-
-def _literal(path: Path) -> str:
-    """papermill takes braces in a path for the names of parameters."""
-    return str(path).replace("{", "{{").replace("}", "}}")
+        raise CutShort(f"it stopped after {executed} of {len(code)} code cells")
 
 
 def _this_python(folder: Path, log: Path, paths: Paths) -> type:
@@ -187,46 +175,6 @@ def _this_python(folder: Path, log: Path, paths: Paths) -> type:
     return ThisPython
 
 
-class _CutShort(Exception):
-    """The kernel is well, but cells were left out."""
-
-
-class _DeadKernel(_CutShort):
-    """The kernel died; ``log`` holds its last words."""
-
-    def __init__(self, log: Path) -> None:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        super().__init__(
-            "its kernel died (often a lack of memory: try fewer workers)" + (f"; it said: {last}" if last else "")
-        )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Errors are told once, by us; papermill logs them too.
-
-    After an interrupt asyncio still complains of the cell that was cut short when its task is collected, so
-    that case stays quiet: the process is about to end.
-    """
-    loggers = [logging.getLogger(name) for name in ("papermill", "asyncio", "traitlets")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    except Exception:
-        _restore(loggers, levels)
-        raise
-    else:
-        _restore(loggers, levels)
-
-
-def _restore(loggers: Sequence[logging.Logger], levels: Sequence[int]) -> None:
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
-
-
 class _ProgressLines:
     """What a notebook prints, line by line; those that begin with the runs' mark are passed on."""
 
@@ -246,51 +194,15 @@ class _ProgressLines:
         self.write("\n")
 
 
-def describe(error: BaseException) -> str:
-    """One or two lines for a person: the cell and what went wrong in it."""
+def _described(error: Exception) -> str:
+    """One line for a person: the cell and what went wrong in it."""
     from papermill.exceptions import PapermillExecutionError
 
-    if isinstance(error, PapermillExecutionError):
-        said = ANSI.sub("", str(error.evalue)).strip() or "(no message)"
-        kind = "" if error.ename == "UserError" else f"{error.ename}: "
-        return f"cell {error.exec_count} failed: {kind}{_shorten(said)}"
-    if isinstance(error, _CutShort):
+    if isinstance(error, CutShort):
         return str(error)
-    return f"{type(error).__name__}: {_shorten(str(error))}"
-
-
-def _shorten(text: str, limit: int = 300) -> str:
-    first = text.splitlines()[0] if text else ""
-    return first if len(first) <= limit else f"{first[: limit - 3]}..."
-
-
-def run_all(parameters: Mapping[str, Mapping[str, object]], *, paths: Paths, echo: Echo) -> dict[str, status.Outcome]:
-    """Execute the named notebooks one after the other with their parameters; a failure does not stop the others.
-
-    Returns how each one ended, and keeps it in the results for ``paper-repro status``.
-    """
-    ended = {}
-    for name, given in parameters.items():
-        ended[name], since = status.begin(paths, name), time.monotonic()
-        state, error = "done", ""
-        try:
-            execute(name, given, paths=paths, echo=echo)
-        except NotebookError as failure:
-            state, error = "failed", str(failure)
-            echo(error)
-        except KeyboardInterrupt:
-            state, error = "stopped", f"{name}: stopped before its end"
-            raise
-        finally:
-            status.finish(paths, ended[name], state, error, since)
-    return ended
-
-
-def products_of(path: Path, *, on_demand: bool = False) -> list[str]:
-    """The tables and figures (their names in the manifest) that a notebook's metadata says it makes.
-
-    They stand as a list under ``paper_repro.products``; those that it makes only when a parameter says so, under
-    ``paper_repro.on_demand``.
-    """
-    metadata = json.loads(path.read_text(encoding="utf-8")).get("metadata", {})
-    return [str(name) for name in metadata.get("paper_repro", {}).get("on_demand" if on_demand else "products", [])]
+    where, kind, said = "", type(error).__name__, str(error)
+    if isinstance(error, PapermillExecutionError):
+        where, kind, said = f"cell {error.exec_count} failed: ", error.ename, ANSI.sub("", str(error.evalue))
+    line = (said.strip() or "(no message)").splitlines()[0]
+    line = line if len(line) <= LONGEST_MESSAGE else f"{line[: LONGEST_MESSAGE - 3]}..."
+    return where + line if kind == "UserError" else f"{where}{kind}: {line}"

@@ -1,7 +1,6 @@
-"""One HTML page that needs nothing else: the paper beside its reproduction.
+"""One HTML page that needs nothing else: the paper, the shipped reference and this run side by side.
 
-It reads ``figures/<profile>`` alone (CSV, pictures, ``manifest.json``), so that it can also be made from committed
-figures. Links to runs are made where the results store lies beside it.
+It reads the CSV files, pictures and manifests of both folders alone. Links to runs are made where the store is.
 """
 
 from __future__ import annotations
@@ -14,23 +13,23 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from paper_repro.paper.csv_files import write
-from paper_repro.paper.outcomes import OTHER_DATA, RULE
-from paper_repro.paper.titles import BENCHMARKS as BENCHMARK_TITLES
-from paper_repro.report import content
-from paper_repro.report.manifest import read_manifest
+from paper_repro.paper.outcomes import RULE
+from paper_repro.paper.titles import BENCHMARKS, OTHER_DATA
+from paper_repro.report import content, manifest
+from paper_repro.report.content import Side, Sides
 from paper_repro.runs import profiles
 from paper_repro.tools.paths import BUNDLED, Paths
 
 
 def build(paths: Paths) -> Path:
-    """Make the report of a profile and return where it lies. Raises UserError where nothing has been run."""
-    products = read_manifest(paths.figures)
-    for entry in products.values():
-        entry["changed"] = content.changed_files(paths, entry)
+    """Make the report of a profile and return where it lies. Raises UserError where there is nothing to show."""
+    sides = Sides(Side.of(paths.figures), Side.of(paths.reference))
+    products = sides.products
+    if not products:
+        manifest.read(paths.figures)  # says what to do
     profile = profiles.load(paths.profile) if paths.profile in profiles.names() else None
-    benchmarks = {paths.benchmark: paths.benchmark} if paths.benchmark else BENCHMARK_TITLES
-    table1, runs = (content.table(paths, products, name) for name in ("table1.csv", "table1_runs.csv"))
-    claims = content.claims(paths, products)
+    benchmarks = {paths.benchmark: paths.benchmark} if paths.benchmark else BENCHMARKS
+    claims = content.claims(sides)
     page = _template().render(
         profile=paths.folder,
         title=profile.title if profile else paths.profile,
@@ -38,15 +37,16 @@ def build(paths: Paths) -> Path:
         own=bool(paths.benchmark),
         benchmarks=benchmarks,
         rule=RULE,
-        figure_rule=content.FIGURE_RULE,
+        has_run=bool(sides.run.products),
+        has_reference=bool(sides.reference.products),
         verdicts=Counter(claim["verdict"] for claim in claims),
-        items=content.items(products, claims, {"Table 1": content.without(table1)}),
+        differing=[{**claim, "claim": content.claim_title(claim)} for claim in content.differing(claims)],
+        items=content.items(products, claims),
         claims=content.claim_blocks(claims, benchmarks),
-        figure1=content.figure1_verdicts(runs),
-        sections=content.sections(paths, products),
-        products=list(products.values()),
-        runs=content.runs(paths, runs),
-        incomplete=[entry for entry in products.values() if not entry["complete"] or entry["changed"]],
+        sections=content.sections(sides),
+        products=products,
+        runs=content.runs(paths, sides.run.tables.get("table1_runs.csv")),
+        incomplete=[entry for entry in products if not entry["complete"] or entry["changed"]],
     )
     return write(paths.report, page.encode())
 
@@ -59,5 +59,5 @@ def _template() -> Any:
     return environment.get_template("report.html.j2")
 
 
-def _number(value: Any, digits: int = 2) -> str:
-    return "–" if pd.isna(value) else f"{value:.{digits}f}"
+def _number(value: Any) -> str:
+    return "–" if pd.isna(value) else f"{value:.2f}"

@@ -9,7 +9,8 @@ import ast
 import difflib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,14 +47,9 @@ def declared(notebook: Path) -> dict[str, Parameter]:
     try:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
         tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])]
-        source = "".join(tagged[0]["source"]) if tagged else ""
-        values, annotations = _assignments(source), _annotations(source)
+        return _assigned("".join(tagged[0]["source"])) if tagged else {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SyntaxError) as error:
         raise UserError(f"{notebook}: cannot be read as a notebook ({type(error).__name__}: {error})") from error
-    return {
-        name: Parameter(name, TYPES.get(annotations.get(name, ""), type(value)), value)
-        for name, value in values.items()
-    }
 
 
 def check(notebook: Path, given: Mapping[str, object]) -> dict[str, Any]:
@@ -85,20 +81,29 @@ def in_effect(notebook: Path, namespace: Mapping[str, Any]) -> dict[str, Any]:
     Besides :func:`check`, UserError for whatever the parameters cell, or the one that papermill put below it, sets
     and the notebook does not declare.
     """
-    known = declared(notebook)
-    set_there = dict.fromkeys(name for cell in _parameter_cells(namespace.get("In", ()), known) for name in cell)
-    return check(notebook, {name: namespace[name] for name in {**known, **set_there} if name in namespace})
-
-
-def _parameter_cells(history: Sequence[str], known: Mapping[str, Parameter]) -> list[dict[str, object]]:
-    """What each cell of parameters has set, among the cells that were executed since the notebook was last opened."""
-    found: list[dict[str, object]] = []
-    for source in reversed(history[:-1]):  # the last one is being executed
+    known, wanted = declared(notebook), dict.fromkeys(declared(notebook))
+    for source in reversed(namespace.get("In", [])[:-1]):  # IPython's history, of which the last cell is being executed
         if OPENING in source:
             break
-        values = _assignments(source) if _only_assigns(source) else {}
-        if source.startswith(INJECTED) or set(values) & set(known):
-            found.append(values)
+        if _only_assigns(source) and (source.startswith(INJECTED) or set(_assigned(source)) & set(known)):
+            wanted |= dict.fromkeys(_assigned(source))
+    return check(notebook, {name: namespace[name] for name in wanted if name in namespace})
+
+
+def _assigned(source: str) -> dict[str, Parameter]:
+    """The literals that a piece of code gives to names, with the types that it declares."""
+    found = {}
+    for statement in ast.parse(source).body:
+        match statement:
+            case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=ast.expr() as value):
+                kind = ast.unparse(annotation)
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                kind = ""
+            case _:
+                continue
+        with suppress(ValueError):  # no literal
+            default = ast.literal_eval(value)
+            found[name] = Parameter(name, TYPES.get(kind, type(default)), default)
     return found
 
 
@@ -107,26 +112,6 @@ def _only_assigns(source: str) -> bool:
         return all(isinstance(statement, ast.Assign | ast.AnnAssign) for statement in ast.parse(source).body)
     except SyntaxError:  # a magic, say
         return False
-
-
-def _assignments(source: str) -> dict[str, object]:
-    """The literals that a piece of code gives to names."""
-    values = {}
-    for statement in ast.parse(source).body:
-        target = statement.target if isinstance(statement, ast.AnnAssign) else None
-        if isinstance(statement, ast.Assign):
-            target = statement.targets[0]
-        if isinstance(target, ast.Name) and isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value:
-            try:
-                values[target.id] = ast.literal_eval(statement.value)
-            except ValueError:
-                continue
-    return values
-
-
-def _annotations(source: str) -> dict[str, str]:
-    annotated = [statement for statement in ast.parse(source).body if isinstance(statement, ast.AnnAssign)]
-    return {ast.unparse(statement.target): ast.unparse(statement.annotation) for statement in annotated}
 
 
 def convert(value: object, wanted: type) -> object:

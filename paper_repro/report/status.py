@@ -1,24 +1,24 @@
-"""What came of the notebooks: how each one ended, and what the manifest of tables and figures still lacks."""
+"""How the notebooks of a profile ended, and what their tables and figures lack."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import psutil
 from filelock import FileLock
 
 from paper_repro.tools.errors import UserError
-from paper_repro.tools.files import write_whole
+from paper_repro.tools.files import write_json
 from paper_repro.tools.paths import Paths
+from paper_repro.tools.progress import duration
 
 NAME = "notebooks.json"
 
@@ -38,86 +38,79 @@ class Outcome:
     seconds: float = 0.0
     error: str = ""
 
+    def __str__(self) -> str:
+        if self.status == "running":
+            return f"running since {self.started}"
+        return f"{self.status} after {duration(self.seconds)}" + (f": {self.error.splitlines()[0]}" * bool(self.error))
+
 
 def read(paths: Paths) -> dict[str, Outcome]:
     """The last execution of each notebook. One whose process was killed is told as stopped."""
     path = paths.results / NAME
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        found = {name: Outcome(notebook=name, **entry) for name, entry in content.items()}
+        outcomes = {name: Outcome(notebook=name, **entry) for name, entry in content.items()}
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: cannot be read ({error}); remove it, nothing else is lost") from error
-    for outcome in found.values():
+    for outcome in outcomes.values():
         here = outcome.host == platform.node()
         if outcome.status == "running" and here and not psutil.pid_exists(outcome.process):
             outcome.status = "stopped"
-    return found
+    return outcomes
 
 
-def begin(paths: Paths, notebook: str) -> Outcome:
-    """Enter a notebook as running."""
-    started = datetime.now(UTC).isoformat(timespec="seconds")
+@contextmanager
+def recorded(paths: Paths, notebook: str) -> Iterator[Outcome]:
+    """Keep what comes of a notebook: running while inside, then done; failed by a UserError, which ends here."""
+    started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
     outcome = Outcome(notebook, started, process=os.getpid(), host=platform.node())
     _enter(paths, outcome)
-    return outcome
-
-
-def finish(paths: Paths, outcome: Outcome, status: str, error: str, since: float) -> None:
-    """Enter how a notebook ended; ``since`` is the time.monotonic() of its start."""
-    outcome.status, outcome.error = status, error
-    outcome.seconds = round(time.monotonic() - since, 1)
-    _enter(paths, outcome)
+    outcome.status, outcome.error = "stopped", f"{notebook}: stopped before its end"
+    try:
+        yield outcome
+        outcome.status, outcome.error = "done", ""
+    except UserError as error:
+        outcome.status, outcome.error = "failed", str(error)
+    finally:
+        outcome.seconds = round(time.monotonic() - clock, 1)
+        _enter(paths, outcome)
 
 
 def _enter(paths: Paths, outcome: Outcome) -> None:
     """Other notebooks' entries, perhaps of another process, stay as they are."""
     paths.results.mkdir(parents=True, exist_ok=True)
     with FileLock(paths.results / f".{NAME}.lock"):
-        entries = {name: asdict(other) for name, other in read(paths).items()}
-        entries[outcome.notebook] = asdict(outcome)
+        entries = {name: asdict(other) for name, other in sorted({**read(paths), outcome.notebook: outcome}.items())}
         for entry in entries.values():
-            entry.pop("notebook")
-        write_whole(paths.results / NAME, (json.dumps(dict(sorted(entries.items())), indent=1) + "\n").encode())
+            del entry["notebook"]
+        write_json(paths.results / NAME, entries)
 
 
-def gaps(
-    figures: Path,
-    products: Mapping[str, Mapping[str, Any]],
-    notebooks: Mapping[str, Outcome],
-    declared: Mapping[str, Sequence[str]],
-    on_demand: Collection[str] = (),
-) -> list[str]:
-    """What keeps the work of ``notebooks`` from being complete, a line for each product.
+def lines(paths: Paths, notebooks: list[str]) -> list[str]:
+    """What there is of a profile and what is missing, for a person. Nothing is loaded but what was recorded."""
+    outcomes = read(paths)
+    told = [f"{name}: {outcomes.get(name, 'not run yet')}" for name in notebooks]
+    if outcomes:
+        told += _runs(paths)
+    if (paths.figures / "manifest.json").exists():
+        from paper_repro.report import manifest  # late: it brings torch
 
-    ``products`` is the manifest of the folder ``figures`` (report.read_manifest); ``declared`` names the
-    products that each notebook says it makes. A product must be there, written since its notebook started,
-    whole (every run that it needs), and its files must be those that the manifest has hashed. Those ``on_demand``,
-    which a notebook makes only when it is asked to, may be older.
-    """
-    missing = []
-    for name, outcome in notebooks.items():
-        owned = [key for key, entry in products.items() if Path(str(entry["notebook"])).stem == name]
-        for product in dict.fromkeys([*declared.get(name, ()), *owned]):
-            since = "" if product in on_demand else outcome.started
-            fault = _fault(figures, products.get(product), since)
-            if fault:
-                missing.append(f"{name}: {product}: {fault}")
-    return missing
+        incomplete = manifest.gaps(paths.figures, notebooks)
+        told += [f"{len(manifest.read(paths.figures))} tables and figures in {paths.figures}"]
+        told += ["Not complete:", *(f"- {line}" for line in incomplete)] if incomplete else []
+    else:
+        told.append(f"No tables and figures yet: paper-repro run --profile {paths.profile}")
+    if (paths.reference / "manifest.json").exists():
+        told.append(f"The shipped reference: {paths.reference}")
+    return told
 
 
-def _fault(figures: Path, entry: Mapping[str, Any] | None, since: str) -> str:
-    if entry is None:
-        return "not in the manifest"
-    # ISO times in UTC with whole seconds, on both sides: text order is time order.
-    if entry["written"] < since:
-        return "left from an earlier run"
-    if not entry["complete"]:
-        return str(entry["completeness"])
-    changed = [name for name, digest in entry["files"].items() if _sha256(figures / name) != digest]
-    return f"{', '.join(changed)} differs from what the manifest says" if changed else ""
+def _runs(paths: Paths) -> list[str]:
+    from paper_repro.runs.store import Store  # late: it brings torch
 
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    store = Store(paths.store)
+    failures = Counter(str(entry["reason"]).splitlines()[0] for entry in store.failures())
+    told = [f"{sum(1 for _ in store.finished())} finished trainings in {paths.store}"]
+    return told + [f"- failed, {count} times: {reason}" for reason, count in failures.items()]

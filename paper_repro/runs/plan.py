@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -117,6 +117,18 @@ def models_of(checker: Checker, pool: str) -> list[RunSpec]:
     else:
         models = [run]
     return models + (fold_models(run, CALIBRATION_FOLDS) if checker.temperature == "fitted" else [])
+
+
+def needed(spec: RunSpec) -> Iterator[RunSpec]:
+    """A run and every run that comes before it: its checkers' models, and the one that it goes on from."""
+    for checker in (spec.quality, spec.diversity):
+        if checker is not None and checker.run is not None:
+            for pool in scored_pools(spec):
+                for model in models_of(checker, pool):
+                    yield from needed(model)
+    if spec.start is not None:
+        yield from needed(spec.start)
+    yield spec
 
 
 def fold_models(run: RunSpec, folds: int) -> list[RunSpec]:

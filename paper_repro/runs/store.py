@@ -72,6 +72,12 @@ class Store:
             environment=meta["environment"],
         )
 
+    def finished(self) -> Iterator[dict[str, Any]]:
+        """What is noted of every finished run beside its arrays: "spec", "history", "seconds", "environment" ..."""
+        for path in sorted(self.root.glob("runs/[!.]*/result.json")):
+            with suppress(FileNotFoundError, ValueError):
+                yield json.loads(path.read_text("utf-8"))
+
     def train_log_p(self, key: str) -> NDArray[np.float32] | None:
         """log p(y_i|x_i) of the training forward passes, (epochs, training examples), or None."""
         loaded = self._load(key)
@@ -219,6 +225,12 @@ class Store:
 
     def put_failure(self, key: str, entry: Mapping[str, Any]) -> None:
         write_whole(self._failure(key), json.dumps(dict(entry), indent=1).encode())
+
+    def failures(self) -> Iterator[dict[str, Any]]:
+        """Every last failed try."""
+        for path in sorted(self.root.glob("failures/[!.]*.json")):
+            if (entry := self.failure(path.stem)) is not None:
+                yield entry
 
     def clear_failure(self, key: str) -> None:
         self._failure(key).unlink(missing_ok=True)

@@ -17,6 +17,7 @@ def project_root() -> Path:
 
 
 NOTEBOOKS = project_root() / "notebooks"
+REFERENCE = project_root() / "figures" / "reference"
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,13 @@ class Paths:
 
     @property
     def figures(self) -> Path:
-        """Tables and figures: a CSV and a picture each, and the manifest."""
+        """Tables and figures of the runs made here: a CSV and a picture each, and the manifest."""
         return self.figures_root / self.folder
+
+    @property
+    def reference(self) -> Path:
+        """The shipped ones that they are compared with. Only ``make reference`` writes there."""
+        return REFERENCE / self.folder
 
     def asked(self, what: str, benchmark: str) -> Path:
         """What a language model was asked about a benchmark, and what came of it: "few_shot" or "diversity"."""

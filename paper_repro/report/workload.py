@@ -1,0 +1,70 @@
+"""How much training a profile's tables are, and how much of it is left."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from statistics import median
+
+import pandas as pd
+
+from paper_repro.paper.ablations.sizes import figure2, generated_sizes, real_sizes, table2
+from paper_repro.paper.ablations.switches import switches
+from paper_repro.paper.ablations.timing import table3
+from paper_repro.paper.cells import Cell
+from paper_repro.paper.information.cells import section3_2
+from paper_repro.paper.more_baselines.cells import extended
+from paper_repro.paper.noisy.cells import table4
+from paper_repro.paper.search.cells import search
+from paper_repro.paper.table1.cells import table1
+from paper_repro.runs.plan import needed
+from paper_repro.runs.profiles import Profile
+from paper_repro.runs.results import Results
+from paper_repro.runs.spec import RunSpec
+
+Kind = tuple[str, str, str, str]
+"""Benchmark, pool, method, encoder."""
+
+
+def grids(profile: Profile) -> dict[str, list[Cell]]:
+    """The cells of every table that a profile's notebooks train."""
+    made = (
+        table1,
+        section3_2,
+        table4,
+        table2,
+        figure2,
+        real_sizes,
+        generated_sizes,
+        switches,
+        table3,
+        extended,
+        search,
+    )
+    return {grid.__name__: grid(profile) for grid in made}
+
+
+def workload(results: Results, tables: Mapping[str, Iterable[Cell]]) -> pd.DataFrame:
+    """One row per table: its training runs with their checkers' (``runs``), those that no table above it has
+    (``new``), and how many of these are not done (``left``).
+
+    ``minutes`` is what the runs left would take on one worker, by the median over the store's finished runs of the
+    same benchmark, data, method and encoder; ``not measured`` counts those that have none. The last row is the sum. An
+    empty store asks for no data and no weights; else UserError where they are not at hand.
+    """
+    took: dict[Kind, list[float]] = defaultdict(list)
+    for run in results.store.finished():
+        spec = run["spec"]
+        took[spec["benchmark"], spec["source"]["pool"], spec["method"], spec["encoder"]].append(run["seconds"]["total"])
+    known, rows = set[RunSpec](), []
+    for name, cells in tables.items():
+        runs = dict.fromkeys(run for cell in cells for run in needed(cell.spec))
+        new = [run for run in runs if run not in known]
+        left = [run for run in new if not took or results.state(run) != "done"]
+        kinds = [(run.benchmark, run.source.pool, run.method, run.encoder) for run in left]
+        measured = [median(took[kind]) for kind in kinds if kind in took]
+        counts = {"table": name, "runs": len(runs), "new": len(new), "left": len(left)}
+        rows.append({**counts, "minutes": sum(measured) / 60, "not measured": len(left) - len(measured)})
+        known |= set(runs)
+    frame = pd.DataFrame(rows)
+    return pd.concat([frame, frame.sum(numeric_only=True).to_frame().T.assign(table="all", runs=len(known))])
