@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -107,6 +108,7 @@ class Study(Results):
         super().__init__(inputs)
         self.notebook = notebook
         self.workers, self.scheduler, self.device = workers, scheduler, device
+        self._shown: dict[str, tuple[list[Path], list[tuple[Results, RunSpec]]]] = {}
 
     def run(self, specs: Iterable[RunSpec], *, progress: bool = True) -> None:
         """Compute what is missing, checkers included. Failures become rows of the tables, not exceptions."""
@@ -131,6 +133,7 @@ class Study(Results):
 
         ``name`` is its file's, without suffix; ``items`` are those of the paper that it reproduces; ``cells`` are all
         that it should be made from, ``others`` those of other studies. ``view`` is shown in place of the table itself.
+        A table and a figure shown under one name are one product of the manifest.
         """
         folder = self.paths.figures
         if isinstance(product, pd.DataFrame):
@@ -138,6 +141,9 @@ class Study(Results):
         else:
             files = list(style.save(product, folder / name))
         runs = [(results, cell.spec) for results, made_from in ((self, cells), *others) for cell in made_from]
+        before = self._shown.get(name, ([], []))
+        self._shown[name] = list(dict.fromkeys(before[0] + files)), before[1] + runs
+        files, runs = self._shown[name]
         manifest.enter(folder, name, title, files, items=items, notebook=self.notebook, runs=runs)
         return product if view is None else view
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from paper_repro import tables
 from paper_repro.measures import weights
+from paper_repro.paper.outcomes import verdict as judge
 from paper_repro.teaching import texts
 from paper_repro.teaching.names import BEST, CE, CHECKER, ESTIMATED, TRUE
 from paper_repro.teaching.sampling import Floats, mean_interval
@@ -216,12 +216,10 @@ def against(runs: pd.DataFrame, method: str = ESTIMATED, others: Iterable[str] =
 
 def in_words(differences: pd.DataFrame, knob: str) -> list[str]:
     """One sentence for each method compared with: at which values of the knob is it above, below, not to be told?"""
-    words = {"holds": "above", "fails": "below", "cannot be told": "not to be told apart"}
+    words = {"holds": "above", "fails": "below", "inconclusive": "not to be told apart"}
     lines = []
     for other, group in differences[differences["knob"] == knob].groupby("versus", sort=False):
-        verdicts = [
-            tables.verdict(float(low), float(high), "complete") for low, high in group[["low", "high"]].to_numpy(float)
-        ]
+        verdicts = [judge(float(low), float(high)) for low, high in group[["low", "high"]].to_numpy(float)]
         parts = []
         for verdict, word in words.items():
             chosen = [f"{value:g}" for value, found in zip(group["value"], verdicts, strict=True) if found == verdict]

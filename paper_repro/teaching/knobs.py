@@ -10,7 +10,7 @@ from typing import Any
 import ipywidgets  # type: ignore[import-untyped]
 import pandas as pd
 
-from paper_repro import figures
+from paper_repro.teaching import figures
 from paper_repro.teaching.experiment import KNOBS, Setting, at, run
 from paper_repro.teaching.names import METHODS
 

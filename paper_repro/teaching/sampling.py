@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
-from paper_repro.measures import intervals, weights
+from paper_repro.measures import intervals
+from paper_repro.measures.weights import diagnose, pareto_khat
 from paper_repro.method import losses
 from paper_repro.teaching.names import BOUNDED, MIXTURE, PLAIN, RAW, SELF_NORMALISED, TRUNCATED, WEIGHTED
 
@@ -134,7 +135,7 @@ def effective_sizes(shifts: Iterable[float], n: int, seed: int = 0) -> pd.DataFr
     rng, rows = np.random.default_rng(seed), []
     for shift in shifts:
         weights = np.exp(shift * rng.standard_normal(n) - shift**2 / 2)
-        found = weights.diagnose(weights)
+        found = diagnose(weights)
         exact = 100 * np.exp(-(shift**2))
         row = {"shift": shift, "n": n, "mean weight": found.mean, "ESS (%)": 100 * found.ess, "exact (%)": exact}
         rows.append({**row, "heaviest": found.max, "k-hat": found.khat})
@@ -178,7 +179,7 @@ def compare_remedies(scales: Iterable[float], n: int, simulations: int, seed: in
     for scale in scales:
         question = Question(scale)
         tails = np.exp(question.log_weights(question.draw((50, 2000), rng)))
-        shape = {"k_exact": 1 - scale**2, "khat": float(np.mean([weights.pareto_khat(w) for w in tails]))}
+        shape = {"k_exact": 1 - scale**2, "khat": float(np.mean([pareto_khat(w) for w in tails]))}
         for name, estimates in remedies(question, n, simulations, rng).items():
             rows.append({"scale": scale, "n": n, "remedy": name, **errors(estimates, question.truth), **shape})
     return pd.DataFrame(rows)
