@@ -35,6 +35,10 @@ TWINS = (
 """Pairs of rows that theory predicts to be alike, and why."""
 
 
+def benchmarks_of(cells: Iterable[Cell]) -> list[str]:
+    return list(dict.fromkeys(cell.benchmark for cell in cells))
+
+
 def row_outcomes(results: Results, cells: Iterable[Cell]) -> dict[tuple[str, str], Outcome]:
     """Predictions by row and benchmark; runs on large real data are left out."""
     outcomes = outcomes_of(results, [cell for cell in cells if cell.train_source != "train"])
@@ -74,7 +78,7 @@ def table1_extended(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     order = [(row.group, "dev" if name == "checker" else "generated", name) for name, row in rows().items()]
     order += [("large real data", "train", name) for name in HU.values()]
     for group, source, method in order:
-        for benchmark in results.profile.benchmarks:
+        for benchmark in benchmarks_of(cells):
             key = (source, method, benchmark)
             outcome, numbers = outcomes.get(key), paper.get(key, (np.nan, np.nan))
             if outcome is None and key not in paper:
@@ -104,7 +108,7 @@ def baseline_differences(results: Results, cells: Iterable[Cell]) -> pd.DataFram
     found = []
     for method in OURS:
         for rival, row in present.items():
-            for benchmark in results.profile.benchmarks if rival != method else ():
+            for benchmark in benchmarks_of(cells) if rival != method else ():
                 compared = comparison(outcomes.get((method, benchmark)), outcomes.get((rival, benchmark)))
                 even = max(float(ess.get((side, benchmark), np.nan)) for side in (rival, method))
                 if even > MOST_EVEN:
@@ -171,9 +175,10 @@ def predicted_twins(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     Columns: prediction, method, other, benchmark, those of :func:`comparison`, alike, alike_low, alike_high (per cent
     of the test texts, same seed, with the 95 % interval over seeds and texts).
     """
-    outcomes, found = row_outcomes(results, cells), []
+    cells, found = list(cells), []
+    outcomes = row_outcomes(results, cells)
     for method, other, prediction in TWINS:
-        for benchmark in results.profile.benchmarks:
+        for benchmark in benchmarks_of(cells):
             if (method, benchmark) in outcomes and (other, benchmark) in outcomes:
                 ours, theirs = outcomes[method, benchmark], outcomes[other, benchmark]
                 names = {"prediction": prediction, "method": method, "other": other, "benchmark": benchmark}
