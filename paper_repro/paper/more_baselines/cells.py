@@ -77,7 +77,8 @@ LOOK_AHEAD = ("sungen", "ren", "meta_weight_net")
 
 def rows() -> dict[str, Row]:
     """Every row that the table can have, by id, in its order. A new method of one of the groups is among them."""
-    known = OTHER_ROWS | {m.id: Row(m.group, m.formula, m.about) for m in METHODS.values() if m.group in GROUPS}
+    of_methods = {m.id: Row(m.group, m.formula, m.about) for m in METHODS.values() if m.group in GROUPS}
+    known = {**OTHER_ROWS, **of_methods}
     return {name: row for group in GROUPS for name, row in known.items() if row.group == group}
 
 

@@ -94,8 +94,8 @@ def baselines_cost(results: Results, candidates: Iterable[Cell], chosen: Iterabl
 def _one(results: Results, candidates: list[RunSpec], chosen: RunSpec) -> dict[str, Any]:
     """Passes, seconds and memory of one row's seed; nan where something is missing."""
     training = list(started_from(chosen))
-    every = dict.fromkeys(run for spec in candidates for run in behind(spec))
-    every = [run for run in every if run not in candidates or results.result(run) is not None]
+    runs = dict.fromkeys(run for spec in candidates for run in behind(spec))
+    every = [run for run in runs if run not in candidates or results.result(run) is not None]
     scores = {(checker, spec.benchmark, pool) for spec in candidates for checker, pool in scored(spec)}
     asked = sum(_size(results, benchmark, Source(pool)) for _, benchmark, pool in scores)
     waited = sum(_known(results.scoring_seconds(*score)) for score in scores)

@@ -17,7 +17,7 @@ from paper_repro.paper.claims import POINTS, conjunction
 from paper_repro.paper.csv_files import records
 from paper_repro.paper.more_baselines.cells import HU, chosen_options, rows
 from paper_repro.paper.more_baselines.cost import SELECTING, kept_share
-from paper_repro.paper.outcomes import Outcome, comparison, measures, outcomes_of
+from paper_repro.paper.outcomes import Key, Outcome, comparison, measures, outcomes_of
 from paper_repro.paper.titles import method_title
 from paper_repro.runs.results import Results
 
@@ -39,31 +39,48 @@ def benchmarks_of(cells: Iterable[Cell]) -> list[str]:
     return list(dict.fromkeys(cell.benchmark for cell in cells))
 
 
+def options_tried(results: Results, candidates: Iterable[Cell], chosen: Iterable[Cell]) -> pd.DataFrame:
+    """The options that are chosen on D_P', one row for each candidate run.
+
+    Columns: train_source, method, benchmark, seed, options, dev_accuracy (per cent; nan without a run), taken.
+    """
+    taken, found = {cell.spec for cell in chosen}, []
+    for cell in candidates:
+        if options := chosen_options(cell):
+            result = results.result(cell.spec)
+            dev = np.nan if result is None else 100 * result.selected.dev_accuracy
+            place = (cell.train_source, cell.method, cell.benchmark, cell.seed)
+            found.append((*place, options, dev, cell.spec in taken))
+    names = ["train_source", "method", "benchmark", "seed", "options", "dev_accuracy", "taken"]
+    return pd.DataFrame(found, columns=names)
+
+
 def row_outcomes(results: Results, cells: Iterable[Cell]) -> dict[tuple[str, str], Outcome]:
     """Predictions by row and benchmark; runs on large real data are left out."""
     outcomes = outcomes_of(results, [cell for cell in cells if cell.train_source != "train"])
     return {(row, benchmark): outcome for (_, row, benchmark), outcome in outcomes.items()}
 
 
-def unevenness(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
+def unevenness(results: Results, cells: Iterable[Cell]) -> dict[Key, tuple[float, float]]:
     """How uneven the weights of each row are in the selected epoch, means over the seeds.
 
-    ``cells`` hold one candidate for each row and seed. Index: train_source, method, benchmark. Columns: weight_ess
-    (effective sample size, a fraction) and weight_top_tenth (share of the weights' sum on their largest tenth); of a
-    filter, those of the 0/1 weights. nan for rows that neither weight nor select.
+    Of each row that weights or selects: the effective sample size, a fraction, and the share of the weights' sum on
+    their largest tenth; of a filter, those of its 0/1 weights. ``cells`` hold one candidate for each row and seed.
     """
-    found = []
+    found: dict[Key, list[tuple[float, float]]] = {}
     for cell in cells:
-        result, place = results.result(cell.spec), (cell.train_source, cell.method, cell.benchmark)
-        if result is None or not method_of(cell.spec.method).reweights:
-            found.append((*place, np.nan, np.nan))
-        elif cell.spec.method in SELECTING:
+        result, numbers = results.result(cell.spec), found.setdefault(_key(cell), [])
+        if result is not None and cell.spec.method in SELECTING:
             kept = kept_share(results, cell.spec)
-            found.append((*place, kept, min(0.1 / kept, 1.0)))
-        else:
-            found.append((*place, result.selected.weight_ess, result.selected.weight_top_tenth))
-    names = ["train_source", "method", "benchmark"]
-    return pd.DataFrame(found, columns=[*names, "weight_ess", "weight_top_tenth"]).groupby(names, sort=False).mean()
+            numbers.append((kept, min(0.1 / kept, 1.0)))
+        elif result is not None and method_of(cell.spec.method).reweights:
+            numbers.append((result.selected.weight_ess, result.selected.weight_top_tenth))
+    means = {key: np.mean(numbers, axis=0).tolist() for key, numbers in found.items() if numbers}
+    return {key: (ess, top) for key, (ess, top) in means.items()}
+
+
+def _key(cell: Cell) -> Key:
+    return cell.train_source, cell.method, cell.benchmark
 
 
 def table1_extended(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
@@ -86,8 +103,8 @@ def table1_extended(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
             place = dict(zip(("train_source", "method", "benchmark"), key, strict=True))
             about = {"group": group, **place, "paper_accuracy": numbers[0], "paper_macro_f1": numbers[1]}
             about |= measures(outcome)
-            about |= uneven.loc[key].to_dict() if key in uneven.index else {}
-            chosen = [chosen_options(c) for c in cells if (c.train_source, c.method, c.benchmark) == key]
+            about |= dict(zip(("weight_ess", "weight_top_tenth"), uneven.get(key, (np.nan, np.nan)), strict=True))
+            chosen = [chosen_options(cell) for cell in cells if _key(cell) == key]
             about["chosen"] = "; ".join(dict.fromkeys(filter(None, chosen)))
             found.append({**about, "status": outcome.status if outcome else "not run"})
     return pd.DataFrame(found)
@@ -103,14 +120,14 @@ def baseline_differences(results: Results, cells: Iterable[Cell]) -> pd.DataFram
     """
     cells = [cell for cell in cells if cell.train_source != "train"]
     outcomes = row_outcomes(results, cells)
-    ess = unevenness(results, cells)["weight_ess"].droplevel("train_source")
+    ess = {(row, benchmark): ess for (_, row, benchmark), (ess, _) in unevenness(results, cells).items()}
     present = {name: row for name, row in rows().items() if name in {cell.method for cell in cells}}
     found = []
     for method in OURS:
         for rival, row in present.items():
             for benchmark in benchmarks_of(cells) if rival != method else ():
                 compared = comparison(outcomes.get((method, benchmark)), outcomes.get((rival, benchmark)))
-                even = max(float(ess.get((side, benchmark), np.nan)) for side in (rival, method))
+                even = max(ess.get((side, benchmark), 0.0) for side in (rival, method))
                 if even > MOST_EVEN:
                     status = f"{NO_TEST}: its weights are nearly even (ESS {100 * even:.0f} %)"
                     compared |= {"status": status, "verdict": "incomplete", "f1_verdict": "incomplete"}
@@ -121,7 +138,7 @@ def baseline_differences(results: Results, cells: Iterable[Cell]) -> pd.DataFram
 
 def families(differences: pd.DataFrame) -> dict[str, tuple[str, list[str]]]:
     """Sets of baselines by id, each with a title and its rows: Table 1's, those with the same labels, all of them."""
-    groups = differences.drop_duplicates("rival").set_index("rival")["group"]
+    groups: dict[str, str] = dict(zip(differences["rival"], differences["group"], strict=True))
     everything = [rival for rival, group in groups.items() if group in (NO_LABELS, SAME_LABELS)]
     in_table1 = [rival for rival in everything if rival in ("ce", "focal", *HU.values())]
     same = [rival for rival in everything if groups[rival] == SAME_LABELS]

@@ -15,7 +15,21 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import StrMethodFormatter
 
 from paper_repro.method.registry import METHODS
-from paper_repro.paper.style import BLUE, GREEN, GREY, ORANGE, VERMILION, caption, panels, plain_numbers, styled
+from paper_repro.paper.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    VERMILION,
+    benchmark_panels,
+    caption,
+    interval_dots,
+    panels,
+    plain_numbers,
+    row_labels,
+    source,
+    styled,
+)
 from paper_repro.paper.theory.closed_forms import bound, dimp_term
 from paper_repro.paper.theory.fixed_points import CANDIDATES
 from paper_repro.paper.theory.one_step import CRITERIA
@@ -57,7 +71,7 @@ def convergence(frame: pd.DataFrame, errors: pd.DataFrame) -> Figure:
     text = f"Left: IMP loss with the true weights at a fixed model, ε = {frame['epsilon'].iloc[0]:g} of the limit, "
     text += f"{frame['resamples'].iloc[0]:,} data sets of each size (bars: 95 % Wilson intervals; 0 is drawn at the "
     text += f"lower edge). Right: median over {errors['resamples'].iloc[0]} data sets of each size. The miniature "
-    caption(figure, f"{text}world, in every profile. Source: convergence.csv, conditions.csv.")
+    caption(figure, f"{text}world, in every profile.{source('convergence.csv, conditions.csv')}")
     return figure
 
 
@@ -90,8 +104,8 @@ def lower_bound(frame: pd.DataFrame, *, profile: str = "") -> Figure:
     text = (
         "Dotted: the bound without the factor 2 (Eq. 24). Below the red line the bound is negative and says nothing. "
     )
-    text += f"Right: means over the training texts and n = {frame['seed'].nunique()} seeds; dashed: the bound. "
-    caption(figure, f"{text}Source: bound.csv, profile {profile}.")
+    text += f"Right: means over the training texts and n = {frame['seed'].nunique()} seeds; dashed: the bound."
+    caption(figure, text + source("bound.csv", profile))
     return figure
 
 
@@ -131,10 +145,8 @@ def fixed_points(frame: pd.DataFrame, *, texts: int, profile: str = "") -> Figur
     ax.set(xlabel="", ylabel="")
     text = "Total variation between trained models and each distribution (products: up to their normalisation), mean "
     text += f"and 95 % interval over n = {frame['n_seeds'].iloc[0]} seeds and {frame['n'].iloc[0]:,} test texts; dark: "
-    text += (
-        f"near. Red: the predicted limit. {benchmark_title(frame['benchmark'].iloc[0])}, {texts:,} generated texts. "
-    )
-    caption(figure, f"{text}Source: fixed_points.csv, profile {profile}.")
+    text += f"near. Red: the predicted limit. {benchmark_title(frame['benchmark'].iloc[0])}, {texts:,} generated texts."
+    caption(figure, text + source("fixed_points.csv", profile))
     return figure
 
 
@@ -172,8 +184,8 @@ def growing(frame: pd.DataFrame, tolerance: float, *, profile: str = "") -> Figu
     text = "Distance of trained models from each distribution, with the exact P and Q for checkers (P' is P); thick: "
     text += f"the limit predicted for the loss; dotted: the tolerance, {tolerance}. Mean and 95 % interval over n = "
     text += f"{frame['n_seeds'].min()} seeds and {frame['n'].min():,} test texts. "
-    text += f"{benchmark_title(frame['benchmark'].iloc[0])}. "
-    caption(figure, f"{text}Source: limits_growing.csv, profile {profile}.")
+    text += f"{benchmark_title(frame['benchmark'].iloc[0])}."
+    caption(figure, text + source("limits_growing.csv", profile))
     return figure
 
 
@@ -184,25 +196,23 @@ def one_step(frame: pd.DataFrame, *, profile: str = "") -> Figure:
     ``frame``: rows of :func:`..one_step.compare`.
     """
     frame = frame[frame["target"] == "D_P'"]
-    benchmarks, criteria = (list(dict.fromkeys(frame[name])) for name in ("benchmark", "criterion"))
-    cases = list(frame.groupby(["epochs", "step"], sort=False))
-    figure, axes = panels(len(benchmarks), 7.4, 3.4, sharey=True, sharex=True)
-    for ax, name in zip(axes, benchmarks, strict=True):
-        for style, (place, ((epochs, step), group)) in zip(LINES, enumerate(cases), strict=False):
-            here = group[group["benchmark"] == name].set_index("criterion").reindex(criteria)
-            y = np.arange(len(criteria)) + (place - (len(cases) - 1) / 2) * 0.17
-            look = {"color": style["color"], "marker": style["marker"], "linestyle": "", "elinewidth": 1}
-            label = f"θ after {epochs} epoch{'s' * (epochs > 1)}, {step} step"
-            spans = _spans(here["spearman"], here[["low", "high"]])
-            ax.errorbar(here["spearman"], y, xerr=spans, label=label, **look)
+    frame, criteria = frame.assign(status="complete"), list(dict.fromkeys(frame["criterion"]))
+    cases = list(dict.fromkeys(zip(frame["epochs"], frame["step"], strict=True)))
+    figure, filled = benchmark_panels(frame, 7.4, 3.4, sharey=True, sharex=True)
+    for ax, here in filled:
+        for style, (place, (epochs, step)) in zip(LINES, enumerate(cases), strict=False):
+            rows = here[(here["epochs"] == epochs) & (here["step"] == step)]
+            rows = rows.assign(place=rows["criterion"].map(criteria.index) + (place - (len(cases) - 1) / 2) * 0.17)
+            interval_dots(ax, rows, "spearman", colour=style["color"], marker=style["marker"])
         ax.axvline(0, color=GREY, linewidth=0.9)
-        ax.set(title=benchmark_title(name), xlabel="Spearman", xlim=(-1.05, 1.05))
-    axes[0].set_yticks(range(len(criteria)), [CRITERIA.get(name, name) for name in criteria])
-    axes[0].invert_yaxis()
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+        ax.set(xlabel="Spearman", xlim=(-1.05, 1.05))
+        row_labels(ax, [CRITERIA.get(name, name) for name in criteria])
+    labels = [f"θ after {epochs} epoch{'s' * (epochs > 1)}, {step} step" for epochs, step in cases]
+    handles = [Line2D([], [], label=label, **style) for label, style in zip(labels, LINES, strict=False)]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2)
     text = f"Ranks of n = {frame['n'].iloc[0]} generated texts by each criterion against how much one step on the text "
-    text += "lowers the loss on D_P'; 95 % bootstrap intervals over the texts. "
-    caption(figure, f"{text}Source: one_step.csv, profile {profile}.")
+    text += "lowers the loss on D_P'; 95 % bootstrap intervals over the texts."
+    caption(figure, text + source("one_step.csv", profile))
     return figure
 
 

@@ -18,6 +18,7 @@ from paper_repro.measures import intervals
 from paper_repro.measures.intervals import Interval
 from paper_repro.method import losses
 from paper_repro.method.losses import Switches
+from paper_repro.paper import views
 from paper_repro.paper.cells import Cell
 from paper_repro.paper.csv_files import records
 from paper_repro.paper.outcomes import judged, seeds_status
@@ -233,5 +234,10 @@ def arrivals(frame: pd.DataFrame, tolerance: float) -> pd.DataFrame:
         spare = Interval(*(tolerance - row[name] for name in ("distance", "distance_high", "distance_low")))
         answer = judged(spare, row["n_seeds"], row["n_seeds"])["verdict"]
         verdicts.append("incomplete" if row["verdict"] == "incomplete" else answer)
-    place = {"texts": int(sizes.max()), "first": last["method"].map(first), "tolerance": tolerance}
-    return last.assign(**place, verdict=verdicts)
+    first_of = last["method"].map(first)
+    return last.assign(texts=int(sizes.max()), first=first_of, tolerance=tolerance, verdict=verdicts)
+
+
+def readable(frame: pd.DataFrame) -> pd.DataFrame:
+    """A summary with titles in place of ids."""
+    return views.titled(frame).replace(dict.fromkeys(("predicted", "nearest", "rival"), CANDIDATES))

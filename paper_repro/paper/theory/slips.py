@@ -8,8 +8,8 @@ wrong.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import e, sqrt
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,7 @@ TEST_LABELS = {"tweet_irony": (473, 311), "mrpc": (578, 1147)}
 FEW_SHOT_IN_TEXT, SENTENCES_IN_TEXT = 68.82, 4840
 """MRPC's few-shot accuracy in Sec. 5.1, and the sentences of Financial PhraseBank in App. H."""
 SLACK = 1e-9
+Floats = NDArray[np.float64]
 Found = tuple[str, bool]
 """What a computation finds, in words, and whether it bears the point out."""
 
@@ -57,7 +58,7 @@ def as_text(points: pd.DataFrame) -> str:
 
 def size_of(split: str, benchmark: str) -> int:
     """Texts in "train", "dev", "test" or "generated" of the paper's benchmark (Table 5)."""
-    return int(published.table("table5").set_index("split").loc[split, benchmark])
+    return int(value("table5", benchmark, split=split))
 
 
 def value(table: str, column: str = "accuracy", **where: str) -> float:
@@ -85,30 +86,21 @@ def prints_as(values: NDArray[np.float64], printed: float) -> NDArray[np.bool_]:
     )
 
 
-@dataclass(frozen=True)
-class Confusions:
-    """All two-class tables with given errors: ``right`` (2, tables) right answers by class, and the ``wrong`` ones."""
-
-    right: NDArray[np.int64]
-    wrong: NDArray[np.int64]
-
-    @property
-    def f1(self) -> NDArray[np.float64]:
-        """(2, tables) F1 of each class in per cent; 0 for a class that is never named rightly."""
-        return np.asarray(200 * self.right / np.maximum(2 * self.right + self.wrong, 1))
-
-    @property
-    def accuracy(self) -> NDArray[np.float64]:
-        return np.asarray(100 * self.right.sum(axis=0) / (self.right.sum(axis=0) + self.wrong))
+def two_class_scores(right: NDArray[np.int64], wrong: Any) -> tuple[Floats, Floats]:
+    """F1 of each class (2, tables) and accuracy (tables,) in per cent, from the right answers by class (2, tables) and
+    the wrong ones (tables,). The F1 of a class that is never named rightly is 0."""
+    f1, accuracy = 200 * right / np.maximum(2 * right + wrong, 1), 100 * right.sum(axis=0) / (right.sum(axis=0) + wrong)
+    return f1, accuracy
 
 
-def confusions(benchmark: str, accuracy: float) -> Confusions:
-    """All tables with the test set's class counts and the printed accuracy, rounded or truncated."""
+def confusions(benchmark: str, accuracy: float) -> tuple[NDArray[np.int64], Floats]:
+    """All tables with the test set's class counts and the printed accuracy, rounded or truncated: right answers by
+    class and F1 by class, (2, tables) each."""
     first, second = TEST_LABELS[benchmark]
     totals = sorted(set().union(*counts_behind(accuracy, first + second).values()))
     pairs = [(a, t - a) for t in totals for a in range(max(0, t - second), min(first, t) + 1)]
     right = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    return Confusions(right, first + second - right.sum(axis=0))
+    return right, two_class_scores(right, first + second - right.sum(axis=0))[0]
 
 
 def largest_excess(size: int) -> float:
@@ -119,8 +111,8 @@ def largest_excess(size: int) -> float:
     """
     cells = np.indices((size + 1,) * 3).reshape(3, -1)
     cells = cells[:, (cells.sum(axis=0) <= size) & (cells.sum(axis=0) > 0)]
-    tables = Confusions(cells[:2], cells[2])
-    return float((tables.f1.mean(axis=0) - tables.accuracy).max())
+    f1, accuracy = two_class_scores(cells[:2], cells[2])
+    return float((f1.mean(axis=0) - accuracy).max())
 
 
 def standard_error(accuracy: float, size: int) -> float:
@@ -165,14 +157,14 @@ def macro_f1_above_accuracy() -> Found:
     for benchmark in TEST_LABELS:
         where = {"method": "few_shot", "benchmark": benchmark}
         accuracy, printed = (value("table1", column, **where) for column in ("accuracy", "macro_f1"))
-        tables = confusions(benchmark, accuracy)
-        fits = np.argwhere(prints_as(tables.f1, printed))
+        right, f1 = confusions(benchmark, accuracy)
+        fits = np.argwhere(prints_as(f1, printed))
         texts.append(f"{benchmark_title(benchmark)}: no class's F1 gives {printed:g} at {accuracy:g} %")
         if len(fits):
             label, place = fits[0]
-            right, macro = tables.right[:, place], tables.f1[:, place].mean()
+            zeros, ones = right[:, place]
             texts[-1] = f"{benchmark_title(benchmark)}: {printed:g} is the F1 of class {label} alone in {len(fits)} "
-            texts[-1] += f"table(s), with {right[0]} and {right[1]} right by class; its macro-F1 is {macro:.2f}"
+            texts[-1] += f"table(s), with {zeros} and {ones} right by class; its macro-F1 is {f1[:, place].mean():.2f}"
     found = f"over all two-class tables with up to 30 texts macro-F1 - accuracy is at most {excess:g} points, and by "
     found += f"concavity it never exceeds 0. {'; '.join(texts)}"
     return found, above == {"few_shot"} and excess <= 0
@@ -181,8 +173,8 @@ def macro_f1_above_accuracy() -> Found:
 def majority_classifier() -> Found:
     where = {"train_source": "train", "method": "hu", "benchmark": "tweet_irony"}
     accuracy, f1 = (value("table1", column, **where) for column in ("accuracy", "macro_f1"))
-    counts, tables = TEST_LABELS["tweet_irony"], confusions("tweet_irony", accuracy)
-    fitting = tables.right[:, prints_as(tables.f1.mean(axis=0), f1)].T.tolist()
+    counts, (right, f1s) = TEST_LABELS["tweet_irony"], confusions("tweet_irony", accuracy)
+    fitting = right[:, prints_as(f1s.mean(axis=0), f1)].T.tolist()
     found = f"always naming the larger class is right on {counts[0]} of {sum(counts)}. Of all tables with the class "
     found += f"counts, {len(fitting)} gives the printed pair: {fitting[0][0]} and {fitting[0][1]} right by class"
     return found, fitting == [[counts[0], 0]]
