@@ -110,6 +110,11 @@ class Study(Results):
         self.workers, self.scheduler, self.device = workers, scheduler, device
         self._shown: dict[str, tuple[list[Path], list[tuple[Results, RunSpec]]]] = {}
 
+    def in_world(self, **knobs: Any) -> Study:
+        """The same with other knobs of the miniature world (:class:`paper_repro.texts.world.WorldConfig`)."""
+        inputs = open_inputs(**{**self.inputs.settings(), "world": {**self.inputs.world, **knobs}})
+        return Study(inputs, self.workers, self.scheduler, self.device, self.notebook)
+
     def run(self, specs: Iterable[RunSpec], *, progress: bool = True) -> None:
         """Compute what is missing, checkers included. Failures become rows of the tables, not exceptions."""
         tasks = plan(self, specs)

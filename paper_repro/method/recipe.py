@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 from math import inf
 from typing import Literal, get_args
@@ -57,7 +58,8 @@ class Recipe:
 class EpochRecord:
     """One row of a run's history. Accuracy and macro-F1 are fractions in [0, 1]; ``seconds`` is wall time.
 
-    Test measures are nan for an epoch whose test scores were not asked for.
+    Test measures are nan for an epoch whose test scores were not asked for. ``weight_ess`` is the effective sample
+    size as a fraction of the examples, ``weight_top_tenth`` the share of the weights' sum on their largest tenth.
     """
 
     epoch: int
@@ -71,6 +73,7 @@ class EpochRecord:
     weight_max: float
     weight_khat: float
     seconds: float
+    weight_top_tenth: float = math.nan
 
 
 HISTORY_FIELDS = tuple(f.name for f in fields(EpochRecord))
