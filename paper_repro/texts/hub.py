@@ -1,4 +1,4 @@
-"""Files of data sets and models from the Hugging Face hub at pinned revisions, or from its local cache; no remote code is run.
+"""Files of data sets and models from the Hugging Face hub at pinned revisions, or from its cache; no code of theirs.
 
 ``HF_ENDPOINT``, ``HF_HOME`` and ``HF_HUB_OFFLINE`` mean what they mean to ``huggingface_hub``.
 """
