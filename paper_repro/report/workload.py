@@ -9,6 +9,7 @@ from statistics import median
 import pandas as pd
 
 from paper_repro.paper.cells import Cell
+from paper_repro.runs.archive import Part
 from paper_repro.runs.plan import needed
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.results import Results
@@ -59,3 +60,19 @@ def workload(results: Results, tables: Mapping[str, Iterable[Cell]]) -> pd.DataF
         known |= set(runs)
     frame = pd.DataFrame(rows)
     return pd.concat([frame, frame.sum(numeric_only=True).to_frame().T.assign(table="all", runs=len(known))])
+
+
+def archive_parts(profile: Profile) -> list[Part]:
+    """What :func:`paper_repro.runs.archive.pack` files: one part for each table and benchmark."""
+    from paper_repro.paper.information.cells import section3_2_scores
+
+    scores = section3_2_scores(profile)
+    return [
+        Part(
+            f"{table}-{benchmark}",
+            tuple(cell.spec for cell in cells if cell.benchmark == benchmark),
+            tuple(wanted for wanted in scores if wanted[1] == benchmark) if table == "section3_2" else (),
+        )
+        for table, cells in grids(profile).items()
+        for benchmark in profile.benchmarks
+    ]
