@@ -44,7 +44,7 @@ def paired_permutation(correct_a: ArrayLike, correct_b: ArrayLike, *, draws: int
     difference has the same size are exchangeable, so only the number of swaps is drawn: a hundred times faster than
     ``scipy.stats.permutation_test``, and the same test.
     """
-    a, b = np.atleast_2d(np.asarray(correct_a, dtype=np.float64)), np.atleast_2d(np.asarray(correct_b, dtype=np.float64))
+    a, b = (np.atleast_2d(np.asarray(side, dtype=np.float64)) for side in (correct_a, correct_b))
     if a.shape != b.shape:
         raise ValueError(f"paired runs must share seeds and texts, not {a.shape} and {b.shape}")
     difference = (a - b).mean(axis=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
+from math import inf
 from typing import Literal, get_args
 
 Precision = Literal["fp32", "bf16"]
@@ -44,6 +45,11 @@ class Recipe:
             if getattr(self, name) not in get_args(choices):
                 expected = " or ".join(map(repr, get_args(choices)))
                 raise ValueError(f"{name}={getattr(self, name)!r}: expected {expected}")
+        if not (0 < self.learning_rate < inf and 0 <= self.weight_decay < inf and self.clip_norm > 0):
+            raise ValueError(
+                f"learning_rate={self.learning_rate!r}, weight_decay={self.weight_decay!r}, "
+                f"clip_norm={self.clip_norm!r}: expected finite numbers above 0 (weight_decay: 0 or above)"
+            )
         if self.epochs < 1 or self.batch_size < 1:
             raise ValueError(f"epochs={self.epochs}, batch_size={self.batch_size}: expected 1 or more")
 

@@ -164,7 +164,7 @@ def _write_first_layers(whole: Path, layers: int, folder: Path) -> None:
     config = config_of(whole)
     counts = {name: layers for name in LAYER_COUNTS if name in config}
     (folder / "config.json").write_text(json.dumps({**config, **counts}, indent=2) + "\n", "utf-8")
-    kept = {}
+    kept: dict[str, Any] = {}
     for path in weight_files(whole):
         with safe_open(path, framework="pt") as file:
             kept |= {name: file.get_tensor(name) for name in file.keys() if _layer(name) < layers}  # noqa: SIM118

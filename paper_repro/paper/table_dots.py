@@ -9,31 +9,22 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from paper_repro.paper import style
 from paper_repro.paper.outcomes import FEW_SHOT
-from paper_repro.paper.style import (
-    BLUE,
-    VERMILION,
-    benchmark_panels,
-    caption,
-    interval_dots,
-    row_labels,
-    source,
-    styled,
-)
 from paper_repro.paper.titles import OTHER_DATA, method_title, source_title
 from paper_repro.runs.profiles import Profile
 
 HOLLOW: dict[str, Any] = {"linestyle": "", "markerfacecolor": "none"}
-PAPER: dict[str, Any] = {**HOLLOW, "marker": "D", "markersize": 4.5, "color": VERMILION}
-BEST: dict[str, Any] = {**HOLLOW, "marker": "|", "markersize": 8, "color": BLUE}
+PAPER: dict[str, Any] = {**HOLLOW, "marker": "D", "markersize": 4.5, "color": style.VERMILION}
+BEST: dict[str, Any] = {**HOLLOW, "marker": "|", "markersize": 8, "color": style.BLUE}
 
 
-@styled
+@style.styled
 def table_dots(frame: pd.DataFrame, file: str, profile: Profile) -> Figure:
     """A table as dots: the paper's number, our best run, and our mean with its 95 % interval.
 
     ``frame`` is that of :func:`paper_repro.paper.beside_paper.beside_paper`, ``file`` the name of its file. For a
-    miniature world the caption says that the paper's numbers are of other data.
+    miniature world the style.caption says that the paper's numbers are of other data.
     """
     labels: list[str] = []
     places, headings = {}, []
@@ -45,22 +36,22 @@ def table_dots(frame: pd.DataFrame, file: str, profile: Profile) -> Figure:
         empty = rows["n_seeds"].isna().all() and (block, method) != FEW_SHOT
         name = method_title(str(method))
         labels.append(f"{name} ({rows['status'].iloc[0]})" if empty else name)
-    figure, filled = benchmark_panels(frame, 7.4, 1.15 + 0.215 * len(labels), sharey=True)
+    figure, filled = style.benchmark_panels(frame, 7.4, 1.15 + 0.215 * len(labels), sharey=True)
     for ax, rows in filled:
         keys = zip(rows["train_source"], rows["method"], strict=True)
         rows = rows.assign(place=[places[key] for key in keys], low=rows["accuracy_low"], high=rows["accuracy_high"])
-        interval_dots(ax, rows, "mean_accuracy")
+        style.interval_dots(ax, rows, "mean_accuracy")
         ax.plot(rows["best_accuracy"], rows["place"], **BEST)
         if "paper_accuracy" in rows:  # not for a benchmark of the user's own
             ax.plot(rows["paper_accuracy"], rows["place"], **PAPER)
-        row_labels(ax, labels)
+        style.row_labels(ax, labels)
         for place in headings:
             ax.axhline(place, color="white", linewidth=1.5)  # over the grid line: nothing is measured here
         for place, label in enumerate(ax.get_yticklabels()):  # none in panels that share the first one's
             label.set_fontweight("bold" if place in headings else "normal")
         ax.xaxis.set_major_locator(MaxNLocator(nbins=5, min_n_ticks=3, steps=[1, 2, 5, 10]))
         ax.set_xlabel("test accuracy (%)")
-    handles = [Line2D([], [], label="ours, mean and 95 % interval", color=BLUE, marker="o", markersize=4.5)]
+    handles = [Line2D([], [], label="ours, mean and 95 % interval", color=style.BLUE, marker="o", markersize=4.5)]
     handles += [Line2D([], [], label="ours, best seed", **BEST)]
     handles += [Line2D([], [], label="paper (best of 4)", **PAPER)] if "paper_accuracy" in frame else []
     figure.legend(handles=handles, loc="outside upper center", ncols=3, handlelength=2.4)
@@ -68,6 +59,6 @@ def table_dots(frame: pd.DataFrame, file: str, profile: Profile) -> Figure:
     text = (
         f"Interval over {'no' if pd.isna(seeds) else f'up to {int(seeds)}'} seeds and all test texts; best: of these "
     )
-    text += f"seeds, as the paper reports. Hollow dot: not all seeds are there.{source(file, profile.name)}"
-    caption(figure, f"{OTHER_DATA[0].upper()}{OTHER_DATA[1:]}. {text}" if profile.kind == "miniature" else text)
+    text += f"seeds, as the paper reports. Hollow dot: not all seeds are there.{style.source(file, profile.name)}"
+    style.caption(figure, f"{OTHER_DATA[0].upper()}{OTHER_DATA[1:]}. {text}" if profile.kind == "miniature" else text)
     return figure

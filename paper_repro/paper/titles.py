@@ -16,8 +16,12 @@ SOURCES = {
 }
 """Blocks of the paper's tables by the pool that is trained on. The paper's D_Q was written by GPT-3.5."""
 ROWS = {
+    "imp_cross_fitted": "IMP-Loss, cross-fitted Q",
+    "true": "true P and Q",
     "few_shot": "The generator's few-shot labels",
     "checker": "CE-Loss (quality checker)",
+    "imp_base_dc": "IMP-Loss (base DC)",
+    "imp_large_dc": "IMP-Loss (large DC)",
     "oracle": "Oracle (true weights)",
     "sungen_camera_ready": "SunGen (camera-ready)",
     "ce_dq_dp": "CE-Loss on D_Q and D_P'",

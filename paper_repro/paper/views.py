@@ -13,12 +13,14 @@ from paper_repro.paper.csv_files import records
 from paper_repro.paper.outcomes import FEW_SHOT
 from paper_repro.paper.titles import benchmark_title, in_order, method_title, source_title
 
+CellText = Callable[[dict[str, Any]], str] | str
 TITLES: Mapping[str, Callable[[str], str]] = {
     "train_source": source_title,
     "method": method_title,
     "other": method_title,
     "rival": method_title,
     "baseline": method_title,
+    "weighting": method_title,
     "benchmark": benchmark_title,
 }
 """How the ids of a column are shown."""
@@ -29,6 +31,11 @@ def interval_text(mean: float, low: float, high: float, digits: int = 1, *, sign
     sign = "+" if signed else ""
     mean_text, low_text, high_text = (f"{number:{sign}.{digits}f}" for number in (mean, low, high))
     return "" if pd.isna(mean) else f"{mean_text} [{low_text}, {high_text}]"
+
+
+def text_of(value: str = "mean", digits: int = 2, *, signed: bool = False) -> CellText:
+    """For :func:`wide`: the interval of a row from its columns ``value``, low and high."""
+    return lambda row: interval_text(row[value], row["low"], row["high"], digits, signed=signed)
 
 
 def difference_text(row: Mapping[str, Any], prefix: str = "", digits: int = 1) -> str:
@@ -58,22 +65,26 @@ def titled(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**shown)
 
 
-def by_benchmark(
-    frame: pd.DataFrame, index: str | Sequence[str], text: Callable[[dict[str, Any]], str] | str
-) -> pd.DataFrame:
-    """One column for each benchmark, in the paper's order; rows by ``index``, in the order of the frame.
+def by_benchmark(frame: pd.DataFrame, index: str | Sequence[str], text: CellText) -> pd.DataFrame:
+    """:func:`wide` with a column for each benchmark, in the paper's order."""
+    order = {name: place for place, name in enumerate(in_order(frame["benchmark"]))} | {"all": len(frame)}
+    columns = sorted(frame["benchmark"].unique(), key=lambda name: order[name])
+    return wide(frame, index, "benchmark", text)[[benchmark_title(name) for name in columns]]
+
+
+def wide(frame: pd.DataFrame, index: str | Sequence[str], columns: str, text: CellText) -> pd.DataFrame:
+    """A table of texts with titles: a row for each ``index``, a column for each value of ``columns``, as they come.
 
     ``text`` makes a cell's text from a row of the frame, or is the name of the column to show.
     """
     names = [index] if isinstance(index, str) else list(index)
-    columns = [name for name in in_order(frame["benchmark"]) if name != "all"]
-    columns += ["all"] if "all" in set(frame["benchmark"]) else []
     texts = [row[text] if isinstance(text, str) else text(row) for row in records(frame)]
-    shown = titled(frame[[*names, "benchmark"]]).assign(text=texts)
-    table = shown.pivot(index=names, columns="benchmark", values="text").fillna("")
+    shown = titled(frame[[*names, columns]]).assign(text=texts)
+    table = shown.pivot(index=names, columns=columns, values="text").fillna("")
     order = shown[names].drop_duplicates()
+    order = order.sort_values(names[0], key=lambda column: pd.factorize(column)[0], kind="stable")  # blocks together
     rows = pd.Index(order[names[0]]) if len(names) == 1 else pd.MultiIndex.from_frame(order)
-    return table.reindex(rows)[[benchmark_title(name) for name in columns]].rename_axis(columns=None)
+    return table.reindex(rows)[list(shown[columns].unique())].rename_axis(columns=None)
 
 
 def claims_by_benchmark(claims: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
@@ -95,15 +106,17 @@ def side_by_side(frame: pd.DataFrame) -> pd.DataFrame:
     mean's column, and so are a row with fewer seeds than others and one that only knows the most frequent class.
     """
     most = frame["n_seeds"].max()
-    columns: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
-    for row in records(frame):
-        place, at = benchmark_title(row["benchmark"]), (source_title(row["train_source"]), method_title(row["method"]))
-        texts = {"paper": _pair(row["paper_accuracy"], row["paper_macro_f1"])} if "paper_accuracy" in row else {}
-        texts |= {"best": _pair(row["best_accuracy"], row["best_macro_f1"]), "mean [95 %]": _mean_text(row, most)}
-        for column, text in texts.items():
-            columns.setdefault((place, column), {})[at] = text
-    order = list(dict.fromkeys(at for column in columns.values() for at in column))
-    table = pd.DataFrame(columns, index=pd.MultiIndex.from_tuples(order))
+    texts: dict[str, CellText] = {
+        "paper": lambda row: _pair(row["paper_accuracy"], row["paper_macro_f1"]),
+        "best": lambda row: _pair(row["best_accuracy"], row["best_macro_f1"]),
+        "mean [95 %]": lambda row: _mean_text(row, most),
+    }
+    parts = {
+        name: by_benchmark(frame, ["train_source", "method"], text)
+        for name, text in texts.items()
+        if name != "paper" or "paper_accuracy" in frame  # not for a benchmark of the user's own
+    }
+    table = pd.concat(parts, axis=1).swaplevel(axis=1)[[(name, part) for name in parts["best"] for part in parts]]
     return table.rename_axis(index=["training data", "method"])
 
 

@@ -1,73 +1,31 @@
-"""Table 2 and Figure 2: larger and smaller models, more and fewer texts.
-
-The grids of one axis hold their cells in variants: ``train_source`` is the variant's name, and the CE run stands in
-each of them, so that every variant can be compared with CE and with the default.
-"""
+"""More and fewer texts: D_P' and D_Q of other sizes. The grids, the table and the figure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
 
-from paper_repro.paper.cells import TITLES, Cell, spec, without_curve
-from paper_repro.paper.table1.cells import table1
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+
+from paper_repro.paper.ablations.figure2 import with_checker
+from paper_repro.paper.ablations.variants import (
+    LINES,
+    by_variant,
+    differences,
+    first_seeds,
+    interval_lines,
+    notes,
+)
+from paper_repro.paper.cells import Cell, spec, without_curve
+from paper_repro.paper.style import BLACK, caption, method_legend, panels, styled
 from paper_repro.runs.profiles import Profile
-from paper_repro.runs.spec import Checker, RunSpec, Source
+from paper_repro.runs.results import Results
+from paper_repro.runs.spec import RunSpec, Source
 
-BASE, LARGER = "base", "large"
-"""The two blocks of Table 2, by the paper's words for its sizes."""
-QUALITY_CHECKER = "Quality checker"
-BASE_DC, LARGE_DC = "IMP-Loss (base DC)", "IMP-Loss (large DC)"
-
-
-def table2(profile: Profile) -> list[Cell]:
-    """Every run of Table 2, seed by seed: the large classifier on D_Q, with checkers of both sizes.
-
-    The quality checker is the small encoder's throughout. Where the profile's own encoder is the large one, CE and
-    the large diversity checker are Table 1's; the recipes are those of the profile.
-    """
-    small, large = profile.ablations.small, profile.ablations.large
-    cells = []
-    for seed in profile.seeds[: profile.ablations.table2_seeds]:
-        for benchmark in profile.benchmarks:
-            quality = replace(spec(profile, benchmark, "dev", "ce", seed), encoder=small)
-            base, larger = (
-                replace(spec(profile, benchmark, "generated", "ce", seed), encoder=size) for size in (small, large)
-            )
-            imp = replace(larger, method="imp", quality=Checker(quality))
-            made = {
-                QUALITY_CHECKER: quality,
-                "CE-Loss": larger,
-                BASE_DC: replace(imp, diversity=Checker(base)),
-                LARGE_DC: replace(imp, diversity=Checker(larger)),
-                "DIMP-Loss": replace(imp, method="dimp"),
-            }
-            for title, run in made.items():
-                cells.append(Cell(BASE if title == QUALITY_CHECKER else LARGER, title, benchmark, seed, run))
-    return without_curve(cells, table1(profile))
-
-
-def first_seeds(profile: Profile, count: int = 0) -> tuple[int, ...]:
-    """The profile's first ``count`` seeds; 0 for as many as its ablations have."""
-    return profile.seeds[: count or profile.ablations.seeds]
-
-
-def figure2(
-    profile: Profile, benchmark: str = "financial", seeds: Iterable[int] | None = None, shares: Iterable[int] = ()
-) -> list[Cell]:
-    """Figure 2: quality checkers fitted on a share of the *training* set; a variant is the share in per cent.
-
-    The checkers have the recipe of D_P'; ``shares`` and ``seeds`` are the profile's where they are not given.
-    """
-    cells = []
-    for seed in first_seeds(profile) if seeds is None else seeds:
-        for share in tuple(shares) or profile.ablations.shares:
-            checker = replace(spec(profile, benchmark, "dev", "ce", seed), source=Source(f"train:{share}%"))
-            cells += [
-                Cell(str(share), title, benchmark, seed, run)
-                for title, run in _with_checker(profile, benchmark, seed, checker).items()
-            ]
-    return without_curve(cells, table1(profile))
+AXES = {"dev": "real texts $D_{P'}$", "generated": "generated texts $D_Q$"}
+"""What is varied, by the pool of the default size: its title."""
 
 
 def real_sizes(profile: Profile, benchmark: str = "financial", seeds: Iterable[int] | None = None) -> list[Cell]:
@@ -78,28 +36,10 @@ def real_sizes(profile: Profile, benchmark: str = "financial", seeds: Iterable[i
     cells = []
     for seed in first_seeds(profile) if seeds is None else seeds:
         for pool in profile.ablations.real:
-            checker = replace(spec(profile, benchmark, "dev", "ce", seed), source=Source(pool), selection=pool)
-            made = _with_checker(profile, benchmark, seed, checker)
-            cells += [Cell(pool, title, benchmark, seed, selected_by(run, pool)) for title, run in made.items()]
-    return without_curve(cells, table1(profile))
-
-
-def generated_sizes(profile: Profile, benchmark: str = "financial", seeds: Iterable[int] | None = None) -> list[Cell]:
-    """D_Q of other sizes; a variant is the pool in its place, for the classifier and its diversity checker."""
-    cells = [
-        Cell(pool, TITLES[method], benchmark, seed, spec(profile, benchmark, pool, method, seed))
-        for seed in (first_seeds(profile) if seeds is None else seeds)
-        for pool in profile.ablations.generated
-        for method in ("ce", "imp", "dimp")
-    ]
-    return without_curve(cells, table1(profile))
-
-
-def _with_checker(profile: Profile, benchmark: str, seed: int, checker: RunSpec) -> dict[str, RunSpec]:
-    """The quality checker, CE, and IMP and DIMP on D_Q with that checker, by the titles of their lines."""
-    made = {TITLES[m]: spec(profile, benchmark, "generated", m, seed) for m in ("ce", "imp", "dimp")}
-    weighted = {t: replace(run, quality=Checker(checker)) if run.quality else run for t, run in made.items()}
-    return {QUALITY_CHECKER: checker, **weighted}
+            checker = replace(spec(profile, benchmark, "dev", "ce", seed), source=Source(pool))
+            runs = with_checker(profile, replace(checker, selection=pool))
+            cells += [Cell(pool, row, benchmark, seed, selected_by(run, pool)) for row, run in runs.items()]
+    return without_curve(cells)
 
 
 def selected_by(run: RunSpec, pool: str) -> RunSpec:
@@ -108,3 +48,52 @@ def selected_by(run: RunSpec, pool: str) -> RunSpec:
     if diversity is not None and diversity.run is not None:
         diversity = replace(diversity, run=replace(diversity.run, selection=pool))
     return replace(run, selection=pool, diversity=diversity)
+
+
+def generated_sizes(profile: Profile, benchmark: str = "financial", seeds: Iterable[int] | None = None) -> list[Cell]:
+    """D_Q of other sizes; a variant is the pool in its place, for the classifier and its diversity checker."""
+    return without_curve(
+        Cell(pool, method, benchmark, seed, spec(profile, benchmark, pool, method, seed))
+        for seed in (first_seeds(profile) if seeds is None else seeds)
+        for pool in profile.ablations.generated
+        for method in ("ce", "imp", "dimp")
+    )
+
+
+def sizes(results: Results, real: Iterable[Cell], generated: Iterable[Cell]) -> pd.DataFrame:
+    """Both axes: axis ("dev" or "generated"), texts (their number) and the columns of :func:`by_variant`."""
+    parts = []
+    for axis, cells in {"dev": list(real), "generated": list(generated)}.items():
+        made = {cell.train_source: results.benchmark(cell.benchmark) for cell in cells}
+        number = {pool: len(benchmark.pool(pool)) for pool, benchmark in made.items()}
+        frame = by_variant(results, cells, axis)
+        frame.insert(0, "axis", axis)
+        frame.insert(1, "texts", frame["variant"].map(number))
+        parts.append(frame)
+    return pd.concat(parts, ignore_index=True)
+
+
+@styled
+def sizes_lines(frame: pd.DataFrame, *, profile: str = "") -> Figure:
+    """Accuracy (above) and points above CE-Loss (below) by the number of texts, one column for each axis.
+
+    ``frame`` is that of :func:`sizes`; the number of texts is on a logarithmic scale. Bars are 95 % intervals.
+    """
+    figure, axes = panels(len(AXES), 7.4, 4.6, rows=2, sharex="col", sharey="row")
+    shown = frame.assign(place=frame["texts"] * (1 + 0.012 * (frame["method"].map(LINES.index) - 1.5)))
+    accuracy = shown.rename(columns={"mean_accuracy": "mean", "accuracy_low": "low", "accuracy_high": "high"})
+    for above, below, (axis, title) in zip(axes[:2], axes[2:], AXES.items(), strict=True):
+        interval_lines(above, accuracy[accuracy["axis"] == axis], "place")
+        interval_lines(below, differences(shown[shown["axis"] == axis], "ce"), "place")
+        above.set_title(title)
+        above.set_ylabel("test accuracy (%)" if axis == "dev" else "")
+        below.set_ylabel("points above CE-Loss" if axis == "dev" else "")
+        below.axhline(0, color=BLACK, linewidth=0.8)
+        below.set_xscale("log")
+        below.set_xlabel("texts")
+        below.xaxis.set_major_locator(FixedLocator(sorted(frame.loc[frame["axis"] == axis, "texts"].unique())))
+        below.xaxis.set_minor_locator(NullLocator())
+        below.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    method_legend(figure, LINES)
+    caption(figure, notes(frame, "sizes.csv", profile))
+    return figure

@@ -1,24 +1,39 @@
 """The choices that the paper leaves open, one at a time: the switches of the losses, and other checkers.
 
 A variant changes one thing of the default, which is what the authors' code does. ``train_source`` of a cell is the
-variant's name; :data:`DEFAULT` holds CE, IMP and DIMP as in Table 1.
+variant's id; :data:`DEFAULT` holds CE, IMP and DIMP as in Table 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from paper_repro.method.losses import Switches
-from paper_repro.method.registry import CLASSICAL
-from paper_repro.paper.ablations.sizes import first_seeds, selected_by
-from paper_repro.paper.cells import TITLES, Cell, spec, without_curve
-from paper_repro.paper.table1.cells import table1
+from paper_repro.paper.ablations.sizes import selected_by
+from paper_repro.paper.ablations.variants import differences, first_seeds, notes
+from paper_repro.paper.cells import Cell, spec, without_curve
+from paper_repro.paper.style import (
+    BLACK,
+    caption,
+    interval_dots,
+    method_legend,
+    method_look,
+    panels,
+    row_labels,
+    styled,
+)
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.spec import Checker, RunSpec, Source
 
 DEFAULT = "default"
 FOLDS = 5
+METHODS = ("ce", "imp", "dimp")
 Change = Callable[[RunSpec], RunSpec]
 
 
@@ -26,97 +41,105 @@ Change = Callable[[RunSpec], RunSpec]
 class Variant:
     """One change of the default: which ``methods`` it can touch at all, and how it changes their runs."""
 
+    title: str
     methods: tuple[str, ...]
     change: Change
 
 
-def switched(**switches: object) -> Change:
+def switched(**switches: Any) -> Change:
     """The run with other switches of the loss."""
-    return lambda run: replace(run, switches=Switches(**switches))  # type: ignore[arg-type]
+    return lambda run: replace(run, switches=Switches(**switches))
 
 
-def quality(change: Callable[[Checker], Checker]) -> Change:
-    """The run with its quality checker changed."""
-    return lambda run: replace(run, quality=change(run.quality)) if run.quality else run
+def checked(which: str, of_run: Mapping[str, Any] | None = None, **changes: Any) -> Change:
+    """The run with its "quality" or "diversity" checker changed; ``of_run`` are changes of the checker's own run."""
+
+    def change(run: RunSpec) -> RunSpec:
+        checker: Checker | None = getattr(run, which)
+        if checker is None or checker.run is None:
+            return run
+        changed: Any = {which: replace(checker, **changes, run=replace(checker.run, **(of_run or {})))}
+        return replace(run, **changed)
+
+    return change
 
 
-def diversity(change: Callable[[Checker], Checker]) -> Change:
-    """The run with its diversity checker changed."""
-    return lambda run: replace(run, diversity=change(run.diversity)) if run.diversity else run
-
-
-def checker_run(**changes: object) -> Callable[[Checker], Checker]:
-    """A checker whose run is changed."""
-    return lambda checker: replace(checker, run=replace(_run(checker), **changes))  # type: ignore[arg-type]
-
-
-def apart(run: RunSpec) -> RunSpec:
+def halved(run: RunSpec) -> RunSpec:
     """One half of D_P' fits the quality checker, the other selects every epoch."""
-    halved = quality(checker_run(source=Source("dev:fit"), selection="dev:select"))(run)
-    return selected_by(halved, "dev:select")
+    fitted = checked("quality", {"source": Source("dev:fit"), "selection": "dev:select"})(run)
+    return selected_by(fitted, "dev:select")
 
 
-def _at_last_epoch(checker: Checker) -> Checker:
-    run = _run(checker)
-    return replace(checker, run=replace(run, recipe=replace(run.recipe, select="last")))
+def last_epoch(run: RunSpec) -> RunSpec:
+    """The diversity checker of the last epoch, whatever D_P' says."""
+    return checked("diversity", {"recipe": replace(run.recipe, select="last")})(run)
 
 
-def _run(checker: Checker) -> RunSpec:
-    if checker.run is None:
-        raise ValueError("exact scores have no run to change")
-    return checker.run
-
-
-BOTH, IMP, DIMP = ("imp", "dimp"), ("imp",), ("dimp",)
+IMP, DIMP, BOTH = ("imp",), ("dimp",), ("imp", "dimp")
 LOSS: Mapping[str, Variant] = {
-    "gradient through the weight": Variant(DIMP, switched(detach=False)),
-    "weight to the power 1/2": Variant(BOTH, switched(gamma=0.5)),
-    "weight to the power 2": Variant(BOTH, switched(gamma=2.0)),
-    "weights of mean 1 in each batch": Variant(BOTH, switched(normalise="batch")),
-    "weights cut at mean x sqrt(n)": Variant(BOTH, switched(clip="sqrt-n")),
-    "ratio bounded by 10": Variant(BOTH, switched(clip="bounded", alpha=0.1)),
-    "p of the weight without dropout": Variant(DIMP, switched(weight_forward="eval")),
+    "through_weight": Variant("gradient through the weight", DIMP, switched(detach=False)),
+    "gamma_half": Variant("weight to the power 1/2", BOTH, switched(gamma=0.5)),
+    "gamma_two": Variant("weight to the power 2", BOTH, switched(gamma=2.0)),
+    "normalised": Variant("weights of mean 1 in each batch", BOTH, switched(normalise="batch")),
+    "truncated": Variant("weights cut at mean x sqrt(n)", BOTH, switched(clip="sqrt-n")),
+    "bounded": Variant("ratio bounded by 10", BOTH, switched(clip="bounded", alpha=0.1)),
+    "no_dropout": Variant("p of the weight without dropout", DIMP, switched(weight_forward="eval")),
 }
 """Switches of the loss. IMP's weights are constants: nothing flows through them, and no dropout is in them."""
-
-QUALITY: Mapping[str, Variant] = {
-    "calibrated": Variant(BOTH, quality(lambda checker: replace(checker, temperature="fitted"))),
-    "half of D_P', the other half selects": Variant(("ce", *BOTH), apart),
-    **{
-        title: Variant(BOTH, quality(checker_run(method=method)))
-        for method, title in {"tfidf": "logistic on TF-IDF", "frozen": "logistic on frozen states"}.items()
-        if method in CLASSICAL
-    },
+CHECKERS: Mapping[str, Variant] = {
+    "qc_calibrated": Variant("QC: calibrated", BOTH, checked("quality", temperature="fitted")),
+    "qc_half": Variant("QC: half of D_P', the other half selects", METHODS, halved),
+    "qc_tfidf": Variant("QC: logistic on TF-IDF", BOTH, checked("quality", {"method": "tfidf"})),
+    "qc_frozen": Variant("QC: logistic on frozen states", BOTH, checked("quality", {"method": "frozen"})),
+    "dc_cross_fitted": Variant(f"DC: cross-fitted, {FOLDS} folds", IMP, checked("diversity", folds=FOLDS)),
+    "dc_last_epoch": Variant("DC: of its last epoch", IMP, last_epoch),
 }
-"""Other quality checkers. Those of :data:`paper_repro.method.registry.CLASSICAL` are no fine-tuned networks."""
-
-DIVERSITY: Mapping[str, Variant] = {
-    f"cross-fitted, {FOLDS} folds": Variant(IMP, diversity(lambda checker: replace(checker, folds=FOLDS))),
-    "of its last epoch": Variant(IMP, diversity(_at_last_epoch)),
+"""Other quality (QC) and diversity checkers (DC), of which DIMP has none."""
+OTHER_SIZE = "dc_other_size"
+TITLES = {
+    DEFAULT: "default",
+    **{name: variant.title for name, variant in {**LOSS, **CHECKERS}.items()},
+    OTHER_SIZE: "DC: of the other size in Table 2",
 }
-"""Other diversity checkers, of which DIMP has none; :func:`variants` adds one on the profile's other encoder."""
 
 
 def variants(profile: Profile) -> dict[str, Variant]:
-    """Every variant by name, in the order of the table."""
+    """Every variant by id, in the order of the table."""
     sizes = profile.ablations
-    other = sizes.small if profile.encoder == sizes.large else sizes.large
-    on_other = Variant(IMP, diversity(checker_run(encoder=other)))
-    return {
-        **LOSS,
-        **{f"quality checker: {name}": variant for name, variant in QUALITY.items()},
-        **{f"diversity checker: {name}": variant for name, variant in DIVERSITY.items()},
-        f"diversity checker: on {other}": on_other,
-    }
+    other = checked("diversity", {"encoder": sizes.small if profile.encoder == sizes.large else sizes.large})
+    return {**LOSS, **CHECKERS, OTHER_SIZE: Variant(TITLES[OTHER_SIZE], IMP, other)}
 
 
 def switches(profile: Profile, benchmark: str = "financial", seeds: Iterable[int] | None = None) -> list[Cell]:
     """CE, IMP and DIMP on D_Q by default, and with each variant of :func:`variants`; see :func:`first_seeds`."""
     cells = []
     for seed in first_seeds(profile) if seeds is None else seeds:
-        defaults = {method: spec(profile, benchmark, "generated", method, seed) for method in ("ce", *BOTH)}
-        cells += [Cell(DEFAULT, TITLES[method], benchmark, seed, run) for method, run in defaults.items()]
+        defaults = {method: spec(profile, benchmark, "generated", method, seed) for method in METHODS}
+        cells += [Cell(DEFAULT, method, benchmark, seed, run) for method, run in defaults.items()]
         for name, variant in variants(profile).items():
-            for method in variant.methods:
-                cells.append(Cell(name, TITLES[method], benchmark, seed, variant.change(defaults[method])))
-    return without_curve(cells, table1(profile))
+            runs = {method: variant.change(defaults[method]) for method in variant.methods}
+            cells += [Cell(name, method, benchmark, seed, run) for method, run in runs.items()]
+    return without_curve(cells)
+
+
+@styled
+def switches_dots(frame: pd.DataFrame, *, profile: str = "") -> Figure:
+    """Each variant against the default of the same method (left) and against CE-Loss (right), in points.
+
+    ``frame`` is that of :func:`paper_repro.paper.ablations.variants.by_variant` with the default first.
+    """
+    names = list(frame["variant"].unique())
+    figure, axes = panels(2, 7.4, 1.3 + 0.27 * len(names), sharey=True)
+    row_labels(axes[0], [TITLES.get(name, name) for name in names])
+    for ax, rival, title in zip(axes, ("default", "ce"), ("its default", "CE-Loss"), strict=True):
+        for method, lift in zip(METHODS, (0.0, -0.14, 0.14), strict=True):
+            here = differences(frame[frame["method"] == method], rival)
+            here = here.assign(place=here["variant"].map(names.index) + lift)
+            interval_dots(ax, here, colour=method_look(method)["color"], marker=method_look(method)["marker"])
+        ax.axvline(0, color=BLACK, linewidth=0.8)
+        ax.set_xlabel(f"points above {title}")
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=6, min_n_ticks=3))
+    method_legend(figure, METHODS)
+    start = "QC, DC: quality and diversity checker. Hollow: not all runs are there. Paired over seeds and texts; "
+    caption(figure, notes(frame, "switches.csv", profile, start))
+    return figure

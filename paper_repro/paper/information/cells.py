@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from paper_repro.paper.cells import SOURCES, Cell, spec
+from paper_repro.paper.cells import Cell, spec
 from paper_repro.runs.plan import fold_models
 from paper_repro.runs.profiles import Profile
-from paper_repro.runs.spec import Checker, RunSpec
+from paper_repro.runs.spec import Checker
 
 FITTED_ON = ("train", "generated")
 """The pools of M_P and M_Q."""
@@ -29,35 +29,28 @@ class Fits:
 
     def seeds_of(self, profile: Profile, folds: int = 0) -> tuple[int, ...]:
         """The seeds for in-sample scores, or with ``folds`` those for held-out ones."""
-        whole = profile.seeds[: self.seeds]
-        return whole[: self.cross_fit_seeds] if folds else whole
-
-    def run(self, profile: Profile, benchmark: str, pool: str, seed: int) -> RunSpec:
-        """The CE run on a pool; with ``select`` "dev" it is Table 1's own."""
-        made = spec(profile, benchmark, pool, "ce", seed)
-        return replace(made, recipe=replace(made.recipe, select=self.select))
+        chosen = profile.seeds[: self.seeds]
+        return chosen[: self.cross_fit_seeds] if folds else chosen
 
     def model(self, profile: Profile, benchmark: str, pool: str, seed: int, folds: int = 0) -> Checker:
         """M_P (``pool`` "train") or M_Q ("generated") as something that scores texts; with ``folds`` each text of its
         own pool by a model that did not see it."""
-        return Checker(self.run(profile, benchmark, pool, seed), folds=folds)
+        run = spec(profile, benchmark, pool, "ce", seed)
+        return Checker(replace(run, recipe=replace(run.recipe, select=self.select)), folds=folds)
 
 
 TABLE1_FITS = Fits()
 
 
 def section3_2(profile: Profile, fits: Fits = TABLE1_FITS) -> list[Cell]:
-    """Every run behind Sec. 3.2: both models for each seed, and one model a fold for the first seeds."""
+    """Every run behind Sec. 3.2: both models for each seed ("ce"), and for the first seeds one model a fold."""
     cells = []
-    for seed in fits.seeds_of(profile):
-        for benchmark in profile.benchmarks:
-            for pool in FITTED_ON:
-                run = fits.run(profile, benchmark, pool, seed)
-                cells.append(Cell(SOURCES[pool], "CE-Loss", benchmark, seed, run))
-                folds = fits.folds if seed in fits.seeds_of(profile, fits.folds) else 0
-                for held_out, part in enumerate(fold_models(run, folds)):
-                    title = f"CE-Loss without fold {held_out + 1} of {fits.folds}"
-                    cells.append(Cell(SOURCES[pool], title, benchmark, seed, part))
+    for checker, benchmark, pool in section3_2_scores(profile, fits):
+        run = checker.run
+        if run is not None and run.source.pool == pool:
+            models = fold_models(run, checker.folds) if checker.folds else [run]
+            rows = [f"ce_without_fold{n + 1}" for n in range(checker.folds)] or ["ce"]
+            cells += [Cell(pool, row, benchmark, run.seed, one) for row, one in zip(rows, models, strict=True)]
     return cells
 
 

@@ -1,63 +1,88 @@
 """Do the inputs of D_Q look like those of D_P? The assumption Q(x) = P(x) of Sec. 3.3, on which Eq. 5 rests.
 
 A classifier two-sample test (Lopez-Paz & Oquab 2017): a classifier is asked which of two sets a text comes from.
-If the sets have one law, nobody can tell, and its AUC on texts that it has not seen is 0.5. Where it can tell, its
-odds estimate the ratio of the two laws, r(x) = P(x)/Q(x): the factor that importance weighting would need besides
-P(y|x)/Q(y|x). The classifier here sees words and pairs of neighbouring words, nothing else: an AUC of 0.5 says
+If the sets have the same distribution, no classifier can tell, and its AUC on texts that it has not seen is 0.5. Where
+it can tell, its odds estimate the density ratio r(x) = P(x)/Q(x): the factor that importance weighting would need
+besides P(y|x)/Q(y|x). The classifier here sees words and pairs of neighbouring words, nothing else: an AUC of 0.5 says
 that *it* finds no difference, not that there is none.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from statistics import NormalDist
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 
-from paper_repro.measures.intervals import Interval, ranks
+from paper_repro.measures.intervals import Interval
+from paper_repro.measures.ranks import placements
 from paper_repro.measures.weights import diagnose
+from paper_repro.runs.results import Results
+from paper_repro.texts import world
 from paper_repro.texts.generated import whole_texts
 from paper_repro.texts.pools import Benchmark
 
 Floats = NDArray[np.float64]
 PENALTIES = (0.1, 1.0, 10.0)
-"""Inverse strengths of the classifier's penalty; the one of the best held-out log-likelihood is taken."""
-SAME = "D_P against D_Q"
-HALVES = "D_P against D_P, two halves"
-UNSEEN = "D_P against D_P' and the test set"
+"""Inverse strengths of the classifier's penalty; the one with the best held-out log-likelihood is taken."""
 QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99)
 
 
 @dataclass(frozen=True)
 class TwoSample:
     """``auc`` with its interval; log r(x) = log P(x)/Q(x) of the texts of P (n,) and of Q (m,), in nats, each by a
-    classifier that did not see the text."""
+    classifier that did not see the text. ``best_auc`` is that of the best classifier, where the truth is known."""
 
     auc: Interval
     log_ratio_p: Floats
     log_ratio_q: Floats
+    best_auc: float = math.nan
 
 
-def comparisons(benchmark: Benchmark, seed: int = 0) -> dict[str, tuple[list[str], list[str]]]:
-    """The pairs of text sets to compare, by name: D_P against D_Q, the control (D_P cut in two at random, where
-    nothing can be found but by chance), and D_P against the other real texts (of one law if the split was random)."""
-    real = np.array(whole_texts(benchmark.pool("train")), dtype=object)
-    order = np.random.default_rng(seed).permutation(len(real))
-    first, second = order[: len(real) // 2], order[len(real) // 2 :]
+Tests = Mapping[tuple[str, str, float], TwoSample]
+"""By benchmark, comparison (:func:`compared`) and the world's input_shift (0 for real data)."""
+
+
+def compared(benchmark: Benchmark, seed: int = 0) -> dict[str, tuple[list[str], list[str]]]:
+    """The pairs of text sets to compare: "generated" (D_P against D_Q), the control "halves" (D_P cut in two at random,
+    where only chance can be found), and "unseen" (D_P against D_P' and the test set: alike if the split was random)."""
+    real = whole_texts(benchmark.pool("train"))
+    first, second = np.array_split(np.random.default_rng(seed).permutation(len(real)), [len(real) // 2])
     return {
-        SAME: (list(real), whole_texts(benchmark.pool("generated"))),
-        HALVES: (list(real[first]), list(real[second])),
-        UNSEEN: (list(real), whole_texts(benchmark.pool("dev+test"))),
+        "generated": (real, whole_texts(benchmark.pool("generated"))),
+        "halves": ([real[i] for i in first], [real[i] for i in second]),
+        "unseen": (real, whole_texts(benchmark.pool("dev+test"))),
     }
+
+
+def run_tests(results: Results, knobs: Sequence[float] = (), seed: int = 0) -> Tests:
+    """Every comparison on every benchmark. In the miniature world, whose inputs are alike by construction, D_P is also
+    compared with the D_Q of worlds with input_shift at each of ``knobs``, and the best possible AUC is known."""
+    tested = {}
+    knobs_set = {**results.profile.world, **results.inputs.world}
+    config = world.WorldConfig(**knobs_set) if results.profile.kind == "miniature" else None
+    usual = config.input_shift if config else 0.0
+    turned = {knob: world.make(replace(config, input_shift=knob)) for knob in knobs} if config else {}
+    for name in results.profile.benchmarks:
+        pairs = {(what, usual): pair for what, pair in compared(results.benchmark(name), seed).items()}
+        pairs |= {("generated", knob): compared(made[name], seed)["generated"] for knob, made in turned.items()}
+        for (what, knob), pair in pairs.items():
+            test = two_sample(*pair, seed=seed)
+            if config:
+                known = world.inputs(replace(config, input_shift=knob))
+                test = replace(test, best_auc=best_auc(known.p, known.q) if what == "generated" else 0.5)
+            tested[name, what, knob] = test
+    return tested
 
 
 def two_sample(p: Sequence[str], q: Sequence[str], *, folds: int = 5, seed: int = 0) -> TwoSample:
@@ -89,43 +114,71 @@ def _classifier(seed: int) -> Any:
 def mean_auc(parts: Sequence[tuple[ArrayLike, ArrayLike]], *, level: float = 0.95) -> Interval:
     """The mean AUC over the folds of a cross-validation (or of a single part), with its interval.
 
-    Each part holds scores of the positive and of the negative texts: its AUC is the share of pairs in which the
-    positive one has the higher score, equal scores counting half; its variance is that of DeLong et al. (1988). The
-    folds' classifiers share most of their texts, so that K folds tell less than K independent tests: the variance of
-    the mean is s2 (1/K + 1/(K - 1)) as Nadeau & Bengio (2003) propose. On 42 pairs of sets of one law (miniature
-    world, 1,500 and 2,000 texts) that interval held 0.5 40 times, the one for independent folds 36 times.
-    Raises ValueError for a part with fewer than two of either.
+    Each part holds the scores of the positive and of the negative texts; the variance of its AUC is that of DeLong et
+    al. (1988). The folds' classifiers share most of their texts, so K folds tell less than K independent tests: the
+    variance of the mean is s2 (1/K + 1/(K - 1)), as Nadeau & Bengio (2003) propose. On 42 pairs of sets with one
+    distribution (miniature world, 1,500 and 2,000 texts) that interval held 0.5 40 times, the one for independent
+    folds 36 times. Raises ValueError for a part with fewer than two of either.
     """
     areas, variances = [], []
     for positive, negative in parts:
-        a, b = np.asarray(positive, dtype=np.float64), np.asarray(negative, dtype=np.float64)
-        if min(len(a), len(b)) < 2:
-            raise ValueError(f"{len(a)} and {len(b)} scores: expected at least two of each")
-        both = ranks(np.r_[a, b])
-        above = (both[: len(a)] - ranks(a)) / len(b)  # share of the negatives below each positive
-        below = 1 - (both[len(a) :] - ranks(b)) / len(a)
+        sides = np.asarray(positive, dtype=np.float64), np.asarray(negative, dtype=np.float64)
+        if min(map(len, sides)) < 2:
+            raise ValueError(f"{len(sides[0])} and {len(sides[1])} scores: expected at least two of each")
+        above, below = placements(*sides)
         areas.append(float(above.mean()))
-        variances.append(above.var(ddof=1) / len(a) + below.var(ddof=1) / len(b))
+        variances.append(above.var(ddof=1) / len(above) + below.var(ddof=1) / len(below))
     folds, area = len(areas), float(np.mean(areas))
     variance = float(np.mean(variances)) * (1 / folds + (1 / (folds - 1) if folds > 1 else 0))
-    reach = NormalDist().inv_cdf((1 + level) / 2) * math.sqrt(variance)
+    reach = norm.ppf((1 + level) / 2) * math.sqrt(variance)
     return Interval(area, max(0.0, area - reach), min(1.0, area + reach))
 
 
 def best_auc(p: ArrayLike, q: ArrayLike) -> float:
-    """The AUC of the best classifier between two known laws over the same outcomes, each (outcomes,) and of sum 1.
-
-    It orders the outcomes by p/q (Neyman and Pearson).
-    """
+    """The AUC of the best classifier between two known distributions over the same outcomes, each (outcomes,) and of
+    sum 1. It orders the outcomes by p/q (Neyman and Pearson)."""
     a, b = np.asarray(p, dtype=np.float64).ravel(), np.asarray(q, dtype=np.float64).ravel()
-    place = np.arctan2(a, b).round(12)  # grows with p/q, which may be infinite
-    higher = (place[:, None] > place) + 0.5 * (place[:, None] == place)
-    return float(a @ higher @ b)
+    order = np.arctan2(a, b).round(12)  # grows with p/q, which may be infinite
+    from_p = np.repeat([True, False], len(order))
+    return float(roc_auc_score(from_p, np.r_[order, order], sample_weight=np.r_[a, b]))
+
+
+# ---------------------------------------------------------------- tables
+
+
+def input_shift(tested: Tests) -> pd.DataFrame:
+    """One row per test: benchmark, comparison, input_shift, auc, low, high (95 %), best_auc, n_p, n_q (texts)."""
+    rows = [
+        {
+            "benchmark": benchmark,
+            "comparison": comparison,
+            "input_shift": knob,
+            "auc": test.auc.mean,
+            "low": test.auc.low,
+            "high": test.auc.high,
+            "best_auc": test.best_auc,
+            "n_p": len(test.log_ratio_p),
+            "n_q": len(test.log_ratio_q),
+        }
+        for (benchmark, comparison, knob), test in tested.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def ratios(tested: Tests) -> pd.DataFrame:
+    """What weighting D_Q by r(x) = P(x)/Q(x) would leave of it, one row per benchmark; see :func:`ratio_summary`."""
+    found = {benchmark: own(tested, benchmark).log_ratio_q for benchmark, _, _ in tested}
+    return pd.DataFrame([{"benchmark": name, "n": len(logs), **ratio_summary(logs)} for name, logs in found.items()])
+
+
+def own(tested: Tests, benchmark: str) -> TwoSample:
+    """The test of D_P against the benchmark's own D_Q, which comes before those of other worlds."""
+    return next(test for (name, what, _), test in tested.items() if (name, what) == (benchmark, "generated"))
 
 
 def ratio_summary(log_ratio_q: ArrayLike) -> dict[str, float]:
-    """How far r(x) = P(x)/Q(x) is from 1 on the texts of D_Q: mean (1 for a right r), quantiles, and what weighting
-    by r would leave: ``ess`` (per cent of the texts) and ``khat``."""
+    """How far r(x) is from 1 on the texts of D_Q: mean (1 for a right r), quantiles, maximum, and what weighting by r
+    would leave: ``ess`` (per cent of the texts) and ``khat``."""
     ratio = np.exp(np.asarray(log_ratio_q, dtype=np.float64))
     found = diagnose(ratio)
     spread = {f"q{100 * at:02.0f}": float(np.quantile(ratio, at)) for at in QUANTILES}
@@ -136,22 +189,35 @@ def telling_terms(p: Sequence[str], q: Sequence[str], top: int = 8, *, least: in
     """The words that tell the two sets apart best, ``top`` at each end.
 
     Columns: more_in ("P" or "Q"), term, share_p, share_q (per cent of the texts that have it), log_odds_ratio (above
-    0: commoner in P) and z, that ratio over its standard error (half a text is added to every count; Haldane 1956).
-    Words in fewer than ``least`` texts are left out.
+    0: more frequent in P) and z, that ratio over its standard error (half a text is added to every count; Haldane
+    1956). Words in fewer than ``least`` texts are left out.
     """
     counter = CountVectorizer(binary=True, min_df=least)
     present = counter.fit_transform([*p, *q])
     in_p, in_q = (np.asarray(rows.sum(axis=0)).ravel() for rows in (present[: len(p)], present[len(p) :]))
-    cells = np.stack([in_p, len(p) - in_p, in_q, len(q) - in_q]) + 0.5
-    log_odds = np.log(cells[0] / cells[1]) - np.log(cells[2] / cells[3])
+    counts = np.stack([in_p, len(p) - in_p, in_q, len(q) - in_q]) + 0.5
+    log_odds = np.log(counts[0] / counts[1]) - np.log(counts[2] / counts[3])
     frame = pd.DataFrame(
         {
+            "more_in": np.where(log_odds > 0, "P", "Q"),
             "term": counter.get_feature_names_out(),
             "share_p": 100 * in_p / len(p),
             "share_q": 100 * in_q / len(q),
             "log_odds_ratio": log_odds,
-            "z": log_odds / np.sqrt((1 / cells).sum(axis=0)),
+            "z": log_odds / np.sqrt((1 / counts).sum(axis=0)),
         }
     ).sort_values(["z", "term"], ascending=[False, True], kind="stable")
-    ends = {"P": frame.head(top), "Q": frame.tail(top).iloc[::-1]}
-    return pd.concat(ends, names=["more_in", "row"]).reset_index("more_in").reset_index(drop=True)
+    return pd.concat([frame.head(top), frame.tail(top).iloc[::-1]]).drop_duplicates(ignore_index=True)
+
+
+def extremes(test: TwoSample, benchmark: Benchmark, count: int = 4) -> pd.DataFrame:
+    """Texts of D_Q with the lowest and the highest ratio P(x)/Q(x), then those of D_P with the highest (what D_Q
+    lacks): set, ratio, label, text."""
+    frames = {}
+    for pool, log_ratio in (("generated", test.log_ratio_q), ("train", test.log_ratio_p)):
+        labels = np.array(benchmark.label_names)[benchmark.pool(pool).labels]
+        columns = {"set": pool, "ratio": np.exp(log_ratio), "label": labels}
+        frame = pd.DataFrame({**columns, "text": whole_texts(benchmark.pool(pool))})
+        frames[pool] = frame.sort_values("ratio", kind="stable")
+    made, real = frames["generated"], frames["train"]
+    return pd.concat([made.head(count), made.tail(count), real.tail(count)], ignore_index=True)

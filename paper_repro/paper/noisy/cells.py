@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from paper_repro.paper.cells import Cell, spec
+from paper_repro.runs.plan import models_of
 from paper_repro.runs.profiles import Profile
 
 NOISY = "train:noisy"
@@ -38,3 +39,9 @@ def cross_fitted(cells: Iterable[Cell], benchmark: str, seeds: int, folds: int) 
             checker = replace(cell.spec.diversity, folds=folds)
             made.append(replace(cell, spec=replace(cell.spec, diversity=checker)))
     return made
+
+
+def fold_models(crossed: Iterable[Cell]) -> list[Cell]:
+    """The runs that the checkers of :func:`cross_fitted` cells consist of, one for each fold."""
+    runs = [(cell, run) for cell in crossed if cell.spec.diversity for run in models_of(cell.spec.diversity, NOISY)]
+    return [replace(cell, method="ce", spec=run) for cell, run in runs]

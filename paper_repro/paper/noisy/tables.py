@@ -14,7 +14,7 @@ from paper_repro.measures import intervals
 from paper_repro.measures.intervals import Interval
 from paper_repro.measures.ranks import auroc
 from paper_repro.paper.noisy.scores import CROSS_FITTED, IMP, TRUE, Scores
-from paper_repro.paper.outcomes import UNKNOWN
+from paper_repro.paper.outcomes import UNKNOWN, judged
 from paper_repro.texts import noise
 from paper_repro.texts.folds import fold_of
 
@@ -81,7 +81,8 @@ def noisy_log_weights(measured: Iterable[Scores]) -> pd.DataFrame:
     """Why IMP's weights differ between parts: original minus other, in ln w and in what P' and Q bring to it.
 
     ln w = ln P' - ln Q, so the rows "quality" and "diversity" (of -ln Q) of a benchmark add up to "weight".
-    Columns: benchmark, other, score, n_texts, mean, low, high (95 % over seeds and texts), n_seeds, status.
+    Columns: benchmark, other, score, n_texts, and those of :func:`paper_repro.paper.outcomes.judged` (over seeds and
+    texts): whether the score gives original texts the higher weight.
     """
     rows = []
     for one in (one for one in measured if one.weighting == IMP and one.seeds):
@@ -89,9 +90,9 @@ def noisy_log_weights(measured: Iterable[Scores]) -> pd.DataFrame:
         for other in noise.PARTS[1:]:
             count = len(one.rows_of("original")) + len(one.rows_of(other))
             names = {"other": other, "score": one.score, "n_texts": count}
-            rows.append(_row(one, names, difference(logs, "original", other)))
-    columns = ["benchmark", "other", "score", "n_texts", "mean", "low", "high", "n_seeds", "status"]
-    return pd.DataFrame(rows, columns=columns)
+            found = judged(difference(logs, "original", other), len(one.seeds), one.planned)
+            rows.append({"benchmark": one.benchmark, **names, **found})
+    return pd.DataFrame(rows, columns=["benchmark", "other", "score", "n_texts", *judged(UNKNOWN, 0, 1)])
 
 
 def noisy_memory(measured: Sequence[Scores], folds: int) -> pd.DataFrame:

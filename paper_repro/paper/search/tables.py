@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -48,9 +48,9 @@ def search_settings(outcomes: Mapping[Key, Outcome], profile: Profile) -> pd.Dat
 def search_rules(outcomes: Mapping[Key, Outcome], profile: Profile) -> pd.DataFrame:
     """One row for each benchmark, rule of :data:`RULES` and method: what is reported, and the difference to CE-Loss.
 
-    Columns: benchmark, rule, method, setting (that the rule chooses), accuracy with low and high in per cent, chance,
-    vs_ce_mean, vs_ce_low and vs_ce_high in points, n_seeds (runs behind the number), n_runs (that it was chosen from),
-    n_test, verdict, status. Both sides of a difference follow the rule. Intervals know of seeds and test texts, not of
+    Columns: benchmark, rule, method, setting (that the rule chooses), n_runs (that it was chosen from), accuracy with
+    low and high in per cent, vs_ce_mean, vs_ce_low and vs_ce_high in points, n_seeds (runs behind the number), n_test,
+    chance, verdict, status. Both sides of a difference follow the rule. Intervals know of seeds and test texts, not of
     the choosing: those of the rules that look at the test set are too high. ``chance`` says how much of that comes by
     itself: points that the best of as many runs lies above their mean where they differ by their seeds alone; such rows
     have no verdict.
@@ -60,11 +60,12 @@ def search_rules(outcomes: Mapping[Key, Outcome], profile: Profile) -> pd.DataFr
         methods = {method: each for (name, method), each in found.items() if name == benchmark}
         for rule in RULES:
             chosen = {method: _chosen(rule, each, usual) for method, each in methods.items()}
-            for method, choice in chosen.items():
-                names = {"benchmark": benchmark, "rule": rule, "method": method, "setting": choice.setting}
-                reported = _reported(choice, chosen.get("ce") if method != "ce" else None)
+            ce = chosen["ce"][1] if "ce" in chosen else None
+            for method, (setting, outcome, runs) in chosen.items():
+                names = {"benchmark": benchmark, "rule": rule, "method": method, "setting": setting, "n_runs": runs}
+                reported = _reported(outcome, ce if method != "ce" else None)
                 if rule in ON_TEST:
-                    reported |= {"chance": _by_chance(methods[method].values(), choice.runs), "verdict": ""}
+                    reported |= {"chance": _by_chance(methods[method].values(), runs), "verdict": ""}
                 rows.append({**names, **reported})
     return pd.DataFrame(rows)
 
@@ -82,30 +83,24 @@ def _dev(outcome: Outcome) -> float:
     return float(np.mean(outcome.dev))
 
 
-@dataclass(frozen=True)
-class _Choice:
-    """What a rule makes of one method's runs: the outcome to report, and how many runs it was chosen from."""
+def _chosen(rule: str, settings: Mapping[str, Outcome], usual: str) -> tuple[str, Outcome, int]:
+    """The setting that a rule chooses for a method, the outcome to report, and of how many runs it was chosen.
 
-    setting: str
-    outcome: Outcome
-    runs: int
-    status: str
-
-
-def _chosen(rule: str, settings: Mapping[str, Outcome], usual: str) -> _Choice:
-    """Of equals the first counts: the settings in their order, then the seeds."""
+    Of equals the first counts: the settings in their order, then the seeds. The outcome's status is that of all
+    the runs that the rule looks at.
+    """
     open_to = {usual: settings[usual]} if rule in ("fixed", "best_seed") else settings
     runs, planned = sum(len(o.seeds) for o in open_to.values()), sum(len(o.planned) for o in open_to.values())
     status = "complete" if runs == planned else f"{runs} of {planned} runs"
     known = {setting: one for setting, one in open_to.items() if one.seeds}
     if not known:
-        return _Choice("", settings[usual], 0, status)
+        return "", replace(settings[usual], status=status), 0
     if rule in ("fixed", "dev"):
         best = max(known, key=lambda setting: _dev(known[setting]))
-        return _Choice(best, known[best], runs, status)
+        return best, replace(known[best], status=status), runs
     scores = {name: one.dev if rule == "dev_run" else one.correct.mean(axis=1) for name, one in known.items()}
     best = max(scores, key=lambda setting: max(scores[setting]))
-    return _Choice(best, _only(known[best], int(np.argmax(scores[best]))), runs, status)
+    return best, replace(_only(known[best], int(np.argmax(scores[best]))), status=status), runs
 
 
 def _only(outcome: Outcome, row: int) -> Outcome:
@@ -124,18 +119,17 @@ def _by_chance(settings: Iterable[Outcome], runs: int) -> float:
     return float(spread * expected_maximum(runs))
 
 
-def _reported(choice: _Choice, ce: _Choice | None) -> dict[str, Any]:
-    level = mean_interval(choice.outcome.correct).scaled(100) if choice.runs else UNKNOWN
-    compared = comparison(choice.outcome, ce.outcome if ce else None)
-    lacking = next((each.status for each in (choice, ce) if each and each.status != "complete"), "")
+def _reported(ours: Outcome, ce: Outcome | None) -> dict[str, Any]:
+    level = mean_interval(ours.correct).scaled(100) if ours.seeds else UNKNOWN
+    compared = comparison(ours, ce)
+    lacking = next((one.status for one in (ours, ce) if one and one.status != "complete"), "")
     return {
         "accuracy": level.mean,
         "low": level.low,
         "high": level.high,
         **{f"vs_ce_{name}": compared[name] for name in ("mean", "low", "high")},
-        "n_seeds": len(choice.outcome.seeds),
-        "n_runs": choice.runs,
-        "n_test": len(choice.outcome.labels),
+        "n_seeds": len(ours.seeds),
+        "n_test": len(ours.labels),
         "chance": np.nan,
         "verdict": "" if ce is None else "incomplete" if lacking else compared["verdict"],
         "status": lacking or (compared["status"] if ce else "complete"),

@@ -5,30 +5,15 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from paper_repro.paper.style import (
-    BLACK,
-    BLUE,
-    GREY,
-    VERMILION,
-    benchmark_panels,
-    caption,
-    incomplete,
-    interval_dots,
-    method_legend,
-    method_lines,
-    panels,
-    row_labels,
-    source,
-    span,
-    styled,
-)
+from paper_repro.paper import style
 from paper_repro.paper.titles import benchmark_title, in_order, short_title
 
 NOT_IN_FIGURE1 = ("quality_only", "hu", "oracle")
+VERDICT_COLOURS = {"holds": style.BLUE, "fails": style.VERMILION}
 SHORT_SOURCES = {"dev": "small real", "generated": "generated", "train": "large real"}
 
 
-@styled
+@style.styled
 def figure1(runs: pd.DataFrame) -> Figure:
     """Figure 1: test accuracy over the epochs on generated data, one panel for each benchmark.
 
@@ -36,16 +21,16 @@ def figure1(runs: pd.DataFrame) -> Figure:
     the lowest to the highest seed, as in the paper. Missing runs are counted in the caption.
     """
     chosen = runs[(runs["train_source"] == "generated") & ~runs["method"].isin(NOT_IN_FIGURE1)]
-    figure, filled = benchmark_panels(chosen, 7.4, 3.0)
+    figure, filled = style.benchmark_panels(chosen, 7.4, 3.0)
     for ax, rows in filled:
-        method_lines(ax, rows.assign(accuracy=100 * rows["test_accuracy"]), "accuracy", errorbar=("pi", 100))
+        style.method_lines(ax, rows.assign(accuracy=100 * rows["test_accuracy"]), "accuracy", errorbar=("pi", 100))
     figure.axes[0].set_ylabel("test accuracy (%)")
-    method_legend(figure, chosen["method"])
-    caption(figure, f"Line: mean, band: lowest to highest of {_counts(chosen)}")
+    style.method_legend(figure, chosen["method"])
+    style.caption(figure, f"Line: mean, band: lowest to highest of {_counts(chosen)}")
     return figure
 
 
-@styled
+@style.styled
 def weights_in_training(runs: pd.DataFrame) -> Figure:
     """Mean weight and effective sample size over the epochs on generated data, means over the seeds.
 
@@ -53,22 +38,22 @@ def weights_in_training(runs: pd.DataFrame) -> Figure:
     """
     chosen = runs[(runs["train_source"] == "generated") & ~runs["method"].isin(("ce", "oracle"))]
     names = in_order(chosen["benchmark"])
-    figure, axes = panels(len(names), 8.4, 4.4, rows=2, sharex=True)
+    figure, axes = style.panels(len(names), 8.4, 4.4, rows=2, sharex=True)
     for name, upper, lower in zip(names, axes, axes[len(names) :], strict=False):
         rows = chosen[chosen["benchmark"] == name]
-        method_lines(upper, rows, "weight_mean", errorbar=None)
-        method_lines(lower, rows.assign(ess=100 * rows["weight_ess"]), "ess", errorbar=None)
-        upper.axhline(1, color=GREY, linestyle=":", linewidth=0.9)
+        style.method_lines(upper, rows, "weight_mean", errorbar=None)
+        style.method_lines(lower, rows.assign(ess=100 * rows["weight_ess"]), "ess", errorbar=None)
+        upper.axhline(1, color=style.GREY, linestyle=":", linewidth=0.9)
         upper.set_title(benchmark_title(name))
         lower.set_ylim(0, 102)
     axes[0].set_ylabel("mean weight")
     axes[len(names)].set_ylabel("effective sample size (%)")
-    method_legend(figure, chosen["method"])
-    caption(figure, f"Means over {_counts(chosen)}")
+    style.method_legend(figure, chosen["method"])
+    style.caption(figure, f"Means over {_counts(chosen)}")
     return figure
 
 
-@styled
+@style.styled
 def differences(frame: pd.DataFrame) -> Figure:
     """Every method minus CE-Loss on the same training data: blue above zero, red below, grey inconclusive.
 
@@ -78,15 +63,15 @@ def differences(frame: pd.DataFrame) -> Figure:
     rows.sort(key=lambda row: [*SHORT_SOURCES].index(row[0]))
     names = [f"{short_title(method)}, {SHORT_SOURCES[block]}" for block, method in rows]
     placed = frame.assign(place=[rows.index(at) for at in zip(frame["train_source"], frame["method"], strict=True)])
-    figure, filled = benchmark_panels(placed, 8.4, 1.1 + 0.2 * len(rows), sharey=True)
+    figure, filled = style.benchmark_panels(placed, 8.4, 1.1 + 0.2 * len(rows), sharey=True)
     for ax, here in filled:
-        for colour, verdicts in ((BLUE, ["holds"]), (VERMILION, ["fails"]), (GREY, ["inconclusive", "incomplete"])):
-            interval_dots(ax, here[here["verdict"].isin(verdicts)], colour=colour)
-        ax.axvline(0, color=BLACK, linewidth=0.8)
-        row_labels(ax, names)
+        for verdict, rows_of in here.groupby("verdict"):
+            style.interval_dots(ax, rows_of, colour=VERDICT_COLOURS.get(str(verdict), style.GREY))
+        ax.axvline(0, color=style.BLACK, linewidth=0.8)
+        style.row_labels(ax, names)
         ax.set_xlabel("points above CE-Loss")
-    text = f"Paired 95 % intervals, n = {span(frame['n_seeds'])} seeds.{source('differences.csv')}"
-    caption(figure, text + incomplete(frame))
+    text = f"Paired 95 % intervals, n = {style.span(frame['n_seeds'])} seeds.{style.source('differences.csv')}"
+    style.caption(figure, text + style.incomplete(frame))
     return figure
 
 
@@ -97,6 +82,6 @@ def _counts(runs: pd.DataFrame) -> str:
     sizes = done.groupby("benchmark")["n_test"].first()
     tests = ", ".join(f"{benchmark_title(name)} {int(sizes[name])}" for name in in_order(sizes.index))
     first = runs.iloc[0] if len(runs) else {"profile": "?", "encoder": "?"}
-    origin = source("table1_runs.csv", f"{first['profile']}, encoder {first['encoder']}")
+    origin = style.source("table1_runs.csv", f"{first['profile']}, encoder {first['encoder']}")
     each = runs.drop_duplicates(["method", "benchmark", "seed"])
-    return f"n = {span(seeds)} seeds. Test texts: {tests or 'none'}.{origin}{incomplete(each, 'runs')}"
+    return f"n = {style.span(seeds)} seeds. Test texts: {tests or 'none'}.{origin}{style.incomplete(each, 'runs')}"
