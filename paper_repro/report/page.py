@@ -27,13 +27,13 @@ def build(paths: Paths) -> Path:
     products = sides.products
     if not products:
         manifest.read(paths.figures)  # says what to do
-    profile = profiles.load(paths.profile) if paths.profile in profiles.names() else None
+    profile = profiles.load(paths.profile)
     benchmarks = {paths.benchmark: paths.benchmark} if paths.benchmark else BENCHMARKS
     claims = content.claims(sides)
     page = _template().render(
         profile=paths.folder,
-        title=profile.title if profile else paths.profile,
-        other_data=OTHER_DATA if profile and profile.kind == "miniature" and not paths.benchmark else "",
+        title=profile.title,
+        other_data=OTHER_DATA if profile.kind == "miniature" and not paths.benchmark else "",
         own=bool(paths.benchmark),
         benchmarks=benchmarks,
         rule=RULE,
