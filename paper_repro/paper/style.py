@@ -169,7 +169,7 @@ def caption(figure: Figure, text: str) -> None:
 
 def source(files: str, profile: str = "") -> str:
     """The files that a figure was drawn from, for its caption."""
-    return f" Source: {files}{of_profile(profile)}."
+    return f" Source: {files}{f', profile {profile}' if profile else ''}."
 
 
 def incomplete(frame: pd.DataFrame, what: str = "rows") -> str:
@@ -182,10 +182,6 @@ def span(counts: pd.Series[Any]) -> str:
     """Counts of seeds or texts for a caption: "4", or "2-4" where they differ."""
     found = sorted({int(count) for count in counts.dropna()})
     return "0" if not found else f"{found[0]:,}" if len(found) == 1 else f"{found[0]:,}-{found[-1]:,}"
-
-
-def of_profile(profile: str) -> str:
-    return f", profile {profile}" if profile else ""
 
 
 def plain_numbers(ax: Axes, which: str) -> None:

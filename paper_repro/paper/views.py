@@ -28,8 +28,8 @@ TITLES: Mapping[str, Callable[[str], str]] = {
 
 def interval_text(mean: float, low: float, high: float, digits: int = 1, *, signed: bool = True) -> str:
     """An estimate with its 95 % interval, "+1.2 [-0.3, +2.7]"; "" where it is not known."""
-    sign = "+" if signed else ""
-    mean_text, low_text, high_text = (f"{number:{sign}.{digits}f}" for number in (mean, low, high))
+    form = f"{'+' if signed else ''}z.{digits}f"  # z: no -0.0
+    mean_text, low_text, high_text = (format(number, form) for number in (mean, low, high))
     return "" if pd.isna(mean) else f"{mean_text} [{low_text}, {high_text}]"
 
 
@@ -93,10 +93,10 @@ def claims_by_benchmark(claims: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
 
 
 def sentences(claims: pd.DataFrame) -> pd.DataFrame:
-    """The sentences on all benchmarks at once: their verdicts on accuracy and macro-F1, and what is behind them."""
+    """The sentences on all benchmarks at once: their verdicts, those on macro-F1, and what is behind the first."""
     rows = claims[claims["benchmark"] == "all"].set_index("claim")
-    names = {"section": "section", "verdict": "accuracy", "f1_verdict": "macro-F1", "statistic": "accuracy is"}
-    return rows[[name for name in names if name in rows]].rename(columns=names)
+    names = {"section": "section", "verdict": "verdict", "f1_verdict": "on macro-F1", "statistic": "which is"}
+    return rows[[name for name in names if name in rows]].rename(columns=names).fillna("")
 
 
 def side_by_side(frame: pd.DataFrame) -> pd.DataFrame:
