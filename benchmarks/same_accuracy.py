@@ -26,7 +26,7 @@ import pandas as pd
 
 from paper_repro.model.tokens import encode
 from paper_repro.runs.execute import one_thread_each
-from paper_repro.measures.intervals import student_quantile
+from paper_repro.measures.intervals import mean_interval
 from paper_repro.method.train import TrainingData, train
 from paper_repro.tools.machine import environment
 from paper_repro.study import open_workspace
@@ -68,11 +68,9 @@ def compared(frame: pd.DataFrame) -> pd.DataFrame:
         engines = [engine for engine in ENGINES if engine in by]
         noise = by[engines[0]].std()
         for theirs, ours in combinations(engines, 2):
-            gap = (by[ours] - by[theirs]).to_numpy()
-            error = gap.std(ddof=1) / np.sqrt(len(gap))
-            low, high = gap.mean() + np.array([-1, 1]) * student_quantile(0.975, len(gap) - 1) * error
-            same = low <= 0 <= high and max(-low, high) <= noise
-            rows.append((benchmark, f"{ours} - {theirs}", gap.mean(), low, high, noise, len(gap), same))
+            gap = mean_interval((by[ours] - by[theirs]).to_numpy())
+            same = gap.low <= 0 <= gap.high and max(-gap.low, gap.high) <= noise
+            rows.append((benchmark, f"{ours} - {theirs}", gap.mean, gap.low, gap.high, noise, len(by), same))
     columns = ["benchmark", "difference", "points", "low", "high", "seed_sd", "n_seeds", "same"]
     return pd.DataFrame(rows, columns=columns)
 

@@ -48,7 +48,7 @@ class Workload:
 
 def make(name: str, encoder_dir: Path, texts: int) -> Workload:
     """``texts`` examples drawn from a bundled D_Q; "short" mixes tweets and financial news three to one."""
-    from paper_repro.texts.generated import bundled  # late: it brings pandas, which not every use of this module needs
+    from paper_repro.texts.benchmarks import bundled
 
     pool = _short() if name == "short" else bundled(name)
     whole = encode(pool, encoder_dir, MAX_LENGTH)
@@ -57,7 +57,7 @@ def make(name: str, encoder_dir: Path, texts: int) -> Workload:
 
 
 def _short() -> Pool:
-    from paper_repro.texts.generated import bundled
+    from paper_repro.texts.benchmarks import bundled
 
     tweets, news = bundled("tweet_irony"), bundled("financial")
     third = len(tweets) // 3
@@ -106,7 +106,7 @@ def _fit_tokenizer(file: Path) -> None:
     from tokenizers import BertWordPieceTokenizer
     from tokenizers.processors import BertProcessing
 
-    from paper_repro.texts.generated import bundled
+    from paper_repro.texts.benchmarks import bundled
 
     tokenizer = BertWordPieceTokenizer()
     texts = [text for name in ("financial", "tweet_irony", "mrpc") for text in bundled(name).texts]

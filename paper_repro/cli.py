@@ -5,89 +5,25 @@ What is heavy is imported late: --help, --version and a status of nothing take n
 
 from __future__ import annotations
 
-import errno
 import re
-import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from paper_repro import __version__
-from paper_repro.llm import command as _generation
-from paper_repro.llm import judging as _judging
+from paper_repro.llm import commands as asking
 from paper_repro.report.parameters import COMMON, FOLDERS, check, declared
 from paper_repro.tools import paths as places
+from paper_repro.tools.command import INCOMPLETE, PROGRAM, Program, debug, with_options
 from paper_repro.tools.errors import UserError
-from paper_repro.tools.options import with_options
 
 if TYPE_CHECKING:
+    from paper_repro.texts.pools import Benchmark
     from paper_repro.tools.paths import Paths
-
-PROGRAM = "paper-repro"
-INCOMPLETE, BAD_INPUT, INTERRUPTED = 1, 2, 130
-
-
-class _Group(click.Group):
-    """Turns what goes wrong into one or two lines and an exit code; ``--debug`` lets the traceback through."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            with _termination_as_interrupt():
-                return super().invoke(ctx)
-        except KeyboardInterrupt:
-            _leave(ctx, "stopped; what was finished is kept: the same command goes on from there", INTERRUPTED)
-        except UserError as error:
-            _leave(ctx, str(error), BAD_INPUT)
-        except OSError as error:
-            if error.errno == errno.EPIPE:  # the reader (head, less) has gone: no failure
-                raise
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            hint = "; make room or choose another --results-dir" if full else ""
-            _leave(ctx, f"{error.strerror or error}: {error.filename or 'a file'}{hint}", INCOMPLETE)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            _leave(ctx, f"unexpected failure, {reason} (--debug shows where)", INCOMPLETE)
-
-
-def _leave(ctx: click.Context, message: str, code: int) -> None:
-    """To be called while an exception is handled."""
-    click.echo(f"{PROGRAM}: {message}", err=True)
-    if ctx.meta.get("debug"):
-        raise
-    ctx.exit(code)
-
-
-@contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    """A polite kill (a job scheduler's) must stop the kernels as Ctrl-C does."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not in the main thread, where signals cannot be caught
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _remember_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-    if value:
-        ctx.meta["debug"] = True
-
-
-_debug = click.option("--debug", is_flag=True, expose_value=False, callback=_remember_debug, help="Show tracebacks.")
-
 
 _own = click.option(
     "--benchmark",
@@ -101,7 +37,7 @@ _where = with_options(
     click.option("--profile", default="demo", show_default=True, help="demo, mini, base or paper."),
     click.option("--results-dir", default="", metavar="DIR", help="Runs and executed notebooks go here."),
     click.option("--figures-dir", default="", metavar="DIR", help="Tables and figures go here."),
-    _debug,
+    debug,
 )
 # Where data and weights lie.
 _inputs = with_options(
@@ -116,9 +52,9 @@ _inputs = with_options(
 )
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name=PROGRAM)
-@_debug
+@debug
 def cli() -> None:
     """Re-run, audit and learn from "Not All LLM-Generated Data Are Equal" (ICLR 2025)."""
 
@@ -196,13 +132,12 @@ def _for_own(chosen: Sequence[Path], *, asked: bool) -> list[Path]:
 def _introduce(common: Mapping[str, Any]) -> None:
     """Say what the benchmark of one's own holds. What is wrong with its files is told here, before any kernel."""
     from paper_repro.runs import profiles
-    from paper_repro.texts import own
+    from paper_repro.texts import benchmarks
 
-    described = own.read(Path(common["benchmark_file"]))
-    real, generated = own.real_pools(described), own.generated_pool(described)
-    click.echo(
-        f"Benchmark {described.name}, {len(described.form.labels)} classes: {real.summary}; D_Q {len(generated)}"
-    )
+    opened = benchmarks.load(Path(common["benchmark_file"]))
+    click.echo(f"Benchmark {opened.name}, {opened.classes} classes: {benchmarks.summary(opened)}")
+    for remark in benchmarks.remarks(opened):
+        click.echo(remark)
     if profiles.load(common["profile"]).kind == "miniature" and not common["encoder_dir"]:
         click.echo(
             f"The encoder of {common['profile']} knows the words of its miniature world only: try --profile mini"
@@ -267,9 +202,9 @@ def _paths(common: Mapping[str, Any]) -> Paths:
     profile = profiles.check_name(common["profile"])
     benchmark = ""
     if common.get("benchmark_file"):
-        from paper_repro.texts import own
+        from paper_repro.texts import description
 
-        benchmark = own.read(Path(common["benchmark_file"])).name
+        benchmark = description.read(Path(common["benchmark_file"])).name
     return Paths.of(profile, common["results_dir"], common["figures_dir"], benchmark)
 
 
@@ -299,6 +234,42 @@ def plan(**common: Any) -> None:
     results = open_results(**common, offline=True)
     click.echo(workload(results, grids(results.profile)).to_string(index=False, float_format="{:.1f}".format))
     click.echo("minutes: on one worker, by the median of finished runs of the same kind; they are counted in new only")
+
+
+@cli.command()
+@_where
+@_inputs
+@click.option("--to", default="", metavar="DIR", help="The archive's folder; else that of the shipped reference.")
+def archive(to: str, **common: Any) -> None:
+    """Pack the finished runs of a profile into files that travel: no texts, no weights."""
+    paths = _paths(common)
+    from paper_repro.report.workload import archive_parts
+    from paper_repro.runs.archive import pack
+    from paper_repro.runs.results import open_results
+
+    results, folder = open_results(**common), Path(to) if to else paths.archive
+    written = pack(results, archive_parts(results.profile), folder)
+    size = sum(path.stat().st_size for path in folder.glob("*.parquet")) / 1e6
+    click.echo(f"{len(written)} of {len(list(folder.glob('*.parquet')))} files written, {size:.1f} MB in all: {folder}")
+
+
+@cli.command()
+@_where
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+def unpack(files: tuple[Path, ...], **common: Any) -> None:
+    """Put the runs of an archive (FILES; by default the shipped one) into the profile's store.
+
+    Tables are then made from them, without data or weights: paper-repro run.
+    """
+    paths = _paths(common)
+    from paper_repro.runs.archive import unpack as put
+    from paper_repro.runs.store import Store
+
+    chosen = list(files) or sorted(paths.archive.glob("*.parquet"))
+    if not chosen:
+        raise UserError(f"no runs of {paths.profile} are shipped (no file in {paths.archive}); name the files")
+    new, total = put(chosen, Store(paths.store))
+    click.echo(f"{new} of {total} runs and scores are new in {paths.store}")
 
 
 @cli.command()
@@ -337,30 +308,70 @@ _whose = with_options(
 
 
 @cli.command()
-@_generation.options
+@asking.generate_options
 @_whose
-@_debug
+@debug
 def generate(**given: Any) -> None:
     """Make a D_Q by any language model. Stop it at any time: the same command goes on, and asks nothing twice."""
-    _generation.run(given)
+    own, name = given["benchmark"].endswith(".toml"), given["benchmark"]
+    benchmark, task, paths, target = _asked_about(given)
+    out = Path(given["out"]) if given["out"] else None
+    if target is not None:
+        folder = out or target.parent / f"{target.stem}.generation"
+    else:
+        folder = (out or paths.results / "generated") / name
+    stopped = asking.generate(given, benchmark, task, folder, target)
+    if given["dry_run"]:
+        return
+    if own:
+        click.echo(f"To train on it: paper-repro run --benchmark {name}")
+    else:
+        profile = paths.profile if benchmark.truth == {} else "mini"
+        command = f"paper-repro run --profile {profile} --data-dir {folder.parent}"
+        click.echo(f"To train on it, once it is there for all three: {command}")
+    if stopped:
+        click.echo(f"{PROGRAM}: {stopped}", err=True)
+        sys.exit(INCOMPLETE)
 
 
 @cli.command("few-shot")
-@_judging.few_shot_options
+@asking.few_shot_options
 @_whose
-@_debug
+@debug
 def few_shot(**given: Any) -> None:
     """Ask a language model for the labels of the test set, shown eight examples: the first row of Table 1."""
-    _judging.run_few_shot(given)
+    benchmark, task, paths, _ = _asked_about(given)
+    asking.few_shot(given, benchmark, task, paths.asked("few_shot", benchmark.name))
+    own = f" --benchmark {given['benchmark']}" if paths.benchmark else ""
+    click.echo(f"In Table 1: paper-repro run 04 --profile {paths.profile}{own} -p few_shot asked")
 
 
 @cli.command()
-@_judging.diversity_options
+@asking.diversity_options
 @_whose
-@_debug
+@debug
 def diversity(**given: Any) -> None:
     """Ask a language model how diverse D_Q is (the cluster-agent)."""
-    _judging.run_diversity(given)
+    benchmark, _, paths, _ = _asked_about(given, generated=True)
+    asking.diversity(given, benchmark, paths.asked("diversity", benchmark.name))
+
+
+def _asked_about(
+    given: Mapping[str, Any], *, generated: bool = False
+) -> tuple[Benchmark, str | Path, Paths, Path | None]:
+    """The benchmark (your own: without D_Q unless ``generated``), its prompt file, where results go; your own D_Q."""
+    from paper_repro.runs import profiles
+    from paper_repro.texts import benchmarks, description
+    from paper_repro.tools.paths import Paths
+
+    name, profile = given["benchmark"], given["profile"]
+    if name.endswith(".toml"):
+        described = description.read(Path(name))
+        where = Paths.of(profiles.check_name(profile), given["results_dir"], benchmark=described.name)
+        return benchmarks.load(described, generated=generated), described.path, where, described.generated
+    folder = Path(given["data_dir"]) if given["data_dir"] else None
+    found = benchmarks.load(name, kind=profiles.kind_of(profile), data_dir=folder)
+    return found, name, Paths.of(profile, given["results_dir"]), None
 
 
 def main() -> None:

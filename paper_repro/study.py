@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -14,9 +15,9 @@ from paper_repro.paper.cells import Cell
 from paper_repro.report import manifest, parameters
 from paper_repro.runs import execute
 from paper_repro.runs.inputs import Inputs, open_inputs
-from paper_repro.runs.plan import plan, scores_plan
+from paper_repro.runs.plan import Task, plan, scores_plan
 from paper_repro.runs.results import Results
-from paper_repro.runs.spec import Checker, RunSpec
+from paper_repro.runs.spec import Checker, RunSpec, spec_from_dict
 from paper_repro.tools import paths
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.machine import available_cores, torch_device
@@ -43,11 +44,11 @@ def open_study(
 ) -> Study:
     """Open a profile by name.
 
-    ``benchmark_file`` describes another benchmark (:mod:`paper_repro.texts.own`) in place of the profile's three,
-    with results and figures beside theirs. ``data_dir`` holds the original public files, ``encoder_dir`` an encoder
-    in Hugging Face layout; left empty they are looked for in the environment, the caches and the hub. ``device`` is
-    "auto", "cpu", "cuda" or "cuda:1". ``workers`` is the number of training processes; 0 takes one for each core
-    (one on a GPU). With ``scheduler``, the address or the scheduler file of a Dask cluster, its workers train, and
+    ``benchmark_file`` describes another benchmark (:mod:`paper_repro.texts.description`) in place of the
+    profile's three, with results and figures beside theirs. ``data_dir`` holds the original public files,
+    ``encoder_dir`` an encoder in Hugging Face layout; left empty they are looked for in the environment, the caches
+    and the hub. ``device`` is "auto", "cpu", "cuda" or "cuda:1". ``workers`` is the number of training processes;
+    0 takes one for each core (one on a GPU). With ``scheduler``, the address or the scheduler file of a Dask cluster, its workers train, and
     ``device`` is theirs. ``few_shot`` "asked" takes the labels that ``paper-repro few-shot`` got for the first row of
     Tables 1 and 4. ``world`` sets knobs of the miniature world, by the names of
     :class:`paper_repro.texts.world.WorldConfig`. With ``offline`` nothing is looked for on the hub.
@@ -107,14 +108,22 @@ class Study(Results):
         super().__init__(inputs)
         self.notebook = notebook
         self.workers, self.scheduler, self.device = workers, scheduler, device
+        self._shown: dict[str, tuple[list[Path], list[tuple[Results, RunSpec]]]] = {}
+
+    def in_world(self, **knobs: Any) -> Study:
+        """The same with other knobs of the miniature world (:class:`paper_repro.texts.world.WorldConfig`)."""
+        inputs = open_inputs(**{**self.inputs.settings(), "world": {**self.inputs.world, **knobs}})
+        return Study(inputs, self.workers, self.scheduler, self.device, self.notebook)
 
     def run(self, specs: Iterable[RunSpec], *, progress: bool = True) -> None:
         """Compute what is missing, checkers included. Failures become rows of the tables, not exceptions."""
-        self._execute(plan(self, specs), progress)
+        tasks = plan(self, specs)
+        self.execute(tasks, Progress(len(tasks), self.workers, quiet=not progress))
 
     def collect(self, wanted: Iterable[tuple[Checker, str, str]], *, progress: bool = True) -> None:
         """Compute the missing scores of each (checker, benchmark, pool) together, the checkers included."""
-        self._execute(scores_plan(self, wanted), progress)
+        tasks = scores_plan(self, wanted)
+        self.execute(tasks, Progress(len(tasks), self.workers, quiet=not progress))
 
     def show(
         self,
@@ -131,6 +140,7 @@ class Study(Results):
 
         ``name`` is its file's, without suffix; ``items`` are those of the paper that it reproduces; ``cells`` are all
         that it should be made from, ``others`` those of other studies. ``view`` is shown in place of the table itself.
+        A table and a figure shown under one name are one product of the manifest.
         """
         folder = self.paths.figures
         if isinstance(product, pd.DataFrame):
@@ -138,14 +148,22 @@ class Study(Results):
         else:
             files = list(style.save(product, folder / name))
         runs = [(results, cell.spec) for results, made_from in ((self, cells), *others) for cell in made_from]
+        before = self._shown.get(name, ([], []))
+        self._shown[name] = list(dict.fromkeys(before[0] + files)), before[1] + runs
+        files, runs = self._shown[name]
         manifest.enter(folder, name, title, files, items=items, notebook=self.notebook, runs=runs)
         return product if view is None else view
 
-    def _execute(self, tasks: list[Any], progress: bool) -> None:
-        shown = Progress(len(tasks), self.workers, quiet=not progress)
+    def execute(self, tasks: Sequence[Task], progress: Progress) -> None:
+        """Compute planned tasks, by processes here or on the cluster; not those whose texts or weights are not here,
+        of which only the runs in an archive are known."""
+        doable = [task for task in tasks if self.inputs.complete(spec_from_dict(task.spec))]
+        if len(doable) < len(tasks):
+            progress.tell(f"{len(tasks) - len(doable)} runs are missing and cannot be made without data and weights")
+        tasks = doable
         if self.scheduler:
             from paper_repro.runs import dask  # late: it brings Dask, which is an extra
 
-            dask.execute(self, tasks, shown, self.scheduler, self.device)
+            dask.execute(self, tasks, progress, self.scheduler, self.device)
         else:
-            execute.execute(self, tasks, shown, self.workers)
+            execute.execute(self, tasks, progress, self.workers)

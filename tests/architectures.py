@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tiny import CUES, FILLERS, UNUSED
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     BertConfig,
@@ -22,8 +23,6 @@ from transformers import (
     RobertaModel,
 )
 
-from tiny import CUES, FILLERS, UNUSED
-
 WIDE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 WORDS = [*(word for cue in CUES for word in cue), *FILLERS, *UNUSED]
 # What each architecture calls its special tokens, in the order of their ids.
@@ -32,10 +31,20 @@ ROBERTA_LIKE = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 ARCHITECTURES: dict[str, tuple[Any, Any, dict[str, Any], tuple[str, ...]]] = {
     "bert": (BertModel, BertConfig, WIDE, BERT_LIKE),
     "roberta": (RobertaModel, RobertaConfig, {**WIDE, "type_vocab_size": 1, "pad_token_id": 1}, ROBERTA_LIKE),
-    "distilbert": (DistilBertModel, DistilBertConfig, {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64}, BERT_LIKE),
+    "distilbert": (
+        DistilBertModel,
+        DistilBertConfig,
+        {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64},
+        BERT_LIKE,
+    ),
     "electra": (ElectraModel, ElectraConfig, {**WIDE, "embedding_size": 16}, BERT_LIKE),
     "mpnet": (MPNetModel, MPNetConfig, {**WIDE, "pad_token_id": 1}, ROBERTA_LIKE),
-    "modernbert": (ModernBertModel, ModernBertConfig, {**WIDE, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}, BERT_LIKE),
+    "modernbert": (
+        ModernBertModel,
+        ModernBertConfig,
+        {**WIDE, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3},
+        BERT_LIKE,
+    ),
 }
 
 
@@ -55,7 +64,9 @@ def make(folder: Path, name: str, *, seed: int = 0, positions: int = 66, **shard
         special_tokens=[(first, vocabulary[first]), (last, vocabulary[last])],
     )
     tokenizer.save(str(folder / "tokenizer.json"))
-    config = configuration(vocab_size=len(vocabulary), max_position_embeddings=positions, initializer_range=0.2, **shape)
+    config = configuration(
+        vocab_size=len(vocabulary), max_position_embeddings=positions, initializer_range=0.2, **shape
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         architecture(config).save_pretrained(str(folder), **shards)

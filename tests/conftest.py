@@ -9,11 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
-    from paper_repro.runs.spec import RunSpec
-    from paper_repro.method.train import TrainingData
+    from moods import Make
 
+    from paper_repro.method.train import TrainingData
+    from paper_repro.runs.spec import RunSpec
+
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # As the kernels of the notebooks do: on a busy machine the threads of one small sum wait for each other, and six tests
 # of losses took a minute each instead of two seconds.
@@ -72,9 +78,17 @@ def pairs(encoder: Path) -> TrainingData:
     return tiny.training_data(encoder, pairs=True, max_length=48)
 
 
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Makes the benchmark of :mod:`moods` in the test's folder."""
+    import moods
+
+    return moods.maker(tmp_path)
+
+
 @pytest.fixture(scope="session")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Tiny data and a tiny encoder on disk, for :func:`tiny.workspace`."""
+    """Tiny data and a tiny encoder on disk, for :func:`tiny.study`."""
     import tiny
 
     return tiny.make_inputs(tmp_path_factory.mktemp("inputs"))
@@ -87,7 +101,7 @@ def reference_store(inputs: dict[str, str], tmp_path_factory: pytest.TempPathFac
     import tiny
 
     results = tmp_path_factory.mktemp("reference")
-    tiny.workspace(inputs, results).run(disturbed.grid(), progress=False)
+    tiny.study(inputs, results).run(disturbed.grid(), progress=False)
     return results
 
 
@@ -97,5 +111,5 @@ def reference(inputs: dict[str, str], reference_store: Path) -> dict[RunSpec, st
     import disturbed
     import tiny
 
-    made = tiny.workspace(inputs, reference_store)
+    made = tiny.study(inputs, reference_store)
     return {spec: tiny.result_fingerprint(made, spec) for spec in disturbed.everything()}

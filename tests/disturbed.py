@@ -16,11 +16,10 @@ from typing import Any
 import psutil
 import tiny
 
-from paper_repro.runs.execute import execute
-from paper_repro.tools.progress import Progress
-from paper_repro.runs.spec import RunSpec
 from paper_repro.runs.plan import plan
-from paper_repro.study import Workspace
+from paper_repro.runs.spec import RunSpec
+from paper_repro.study import Study
+from paper_repro.tools.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[1]
 LONG = replace(tiny.RECIPE, epochs=12)  # long enough to be killed in the middle
@@ -36,7 +35,7 @@ def everything() -> list[RunSpec]:
     return [*grid(), tiny.spec("ce", "dev", recipe=LONG)]
 
 
-def assert_complete(made: Workspace, reference: dict[RunSpec, str]) -> None:
+def assert_complete(made: Study, reference: dict[RunSpec, str]) -> None:
     """Every run is there with the bits of an undisturbed one, and nothing else is left."""
     assert {spec: tiny.result_fingerprint(made, spec) for spec in reference} == reference
     assert all(made.failure(spec) is None for spec in reference)
@@ -44,14 +43,14 @@ def assert_complete(made: Workspace, reference: dict[RunSpec, str]) -> None:
     assert leftovers == [] and plan(made, grid()) == []
 
 
-def finished(made: Workspace) -> dict[Path, tuple[int, int]]:
+def finished(made: Study) -> dict[Path, tuple[int, int]]:
     """Which files the finished runs are; a run that is computed again has others."""
     files = (made.store.root / "runs").glob("[0-9a-f]*/*")
     return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
 
 
 @contextmanager
-def done_once(made: Workspace) -> Iterator[None]:
+def done_once(made: Study) -> Iterator[None]:
     """Some runs are finished before this block, and none of them is computed again in it."""
     before = finished(made)
     assert before
@@ -76,9 +75,9 @@ import sys
 sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]
 import json, tiny, disturbed
 from pathlib import Path
-from paper_repro.errors import UserError
+from paper_repro.tools.errors import UserError
 if __name__ == "__main__":
-    made = tiny.workspace(json.loads(sys.argv[2]), Path(sys.argv[3]), **json.loads(sys.argv[4]))
+    made = tiny.study(json.loads(sys.argv[2]), Path(sys.argv[3]), **json.loads(sys.argv[4]))
     print("ready", flush=True)
     sys.stdin.readline()
     try:
@@ -88,7 +87,7 @@ if __name__ == "__main__":
 """
 
 
-def run_and_tell(made: Workspace) -> None:
+def run_and_tell(made: Study) -> None:
     """Run the grid and print what became of each task, one line each."""
 
     class Telling(Progress):
@@ -96,7 +95,7 @@ def run_and_tell(made: Workspace) -> None:
             print(outcome["key"], outcome["status"], outcome["note"], flush=True)
 
     tasks = plan(made, grid())
-    execute(made, tasks, Telling(len(tasks), made.workers))
+    made.execute(tasks, Telling(len(tasks), made.workers))
 
 
 def start(

@@ -17,6 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from paper_repro.texts import description
+
 FAULTS = ("", "404", "500", "truncated")
 
 
@@ -52,10 +54,20 @@ def serving(files: Mapping[str, bytes]) -> Iterator[HubServer]:
         server.close()
 
 
-def url_path(repository: Any, file: str) -> str:
-    """Where the hub serves ``file`` of a ``paper_repro.texts.hub.Repository``."""
-    prefix = "/datasets" if repository.repo_type == "dataset" else ""
-    return f"{prefix}/{repository.repo_id}/resolve/{repository.revision}/{file}"
+def url_path(repository: str, revision: str, file: str, kind: str = "dataset") -> str:
+    """Where the hub serves a file of a repository."""
+    prefix = "/datasets" if kind == "dataset" else ""
+    return f"{prefix}/{repository}/resolve/{revision}/{file}"
+
+
+def published(name: str) -> dict[str, str]:
+    """Where the hub serves the files of a bundled benchmark, by their names."""
+    on_hub = description.read(name).hub
+    assert on_hub is not None
+    files = dict.fromkeys(
+        str(source).partition("::")[0] for source in (on_hub.train or on_hub.file, on_hub.dev, on_hub.test)
+    )
+    return {file: url_path(on_hub.repository, on_hub.revision, file) for file in files}
 
 
 def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
@@ -99,17 +111,15 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
 
 def dataset_files(real_data_dir: Path) -> dict[str, bytes]:
     """What the hub holds of the benchmarks, made from the original files without the package's parsers."""
-    from paper_repro.texts.hub import REPOSITORIES
-
     contents = {
         "financial": [_phrasebank_zip(real_data_dir / "financial" / "Sentences_50Agree.txt")],
         "tweet_irony": [_irony(real_data_dir / "tweet_irony", part) for part in ("train", "val", "test")],
         "mrpc": _mrpc(real_data_dir / "mrpc"),
     }
     return {
-        url_path(repository, file): content
-        for name, repository in REPOSITORIES.items()
-        for file, content in zip(repository.files, contents[name], strict=True)
+        place: content
+        for name, found in contents.items()
+        for place, content in zip(published(name).values(), found, strict=True)
     }
 
 

@@ -1,8 +1,8 @@
 """The chat server of :mod:`chat_server` with answers known beforehand, for few-shot prediction and the cluster-agent.
 
-Labels: ``FOLDER/answers.json`` tells the answer to the last message of a request: a text, or a list of
-``[token, log-probability]`` for the first token. The cluster-agent gets criteria, and clusters by the first word of
-each text; a cluster whose first word is "green" is not confirmed. Some draws get something else: see :func:`clustered`.
+Labels: ``FOLDER/answers.json`` tells the answer to the last message of a request. The cluster-agent gets criteria, and
+clusters by the first word of each text; a cluster whose first word is "green" is not confirmed. Some draws get
+something else: see :func:`clustered`.
 """
 
 from __future__ import annotations
@@ -16,21 +16,20 @@ import chat_server
 CRITERIA = {"metadata": {"colour": "the first word"}, "metrics": {"length": "1: short, 5: long"}}
 
 
-def scripted(request: dict[str, Any]) -> tuple[str, list[list[Any]] | None]:
-    prompt = request["messages"][-1]["content"]
+def scripted(prompt: str) -> str:
     if "By what would you tell" in prompt:
-        return ("I would rather not.", None) if '"odd"' in prompt else (f"Sure!\n{json.dumps(CRITERIA)}", None)
+        return "I would rather not." if '"odd"' in prompt else f"Sure!\n{json.dumps(CRITERIA)}"
     if "Put together what means the same" in prompt:
-        return f"```json\n{json.dumps(CRITERIA)}\n```", None
+        return f"```json\n{json.dumps(CRITERIA)}\n```"
     if "Say in one sentence" in prompt:
-        return "Group them\nby colour.", None
+        return "Group them\nby colour."
     if "Put each text into exactly one cluster" in prompt:
-        return clustered(prompt), None
+        return clustered(prompt)
     if "Is each cluster valid" in prompt:
         reasons = re.findall(r'^\d+\. texts [\d, ]+: "(.*)"$', prompt, re.MULTILINE)
-        return f"Verdicts: {json.dumps([int(reason != 'green') for reason in reasons])}", None
-    answer = json.loads((chat_server.Handler.options.folder / "answers.json").read_text())[prompt]
-    return ("?", answer) if isinstance(answer, list) else (answer, None)
+        return f"Verdicts: {json.dumps([int(reason != 'green') for reason in reasons])}"
+    answers: dict[str, str] = json.loads((chat_server.Handler.options.folder / "answers.json").read_text())
+    return answers[prompt]
 
 
 def clustered(prompt: str) -> str:
@@ -50,14 +49,9 @@ def clustered(prompt: str) -> str:
 class Scripted(chat_server.Handler):
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         body = super().answer(request)
-        text, top = scripted(request)
-        body["choices"][0]["message"]["content"] = text
-        if top and request.get("logprobs"):
-            likeliest = [{"token": token, "logprob": logprob} for token, logprob in top]
-            body["choices"][0]["logprobs"] = {"content": [{"token": top[0][0], "top_logprobs": likeliest}]}
+        body["choices"][0]["message"]["content"] = scripted(request["messages"][-1]["content"])
         return body
 
 
 if __name__ == "__main__":
-    chat_server.Handler = Scripted  # type: ignore[misc]
-    chat_server.main()
+    chat_server.main(Scripted)

@@ -30,9 +30,7 @@ def test_the_majority_row_of_table_1() -> None:
 
 @given(st.integers(1, 5), st.integers(1, 40), st.integers(0, 2**32 - 1))
 @settings(deadline=None)
-def test_parity_with_scikit_learn_on_absent_classes_and_answers_of_no_class(
-    classes: int, size: int, seed: int
-) -> None:
+def test_parity_with_scikit_learn_on_absent_classes_and_answers_of_no_class(classes: int, size: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     labels, guess = rng.integers(0, classes, size), rng.integers(-1, classes, size)
     expected = f1_score(labels, guess, labels=range(classes), average="macro", zero_division=0)

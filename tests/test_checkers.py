@@ -13,20 +13,22 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
-from paper_repro.method.checkers import CALIBRATION_FOLDS, fitted_temperature, with_temperature
-from paper_repro.texts.folds import fold_of
-from paper_repro.tools.errors import UserError
-from paper_repro.model.classifier import EMBEDDING, KEPT
-from paper_repro.texts.pools import Truth
-from paper_repro.runs.spec import Checker, RunSpec
+from paper_repro.method.checkers import fitted_temperature, with_temperature
+from paper_repro.model.classifier import KEPT
 from paper_repro.runs.plan import fold_models
-from paper_repro.study import Workspace
+from paper_repro.runs.spec import CALIBRATION_FOLDS, Checker, RunSpec
+from paper_repro.study import Study
+from paper_repro.texts.folds import fold_of
+from paper_repro.texts.pools import Truth
+from paper_repro.tools.errors import UserError
+
+EMBEDDING = "bert.embeddings.word_embeddings.weight"
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     folder = tmp_path_factory.mktemp("checkers")
-    return tiny.workspace(tiny.make_inputs(folder), folder / "results")
+    return tiny.study(tiny.make_inputs(folder), folder / "results")
 
 
 # -- folds ----------------------------------------------------------------------------------------------------
@@ -93,11 +95,11 @@ def test_with_temperature_is_a_softmax_again() -> None:
 # -- scores ---------------------------------------------------------------------------------------------------
 
 
-def reference_scores(workspace: Workspace, run: RunSpec, pool: str) -> np.ndarray[Any, Any]:
+def reference_scores(study: Study, run: RunSpec, pool: str) -> np.ndarray[Any, Any]:
     """log p(y|x) by transformers alone: the saved weights in the encoder's network, texts padded to the longest."""
-    directory = str(workspace.encoder.directory)
-    benchmark = workspace.benchmark(run.benchmark)
-    state = load_file(workspace.store.checkpoint(workspace.key(run)))
+    directory = str(study.inputs.encoder.directory)
+    benchmark = study.benchmark(run.benchmark)
+    state = load_file(study.store.checkpoint(study.key(run)))
     config = BertConfig.from_pretrained(directory, num_labels=benchmark.classes)
     model = BertForSequenceClassification.from_pretrained(directory, config=config).eval()
     table = model.bert.embeddings.word_embeddings.weight.data.clone()
@@ -110,79 +112,79 @@ def reference_scores(workspace: Workspace, run: RunSpec, pool: str) -> np.ndarra
         return torch.log_softmax(model(**tokens).logits, dim=-1).numpy()
 
 
-def test_scores_are_those_of_the_saved_model(workspace: Workspace) -> None:
+def test_scores_are_those_of_the_saved_model(study: Study) -> None:
     run = tiny.spec("ce", "dev")
     for pool in ("generated", "dev"):
-        scores = workspace.scores(Checker(run), "financial", pool)
+        scores = tiny.scores(study, Checker(run), "financial", pool)
         assert scores.dtype == np.float32 and scores.shape == (tiny.SIZES[pool], 3)
-        np.testing.assert_allclose(scores, reference_scores(workspace, run, pool), rtol=1e-4, atol=1e-5)
-    result = workspace.result(run)
+        np.testing.assert_allclose(scores, reference_scores(study, run, pool), rtol=1e-4, atol=1e-5)
+    result = study.result(run)
     assert result is not None  # the checker's own run is a finished run like any other
     np.testing.assert_allclose(np.exp(scores), result.dev_probabilities, rtol=1e-4, atol=1e-6)
 
 
-def test_cross_fitted_scores_come_from_the_model_that_did_not_see_the_example(workspace: Workspace) -> None:
+def test_cross_fitted_scores_come_from_the_model_that_did_not_see_the_example(study: Study) -> None:
     run, folds = tiny.spec("ce", "generated"), 3
-    scores = workspace.scores(Checker(run, folds=folds), "financial", "generated")
-    pool = workspace.benchmark("financial").pools["generated"]
+    scores = tiny.scores(study, Checker(run, folds=folds), "financial", "generated")
+    pool = study.benchmark("financial").pools["generated"]
     models = fold_models(run, folds)
-    by_model = [reference_scores(workspace, model, "generated") for model in models]
-    trained_on = [set(workspace.source_rows("financial", model.source).tolist()) for model in models]
+    by_model = [reference_scores(study, model, "generated") for model in models]
+    trained_on = [set(study.inputs.source_rows("financial", model.source).tolist()) for model in models]
     assert sum(len(pool) - len(rows) for rows in trained_on) == len(pool)
     for row in range(len(pool)):
         (unseen,) = [k for k in range(folds) if row not in trained_on[k]]
         np.testing.assert_allclose(scores[row], by_model[unseen][row], rtol=1e-4, atol=1e-5)
         assert not np.allclose(scores[row], by_model[(unseen + 1) % folds][row], rtol=1e-4, atol=1e-5)
     for model, rows in zip(models, trained_on, strict=True):
-        data = workspace.training_data(model)
+        data = study.training_data(model)
         assert len(data.train) == len(rows)
         np.testing.assert_array_equal(data.train_labels, pool.labels[sorted(rows)])
-        result = workspace.result(model)
+        result = study.result(model)
         assert result is not None
-        assert workspace.train_log_p(model) is not None
+        assert study.train_log_p(model) is not None
 
 
-def test_cross_fitted_scores_exist_for_the_own_pool_only(workspace: Workspace) -> None:
+def test_cross_fitted_scores_exist_for_the_own_pool_only(study: Study) -> None:
     with pytest.raises(UserError, match=r"only for the pool that the checker is fitted on \(generated\), not for dev"):
-        workspace.scores(Checker(tiny.spec("ce", "generated"), folds=3), "financial", "dev")
+        tiny.scores(study, Checker(tiny.spec("ce", "generated"), folds=3), "financial", "dev")
 
 
-def test_fitted_temperature_rescales_by_held_out_folds(workspace: Workspace) -> None:
+def test_fitted_temperature_rescales_by_held_out_folds(study: Study) -> None:
     run = tiny.spec("ce", "dev")
-    plain = workspace.scores(Checker(run), "financial", "generated")
-    scaled = workspace.scores(Checker(run, temperature="fitted"), "financial", "generated")
-    held_out = workspace.scores(Checker(run, folds=CALIBRATION_FOLDS), "financial", "dev")
-    temperature = fitted_temperature(held_out, workspace.benchmark("financial").pools["dev"].labels)
+    plain = tiny.scores(study, Checker(run), "financial", "generated")
+    scaled = tiny.scores(study, Checker(run, temperature="fitted"), "financial", "generated")
+    held_out = tiny.scores(study, Checker(run, folds=CALIBRATION_FOLDS), "financial", "dev")
+    temperature = fitted_temperature(held_out, study.benchmark("financial").pools["dev"].labels)
     np.testing.assert_allclose(scaled, with_temperature(plain, temperature), rtol=1e-5, atol=1e-6)
     assert not np.allclose(scaled, plain)
 
 
 @pytest.mark.parametrize("checker", ["in-sample", "cross-fitted"])
-def test_the_engine_sees_the_scores_of_the_observed_labels(workspace: Workspace, checker: str) -> None:
+def test_the_engine_sees_the_scores_of_the_observed_labels(study: Study, checker: str) -> None:
     spec = tiny.spec("imp")
     if checker == "cross-fitted":
         assert spec.diversity is not None
         spec = replace(spec, diversity=replace(spec.diversity, folds=3))
-    workspace.run([spec], progress=False)
-    assert workspace.failure(spec) is None
-    pool = workspace.benchmark("financial").pools["generated"]
-    data = workspace.training_data(spec)
+    study.run([spec], progress=False)
+    assert study.failure(spec) is None
+    pool = study.benchmark("financial").pools["generated"]
+    data = study.training_data(spec)
     for found, source in ((data.log_quality, spec.quality), (data.log_diversity, spec.diversity)):
         assert source is not None and found is not None
-        scores = workspace.scores(source, "financial", "generated", compute=False)
+        scores = tiny.scores(study, source, "financial", "generated")
         np.testing.assert_array_equal(found, scores[np.arange(len(pool)), pool.labels])
-    result = workspace.result(spec)
+    result = study.result(spec)
     assert result is not None and data.log_quality is not None and data.log_diversity is not None
     mean = float(np.exp(data.log_quality.astype(float) - data.log_diversity).mean())
     assert result.selected.weight_mean == pytest.approx(mean, rel=1e-5)
 
 
 def test_exact_scores_of_a_made_world(tmp_path: Path) -> None:
-    made = tiny.workspace(tiny.make_inputs(tmp_path), tmp_path / "results")
+    made = tiny.study(tiny.make_inputs(tmp_path), tmp_path / "results")
     benchmark = made.benchmark("financial")
     rng = np.random.default_rng(0)
     p, q = (rng.dirichlet([1, 1, 1], tiny.SIZES["generated"]) for _ in range(2))
-    made._benchmarks["financial"] = replace(benchmark, truth={"generated": Truth(p, q)})
+    made.inputs._benchmarks["financial"] = replace(benchmark, truth={"generated": Truth(p, q)})
     for exact, truth in (("p", p), ("q", q)):
         scores = made.scores(Checker(exact=exact), "financial", "generated")
         assert scores.dtype == np.float32
@@ -204,35 +206,35 @@ def test_a_checker_is_trained_or_exact_but_not_both() -> None:
             Checker(**arguments)
 
 
-def test_a_score_that_was_never_computed_is_named(workspace: Workspace) -> None:
+def test_a_score_that_was_never_computed_is_named(study: Study) -> None:
     checker = Checker(tiny.spec("ce", "dev", seed=77))
     with pytest.raises(UserError, match="no scores of financial generated by its checker: they were never computed"):
-        workspace.scores(checker, "financial", "generated", compute=False)
+        study.scores(checker, "financial", "generated")
 
 
-def test_a_checker_of_another_benchmark(workspace: Workspace) -> None:
+def test_a_checker_of_another_benchmark(study: Study) -> None:
     """Refused, or else the scores are for the pool that was asked for."""
     other = Checker(tiny.spec("ce", "dev", benchmark="tweet_irony"))
     try:
-        scores = workspace.scores(other, "financial", "generated")
+        scores = tiny.scores(study, other, "financial", "generated")
     except UserError:
         return
-    np.testing.assert_allclose(scores, reference_pool(workspace, other), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(scores, reference_pool(study, other), rtol=1e-4, atol=1e-5)
 
 
-def reference_pool(workspace: Workspace, checker: Checker) -> np.ndarray[Any, Any]:
+def reference_pool(study: Study, checker: Checker) -> np.ndarray[Any, Any]:
     """What the two-class checker says of the texts of ``financial``."""
     assert checker.run is not None
     mixed = replace(
-        workspace.benchmark("tweet_irony"),
+        study.benchmark("tweet_irony"),
         pools={
-            **workspace.benchmark("tweet_irony").pools,
-            "asked": workspace.benchmark("financial").pools["generated"],
+            **study.benchmark("tweet_irony").pools,
+            "asked": study.benchmark("financial").pools["generated"],
         },
     )
-    original = workspace._benchmarks["tweet_irony"]
-    workspace._benchmarks["tweet_irony"] = mixed
+    original = study.inputs._benchmarks["tweet_irony"]
+    study.inputs._benchmarks["tweet_irony"] = mixed
     try:
-        return reference_scores(workspace, checker.run, "asked")
+        return reference_scores(study, checker.run, "asked")
     finally:
-        workspace._benchmarks["tweet_irony"] = original
+        study.inputs._benchmarks["tweet_irony"] = original

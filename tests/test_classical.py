@@ -12,11 +12,10 @@ import torch
 from transformers import BertModel
 
 from paper_repro.method import classical
+from paper_repro.method.registry import CLASSICAL
 from paper_repro.model.tokens import encode
-from paper_repro.method.registry import CLASSICAL, own_module
-from paper_repro.texts.pools import Pool
 from paper_repro.runs.spec import Checker
-from paper_repro.tools.machine import code_version
+from paper_repro.texts.pools import Pool
 
 
 def no_vectors(pool: Pool) -> np.ndarray:
@@ -92,20 +91,15 @@ def test_embeddings_are_the_mean_over_each_texts_own_tokens(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("method", CLASSICAL)
 def test_a_classical_checker_takes_the_place_of_the_network(tmp_path: Path, method: str) -> None:
-    workspace = tiny.workspace(tiny.make_inputs(tmp_path / "in"), tmp_path / "results")
+    study = tiny.study(tiny.make_inputs(tmp_path / "in"), tmp_path / "results")
     spec = tiny.spec("dimp")
     assert spec.quality is not None and spec.quality.run is not None
     checker = Checker(replace(spec.quality.run, method=method))
     changed = replace(spec, quality=checker)
-    workspace.run([changed], progress=False)
-    assert workspace.failure(changed) is None
-    assert workspace.result(changed) is not None
-    scores = workspace.scores(checker, spec.benchmark, spec.source.pool)
+    study.run([changed], progress=False)
+    assert study.failure(changed) is None
+    assert study.result(changed) is not None
+    scores = tiny.scores(study, checker, spec.benchmark, spec.source.pool)
     assert np.exp(scores).sum(axis=1) == pytest.approx(np.ones(len(scores)), abs=1e-5)
-    unseen = workspace.scores(replace(checker, folds=3), spec.benchmark, "dev")
-    assert (unseen != workspace.scores(checker, spec.benchmark, "dev")).any()
-
-
-def test_their_code_is_part_of_their_keys_alone() -> None:
-    assert own_module("ce") == ()
-    assert code_version(*own_module("tfidf")) != code_version()
+    unseen = tiny.scores(study, replace(checker, folds=3), spec.benchmark, "dev")
+    assert (unseen != tiny.scores(study, checker, spec.benchmark, "dev")).any()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -10,6 +9,7 @@ import sys
 import time
 import types
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import psutil
@@ -18,9 +18,13 @@ from click.testing import CliRunner
 from nbformat.v4 import new_code_cell, new_notebook
 
 import paper_repro
-from paper_repro.report import status
-from paper_repro.tools import paths as places
 from paper_repro.cli import cli, distribute
+from paper_repro.paper.table1.cells import table1
+from paper_repro.report import manifest, status
+from paper_repro.report.workload import workload
+from paper_repro.runs import profiles
+from paper_repro.runs.results import open_results
+from paper_repro.tools import paths as places
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.paths import Paths
 
@@ -40,34 +44,18 @@ def folder(tmp_path, monkeypatch):
     path = tmp_path / "notebooks"
     path.mkdir()
     monkeypatch.setattr(places, "NOTEBOOKS", path)
+    monkeypatch.setattr(places, "REFERENCE", tmp_path / "reference")
     monkeypatch.delenv("PAPER_REPRO_DATA", raising=False)
     monkeypatch.setenv("PAPER_REPRO_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("PAPER_REPRO_FIGURES", str(tmp_path / "figures"))
     return path
 
 
-@pytest.fixture
-def report(monkeypatch):
-    """Stands in for the report: it only says where it would be, and reads the manifest as it stands."""
-    module = types.ModuleType("paper_repro.report")
-    module.build = lambda paths: paths.report  # type: ignore[attr-defined]
-    module.read_manifest = _products  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "paper_repro.report", module)
-    monkeypatch.setattr(paper_repro, "report", module, raising=False)
-
-
-def _products(figures: Path):
-    try:
-        return json.loads((figures / "manifest.json").read_text(encoding="utf-8"))["products"]
-    except FileNotFoundError:
-        raise UserError("no tables and figures yet") from None
-
-
-MAKE_TABLE = """import datetime, json, os, pathlib
+MAKE_TABLE = """import json, os, pathlib
 folder = pathlib.Path(os.environ["PAPER_REPRO_FIGURES"], "demo")
 folder.mkdir(parents=True, exist_ok=True)
-now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-entry = dict(notebook="02_b", files={{}}, written=now, complete={complete}, completeness="3 of 4 runs")
+entry = dict(title="T", files={{}}, items=[], notebook="02_b", runs=[], wanted=4, complete={complete}, written="",
+             completeness="3 of 4 runs", hardware=[], versions={{}}, commits=[])
 (folder / "manifest.json").write_text(json.dumps(dict(products=dict(table1=entry))))"""
 
 
@@ -75,18 +63,22 @@ def call(*words: str):
     return CliRunner().invoke(cli, list(words), prog_name="paper-repro")
 
 
-def test_help_and_version_need_nothing_heavy():
+@pytest.mark.parametrize("words", [["run", "--help"], ["--version"], ["status"]])
+def test_what_needs_nothing_heavy_imports_nothing_heavy(words, tmp_path):
+    """On a checkout where nothing was run yet."""
     code = (
-        "import sys; from paper_repro.cli import cli; cli(['run', '--help'], standalone_mode=False);"
+        f"import sys; from paper_repro.cli import cli; cli({words}, standalone_mode=False);"
         "heavy = {'torch', 'transformers', 'pandas', 'numpy', 'papermill', 'nbconvert'} & set(sys.modules);"
         "sys.exit(str(heavy) if heavy else 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    nowhere = {"PAPER_REPRO_RESULTS": str(tmp_path / "results"), "PAPER_REPRO_FIGURES": str(tmp_path / "figures")}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **nowhere}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert call("--version").output == f"paper-repro, version {paper_repro.__version__}\n"
+    assert not list(tmp_path.iterdir())
 
 
-def test_each_notebook_gets_the_common_parameters_that_it_has(tmp_path):
+def test_each_notebook_gets_the_parameters_that_it_has_and_that_were_given(tmp_path):
     first = write(tmp_path, "01_a", 'profile = "demo"\nworkers = 0\ndata_dir = ""')
     second = write(tmp_path, "02_b", 'profile = "demo"\ndevice = "auto"\nshots = 8')
     common = {"profile": "mini", "data_dir": "/d", "device": "cpu", "workers": 2, "results_dir": ""}
@@ -94,12 +86,8 @@ def test_each_notebook_gets_the_common_parameters_that_it_has(tmp_path):
         "01_a": {"profile": "mini", "workers": 2, "data_dir": "/d"},
         "02_b": {"profile": "mini", "device": "cpu", "shots": 4},
     }
-
-
-def test_what_was_not_given_is_left_to_the_notebook(tmp_path):
-    path = write(tmp_path, "01_a", 'profile = "demo"\nworkers = 1\ndevice = "cpu"\ndata_dir = "x"')
-    common = {"profile": "demo", "workers": 0, "device": "auto", "data_dir": ""}
-    assert distribute([path], common, []) == {"01_a": {"profile": "demo"}}
+    not_given = {"profile": "demo", "workers": 0, "device": "auto", "data_dir": ""}
+    assert distribute([first], not_given, []) == {"01_a": {"profile": "demo"}}
 
 
 def test_an_extra_parameter_must_exist_somewhere_and_be_no_option(tmp_path):
@@ -110,49 +98,31 @@ def test_an_extra_parameter_must_exist_somewhere_and_be_no_option(tmp_path):
         distribute([path], {}, [("data_dir", "x")])
 
 
-def test_all_notebooks_run_in_order_and_the_report_comes_last(folder, report, tmp_path):
+def test_all_notebooks_run_in_order_and_the_report_comes_last(folder, tmp_path):
     write(folder, "02_b", 'profile = "mini"', "assert profile == 'demo'", MAKE_TABLE.format(complete=True))
     write(folder, "01_a", "seed = 1", "assert seed == 3")
     result = call("run", "-p", "seed", "3")
-    assert result.exit_code == 0, result.output
-    assert result.stderr == ""
+    assert (result.exit_code, result.stderr) == (0, ""), result.output
     started = [line for line in result.stdout.splitlines() if line.endswith(": started")]
     assert started == ["01_a: started", "02_b: started"]
     assert result.stdout.splitlines()[-1] == f"Report: {tmp_path / 'results' / 'demo' / 'report.html'}"
 
 
-def test_a_failing_notebook_ends_in_exit_code_1_after_the_others(folder, report):
+def test_failures_and_gaps_end_in_exit_code_1_after_all_notebooks_had_their_turn(folder):
     write(folder, "01_a", "x = 1", "raise ValueError('broken')")
-    write(folder, "02_b", "x = 1", MAKE_TABLE.format(complete=True))
-    result = call("run")
-    assert result.exit_code == 1
-    assert "02_b: finished" in result.stdout
-    assert result.stderr == "paper-repro: not complete:\n- 01_a: cell 2 failed: ValueError: broken\n"
-    assert result.stdout.splitlines()[-1].startswith("Report: /")
-
-
-def test_a_table_with_gaps_ends_in_exit_code_1(folder, report):
     write(folder, "02_b", "x = 1", MAKE_TABLE.format(complete=False))
     result = call("run")
     assert result.exit_code == 1
-    assert result.stderr == "paper-repro: not complete:\n- 02_b: table1: 3 of 4 runs\n"
-    assert "02_b: finished" in result.stdout
+    gaps = ["01_a: cell 2 failed: ValueError: broken", "02_b: table1: 3 of 4 runs"]
+    assert result.stderr == f"paper-repro: not complete:\n- {gaps[0]}\n- {gaps[1]}\n"
+    assert result.stdout.splitlines()[-1].startswith("Report: /")
+    told = call("status").stdout
+    assert "ValueError: broken" in told and gaps[1] in told
 
 
-def test_a_declared_table_that_was_never_made_ends_in_exit_code_1(folder, report):
-    path = write(folder, "02_b", "x = 1", "x")
-    notebook = nbformat.read(path, as_version=4)
-    notebook.metadata["paper_repro"] = {"products": ["table1"]}
-    nbformat.write(notebook, path)
-    result = call("run")
-    assert result.exit_code == 1
-    assert result.stderr == "paper-repro: not complete:\n- no tables and figures yet\n"
-    assert "Report: none yet" in result.stdout
-
-
-def test_a_notebook_without_tables_needs_no_report(folder, report):
+def test_a_notebook_without_tables_needs_no_report(folder):
     write(folder, "00_primer", "x = 1", "x")
-    result = call("run", "00")
+    result = call("run", "0")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines()[-1] == "Report: none yet, no table or figure has been made"
 
@@ -160,15 +130,16 @@ def test_a_notebook_without_tables_needs_no_report(folder, report):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["run", "--profile", "dmeo"], "profile 'dmeo' is not known; choose one of: demo, mini, paper"),
+        (["run", "--profile", "dmeo"], "profile 'dmeo' is not known; choose one of: demo, mini,"),
         (["run", "07"], "notebook '07' is not known; there are: 01_a"),
         (["run", "-p", "seed", "one"], "01_a: parameter 'seed' must be int, found 'one'"),
         (["run", "-p", "sede", "1"], "-p sede: no chosen notebook has this parameter"),
         (["run", "--device", "gpu"], "--device 'gpu' is not known; expected auto, cpu, cuda or cuda:0"),
         (["run", "--data-dir", "nowhere"], "--data-dir: nowhere is not a folder"),
-        (["report", "--profile", "x"], "profile 'x' is not known"),
-        (["fetch", "--profile", "x"], "profile 'x' is not known"),
-        (["status", "--profile", "x"], "profile 'x' is not known"),
+        *[
+            ([command, "--profile", "x"], "profile 'x' is not known")
+            for command in ("report", "fetch", "status", "plan")
+        ],
     ],
 )
 def test_bad_input_is_one_or_two_lines_exit_code_2_and_nothing_written(folder, tmp_path, words, message):
@@ -182,31 +153,25 @@ def test_bad_input_is_one_or_two_lines_exit_code_2_and_nothing_written(folder, t
 
 
 def test_debug_lets_the_traceback_through(folder):
-    write(folder, "01_a", "seed = 1")
     for words in (["--debug", "run", "--profile", "x"], ["run", "--debug", "--profile", "x"]):
         assert isinstance(call(*words).exception, UserError)
 
 
-def test_an_unforeseen_failure_is_one_line(folder, monkeypatch):
-    write(folder, "01_a", "seed = 1")
-    monkeypatch.setattr("paper_repro.cli._paths", lambda _: 1 / 0)
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ZeroDivisionError("division by zero"), "unexpected failure, ZeroDivisionError: division by zero"),
+        (OSError(28, "No space left on device", "results/x"), "No space left on device: results/x; make room"),
+    ],
+)
+def test_an_unforeseen_failure_is_one_line(folder, monkeypatch, error, told):
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("paper_repro.cli._paths", fail)
     result = call("report")
     assert result.exit_code == 1
-    assert (
-        result.stderr == "paper-repro: unexpected failure, ZeroDivisionError: division by zero (--debug shows where)\n"
-    )
-
-
-def test_a_full_disk_is_told(folder, monkeypatch):
-    def full(_: object) -> None:
-        raise OSError(28, "No space left on device", "results/x")
-
-    monkeypatch.setattr("paper_repro.cli._paths", full)
-    result = call("report")
-    assert result.exit_code == 1
-    assert result.stderr == (
-        "paper-repro: No space left on device: results/x; make room or choose another --results-dir\n"
-    )
+    assert result.stderr.startswith(f"paper-repro: {told}") and len(result.stderr.splitlines()) == 1
 
 
 def test_fetch_passes_profile_and_folders_on(monkeypatch, tmp_path, folder):
@@ -216,12 +181,34 @@ def test_fetch_passes_profile_and_folders_on(monkeypatch, tmp_path, folder):
     monkeypatch.setitem(sys.modules, "paper_repro.runs.fetch", module)
     assert call("fetch", "--profile", "mini", "--data-dir", str(tmp_path)).exit_code == 0
     seen.pop("echo")
-    assert seen == {
-        "profile": "mini",
-        "data_dir": tmp_path,
-        "encoder_dir": None,
-        "cache": tmp_path / "results" / "cache",
-    }
+    cache = tmp_path / "results" / "cache"
+    assert seen == {"profile": "mini", "data_dir": tmp_path, "encoder_dir": None, "cache": cache}
+
+
+def test_the_plan_counts_each_training_once_without_data_or_weights(folder, tmp_path):
+    results = open_results(profile="paper", results_dir=str(tmp_path / "results"), offline=True)
+    cells = table1(results.profile)
+    some, different = [cell for cell in cells if cell.method == "imp"], len({cell.spec for cell in cells})
+    rows = workload(results, {"imp": some, "whole": cells, "again": cells}).set_index("table")
+    # IMP on two sources: itself and its diversity checker; both sources share the quality checker
+    imp = 5 * len(results.profile.seeds) * len(results.profile.benchmarks)
+    assert rows.loc["imp", ["runs", "new", "left"]].tolist() == [imp] * 3
+    assert rows.loc["whole", ["runs", "new", "left"]].tolist() == [different, different - imp, different - imp]
+    assert rows.loc["again", ["runs", "new", "left"]].tolist() == [different, 0, 0]
+    assert rows.loc["all", ["runs", "left", "not measured"]].tolist() == [different] * 3
+
+
+def test_the_plan_takes_the_median_of_what_like_runs_took():
+    cells = [cell for cell in table1(profiles.load("demo")) if cell.train_source == "generated" and cell.method == "ce"]
+    first, *others = [cell.spec for cell in cells if cell.benchmark == "mrpc"]
+    finished = [{"spec": first.to_dict(), "seconds": {"total": seconds}} for seconds in (10, 30, 500)]
+    results = SimpleNamespace(
+        store=SimpleNamespace(finished=lambda: finished), state=lambda run: "done" if run == first else "missing"
+    )
+    row = workload(results, {"ce": cells}).iloc[0]
+    assert row["left"] == len(cells) - 1
+    assert row["minutes"] == pytest.approx(len(others) * 30 / 60)
+    assert row["not measured"] == len(cells) - 1 - len(others), "of the other benchmarks none is finished"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -236,7 +223,7 @@ def test_an_interrupt_says_how_to_go_on_and_leaves_no_kernel(folder, tmp_path, n
     )
     write(folder, "01_a", "x = 1", busy)
     launch = (
-        "import pathlib, sys; from paper_repro import cli, paths;"
+        "import pathlib, sys; from paper_repro import cli; from paper_repro.tools import paths;"
         f"paths.NOTEBOOKS = pathlib.Path({str(folder)!r}); sys.argv = ['paper-repro', 'run']; cli.main()"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -255,7 +242,7 @@ def test_an_interrupt_says_how_to_go_on_and_leaves_no_kernel(folder, tmp_path, n
     _, alive = psutil.wait_procs([psutil.Process(p) for p in (kernel, child) if _lives(p)], timeout=10)
     assert not alive
     paths = Paths.of("demo")
-    assert list(paths.notebooks.iterdir()) == []
+    assert not paths.notebooks.exists() and not (paths.figures / manifest.MANIFEST).exists()
     assert status.read(paths)["01_a"].status == "stopped"
 
 

@@ -17,12 +17,12 @@ import pytest
 import tiny
 from disturbed import PATIENCE, assert_complete, done_once, family, go, grid, start, wait_for
 
-from paper_repro.runs import dask, perform
 from paper_repro.cli import cli
-from paper_repro.tools.errors import UserError
+from paper_repro.runs import dask, perform
 from paper_repro.runs.spec import Checker, RunSpec
 from paper_repro.runs.store import Store
-from paper_repro.study import open_workspace
+from paper_repro.study import open_study
+from paper_repro.tools.errors import UserError
 
 distributed = pytest.importorskip("distributed")
 
@@ -44,7 +44,7 @@ def nothing_here(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_four_workers_give_the_bits_of_a_serial_run(
     four: Any, inputs: dict[str, str], reference: dict[RunSpec, str], tmp_path: Path
 ) -> None:
-    made = tiny.workspace(inputs, tmp_path, scheduler=four.scheduler_address)
+    made = tiny.study(inputs, tmp_path, scheduler=four.scheduler_address)
     made.run(grid(), progress=False)
     assert_complete(made, reference)
 
@@ -52,7 +52,7 @@ def test_four_workers_give_the_bits_of_a_serial_run(
 def test_a_killed_worker_costs_what_it_was_at(
     four: Any, inputs: dict[str, str], reference: dict[RunSpec, str], tmp_path: Path
 ) -> None:
-    made = tiny.workspace(inputs, tmp_path, scheduler=four.scheduler_address)
+    made = tiny.study(inputs, tmp_path, scheduler=four.scheduler_address)
     killed: list[int] = []
 
     def at_work() -> int | None:
@@ -83,7 +83,7 @@ def _open_files(pid: int) -> list[str]:
 def test_failures_are_rows(
     four: Any, inputs: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = tiny.workspace(inputs, tmp_path, scheduler=four.scheduler_address)
+    made = tiny.study(inputs, tmp_path, scheduler=four.scheduler_address)
     broken = replace(tiny.spec("ce", "dev"), recipe=replace(tiny.RECIPE, learning_rate=1e30))
     doomed, healthy = tiny.spec("dimp", quality=Checker(broken)), tiny.spec("ce", seed=1)
     made.run([doomed, healthy])
@@ -101,7 +101,7 @@ def test_a_worker_that_does_not_fit_is_refused(
     four: Any, inputs: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     """It would fail one task after the other, faster than any other worker computes one."""
-    made = tiny.workspace(inputs, tmp_path, scheduler=four.scheduler_address)
+    made = tiny.study(inputs, tmp_path, scheduler=four.scheduler_address)
     if part == "store":
         monkeypatch.setattr(Store, "identity", lambda self: "another")
         (made.store.root).mkdir(parents=True)
@@ -119,7 +119,7 @@ def test_a_worker_that_does_not_fit_is_refused(
 def test_a_worker_of_two_threads_is_refused(inputs: dict[str, str], tmp_path: Path) -> None:
     options = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": ":0"}
     with distributed.LocalCluster(**options) as two:
-        made = tiny.workspace(inputs, tmp_path, scheduler=two.scheduler_address)
+        made = tiny.study(inputs, tmp_path, scheduler=two.scheduler_address)
         with pytest.raises(UserError, match="has 2 threads; start workers with --nthreads 1"):
             made.run(grid(), progress=False)
 
@@ -140,7 +140,7 @@ def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def test_workers_here_or_there() -> None:
     with pytest.raises(UserError, match="not both"):
-        open_workspace("mini", workers=2, scheduler="tcp://127.0.0.1:9")
+        open_study("mini", workers=2, scheduler="tcp://127.0.0.1:9")
 
 
 # -- a scheduler that dies ------------------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ def test_a_run_on_a_cluster_is_cut_short(
 ) -> None:
     """The client says so and ends; started again, with a scheduler, it finishes and repeats nothing."""
     file, results = tmp_path / "scheduler.json", tmp_path / "results"
-    made = tiny.workspace(inputs, results, scheduler=str(file))
+    made = tiny.study(inputs, results, scheduler=str(file))
     parts = start_cluster(file)
     client = start(inputs, results, tmp_path / "grid.py", scheduler=str(file))
     try:

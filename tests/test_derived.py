@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,11 @@ import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paper_repro.runs.spec import Source
 from paper_repro.texts.derived import derive, nested_order
-from paper_repro.tools.errors import UserError
 from paper_repro.texts.noise import PARTS, noisy
 from paper_repro.texts.pools import Benchmark, Pool, Truth
-from paper_repro.runs.spec import Source
+from paper_repro.tools.errors import UserError
 
 LABELS = st.lists(st.integers(0, 2), min_size=6, max_size=80).map(lambda v: np.array(v, dtype=np.int64))
 
@@ -67,9 +68,12 @@ def test_a_swapped_label_is_uniform_over_the_others() -> None:
     assert abs(share - 0.5) < 4 * 0.5 / np.sqrt(10_000)
 
 
-@pytest.mark.parametrize("name", ["train:", "train:half", "train:0", "train:200%", "train:7", "elsewhere:2", "dev+x"])
+@pytest.mark.parametrize(
+    "name",
+    ["train:", "train:half", "train:0", "train:200%", "train:7", "elsewhere:2", "dev+x", "relabelled", "dev:noisy"],
+)
 def test_bad_names_are_refused(name: str) -> None:
-    with pytest.raises(UserError, match=r"pool|source"):
+    with pytest.raises(UserError, match=r"pool|source|noisy set|labels"):
         made().pool(name)
 
 
@@ -102,13 +106,29 @@ def test_pairs_stay_pairs() -> None:
     }
 
 
+def test_the_generators_labels_of_real_inputs_are_found_by_the_hash_of_the_text() -> None:
+    pool = Pool("train", ("a", "b", "a", "c"), np.array([0, 1, 0, 1]), ("x", "y", "x", "z"))
+    key = {pair: hashlib.sha256(" ||| ".join(pair).encode()).hexdigest()[:16] for pair in (*pool.inputs, ("q", "q"))}
+    listed = (("c", "z"), ("a", "x"), ("a", "x"))
+    benchmark = Benchmark(
+        "b", "B", ("n", "p"), {"train": pool}, labelled=tuple((key[pair], i % 2) for i, pair in enumerate(listed))
+    )
+    relabelled = benchmark.pool("relabelled")
+    assert relabelled.inputs == listed and relabelled.labels.tolist() == [0, 1, 0]
+    assert benchmark.pool("train+relabelled").labels.tolist() == [0, 1, 0, 1, 0, 1, 0]
+    assert len(benchmark.pool("relabelled:2")) == 2
+    other = replace(benchmark, labelled=((key[("q", "q")], 0), (key[("b", "y")], 0)))
+    with pytest.raises(UserError, match="1 of 2 labelled inputs are not in this D_P"):
+        other.pool("relabelled")
+
+
 def test_runs_train_on_derived_pools(tmp_path: Path) -> None:
-    workspace = tiny.workspace(tiny.make_inputs(tmp_path / "in"), tmp_path / "results")
+    study = tiny.study(tiny.make_inputs(tmp_path / "in"), tmp_path / "results")
     spec = replace(tiny.spec("dimp"), source=Source("train:noisy"), selection="dev:select")
-    data = workspace.training_data(replace(spec, quality=None, method="ce"))
-    rows, labels, _ = noisy(workspace.benchmark("financial").pool("train").labels, data.classes)
+    data = study.training_data(replace(spec, quality=None, method="ce"))
+    rows, labels, _ = noisy(study.benchmark("financial").pool("train").labels, data.classes)
     assert data.train_labels.tolist() == labels.tolist()
     assert len(data.train) == len(rows)
-    assert len(data.dev_labels) < len(workspace.benchmark("financial").pool("dev"))
-    keys = {workspace.key(s) for s in (spec, replace(spec, source=Source("train")), replace(spec, selection="dev"))}
+    assert len(data.dev_labels) < len(study.benchmark("financial").pool("dev"))
+    keys = {study.key(s) for s in (spec, replace(spec, source=Source("train")), replace(spec, selection="dev"))}
     assert len(keys) == 3

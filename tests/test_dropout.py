@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 from transformers import BertForSequenceClassification
 
-from paper_repro.model.dropout import ATTENTION, SeededDropout, seed_dropout
-from paper_repro.model.tokens import Batch, Batcher, encode
-from paper_repro.model.first_token import first_token_only
+from paper_repro.model.batches import Batch, Batcher
 from paper_repro.model.classifier import build
+from paper_repro.model.dropout import ATTENTION, SeededDropout, seed_dropout
+from paper_repro.model.fast_bert import speed_up
+from paper_repro.model.tokens import encode
 
 CPU = torch.device("cpu")
 
@@ -131,7 +132,7 @@ def test_the_last_layer_needs_its_first_token_only(encoder: Path, batch: Batch, 
         model = build(encoder, 2, seed=0, device=CPU, dropout=0.0).train()
         names = list(model.state_dict())
         if first_only:
-            first_token_only(model)
+            speed_up(model)
         seed_dropout(model, 0)
         model.set_attn_implementation(attention)
         assert list(model.state_dict()) == names

@@ -13,9 +13,10 @@ import torch
 from transformers import AutoTokenizer
 
 from paper_repro.model import tokens
-from paper_repro.model.tokens import BUCKET, Batcher, Encoded, encode, kept_tokens
-from paper_repro.tools.errors import UserError
+from paper_repro.model.batches import BUCKET, Batch, Batcher, kept_tokens
+from paper_repro.model.tokens import Encoded, encode
 from paper_repro.texts.pools import Pool
+from paper_repro.tools.errors import UserError
 
 CPU = torch.device("cpu")
 
@@ -155,7 +156,7 @@ def test_an_epoch_holds_every_row_once(encoder: Path, pools: dict[str, Pool], ba
             check_padding(batch, encoded, pad_to)
 
 
-def check_padding(batch: tokens.Batch, encoded: Encoded, pad_to: int) -> None:
+def check_padding(batch: Batch, encoded: Encoded, pad_to: int) -> None:
     lengths = encoded.lengths[batch.rows.numpy()]
     width = pad_to or lengths.max()
     assert batch.input_ids.shape == batch.token_type_ids.shape == (len(lengths), width)

@@ -22,21 +22,22 @@ import tiny
 import torch
 from disturbed import PATIENCE, assert_complete, done_once, family, go, grid, start, wait_for
 
-from paper_repro.method import train
-from paper_repro.runs import execute, perform
+from paper_repro.method import train as engine
+from paper_repro.runs import execute as execution
+from paper_repro.runs import perform
+from paper_repro.runs.execute import execute
+from paper_repro.runs.plan import Task, plan, scores_plan
+from paper_repro.runs.spec import Checker, RunSpec, Source, spec_from_dict
+from paper_repro.study import Study
 from paper_repro.tools import machine
 from paper_repro.tools.errors import TrainingError, UserError
-from paper_repro.runs.execute import execute
 from paper_repro.tools.progress import Progress, duration
-from paper_repro.runs.spec import Checker, RunSpec, Source, spec_from_dict
-from paper_repro.runs.plan import Task, plan, scores_plan
-from paper_repro.study import Workspace
 
 # -- the plan -------------------------------------------------------------------------------------------------
 
 
 def test_plan_puts_nothing_before_what_it_needs(inputs: dict[str, str], tmp_path: Path) -> None:
-    tasks = plan(tiny.workspace(inputs, tmp_path), [*grid(), *grid()])
+    tasks = plan(tiny.study(inputs, tmp_path), [*grid(), *grid()])
     assert [task.kind for task in tasks].count("score") == 2  # P' and Q of the generated pool
     assert [task.kind for task in tasks].count("run") == 4  # two checkers, IMP and DIMP; CE is the checker
     assert len({task.key for task in tasks}) == len(tasks)
@@ -47,7 +48,7 @@ def test_plan_puts_nothing_before_what_it_needs(inputs: dict[str, str], tmp_path
 
 
 def test_plan_holds_what_is_missing(inputs: dict[str, str], tmp_path: Path) -> None:
-    made = tiny.workspace(inputs, tmp_path)
+    made = tiny.study(inputs, tmp_path)
     made.run([tiny.spec("quality_only")], progress=False)
     assert plan(made, [tiny.spec("quality_only"), tiny.spec("ce", "dev")]) == []
     assert [task.label for task in plan(made, [tiny.spec("dimp")])] == ["financial generated dimp seed 0"]
@@ -73,7 +74,7 @@ def test_plan_holds_what_is_missing(inputs: dict[str, str], tmp_path: Path) -> N
 def test_a_spec_that_cannot_be_run_is_refused_at_once(
     inputs: dict[str, str], tmp_path: Path, spec: RunSpec, message: str
 ) -> None:
-    made = tiny.workspace(inputs, tmp_path / "results")
+    made = tiny.study(inputs, tmp_path / "results")
     with pytest.raises(UserError) as caught:
         made.run([tiny.spec("ce"), spec])
     assert message in str(caught.value)
@@ -95,7 +96,7 @@ def test_a_slip_in_a_spec_is_refused_at_once(
     inputs: dict[str, str], tmp_path: Path, make: Callable[[], RunSpec]
 ) -> None:
     with pytest.raises(UserError):
-        tiny.workspace(inputs, tmp_path / "results").run([make()], progress=False)
+        tiny.study(inputs, tmp_path / "results").run([make()], progress=False)
     assert not (tmp_path / "results").exists()
 
 
@@ -105,7 +106,7 @@ def test_a_slip_in_a_spec_is_refused_at_once(
 def test_a_failure_dooms_what_needs_it_and_nothing_else(
     inputs: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = tiny.workspace(inputs, tmp_path)
+    made = tiny.study(inputs, tmp_path)
     broken = replace(tiny.spec("ce", "dev"), recipe=replace(tiny.RECIPE, learning_rate=1e30))
     doomed = tiny.spec("dimp", quality=Checker(broken))
     healthy = tiny.spec("ce", seed=1)
@@ -126,13 +127,13 @@ def test_a_failure_dooms_what_needs_it_and_nothing_else(
 def test_a_failed_run_is_tried_again_and_success_clears_it(
     inputs: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, spec = tiny.workspace(inputs, tmp_path), tiny.spec("quality_only")
+    made, spec = tiny.study(inputs, tmp_path), tiny.spec("quality_only")
 
     def memory_full(*_: Any, **__: Any) -> None:
         raise MemoryError("no memory left")
 
     with monkeypatch.context() as patched:
-        patched.setattr(train, "train", memory_full)
+        patched.setattr(engine, "train", memory_full)
         made.run([spec], progress=False)
     assert made.result(spec) is None and "a checker that it needs failed" in str(made.failure(spec))
     made.run([spec], progress=False)
@@ -142,7 +143,7 @@ def test_a_failed_run_is_tried_again_and_success_clears_it(
 def test_no_failure_is_left_when_all_is_done(
     inputs: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, spec = tiny.workspace(inputs, tmp_path), tiny.spec("quality_only")
+    made, spec = tiny.study(inputs, tmp_path), tiny.spec("quality_only")
 
     def broken(*_: Any, **__: Any) -> None:
         raise OSError("the disk went away")
@@ -158,8 +159,8 @@ def test_no_failure_is_left_when_all_is_done(
 def test_a_bug_is_recorded_with_its_traceback(
     inputs: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, spec = tiny.workspace(inputs, tmp_path), tiny.spec("ce")
-    monkeypatch.setattr(train, "train", lambda *_, **__: 1 / 0)
+    made, spec = tiny.study(inputs, tmp_path), tiny.spec("ce")
+    monkeypatch.setattr(engine, "train", lambda *_, **__: 1 / 0)
     made.run([spec], progress=False)
     entry = made.store.failure(made.key(spec))
     assert entry is not None and entry["reason"] == "ZeroDivisionError: division by zero"
@@ -167,10 +168,10 @@ def test_a_bug_is_recorded_with_its_traceback(
 
 
 def test_data_that_change_between_plan_and_run(inputs: dict[str, str], tmp_path: Path) -> None:
-    made, spec = tiny.workspace(inputs, tmp_path), tiny.spec("ce")
+    made, spec = tiny.study(inputs, tmp_path), tiny.spec("ce")
     tasks = plan(made, [spec])
     benchmark = made.benchmark("financial")
-    made._benchmarks["financial"] = replace(benchmark, pools={**benchmark.pools, "test": benchmark.pools["dev"]})
+    made.inputs._benchmarks["financial"] = replace(benchmark, pools={**benchmark.pools, "test": benchmark.pools["dev"]})
     execute(made, tasks, Progress(1, 1, quiet=True))
     entry = made.store.failure(tasks[0].key)
     assert entry is not None and "data or code changed since this run was planned; start again" in entry["reason"]
@@ -179,9 +180,9 @@ def test_data_that_change_between_plan_and_run(inputs: dict[str, str], tmp_path:
 
 def test_a_full_disk_is_a_failure_and_leaves_nothing(inputs: dict[str, str], tmp_path: Path) -> None:
     """Not even the failure can be recorded; the next start finds a clean store."""
-    made, spec = tiny.workspace(inputs, tmp_path), tiny.spec("quality_only")
+    made, spec = tiny.study(inputs, tmp_path), tiny.spec("quality_only")
     for pool in ("dev", "test", "generated"):
-        made.encoded("financial", pool, spec)
+        made.inputs.encoded("financial", pool, spec)
     with tiny.largest_file(600):
         made.run([spec], progress=False)
     assert made.result(spec) is None
@@ -192,17 +193,17 @@ def test_a_full_disk_is_a_failure_and_leaves_nothing(inputs: dict[str, str], tmp
 
 def test_ctrl_c_in_this_process(inputs: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was done stays, what was in flight leaves nothing, and the thread settings are put back."""
-    made = tiny.workspace(inputs, tmp_path)
-    real, calls, threads = train.train, [], torch.get_num_threads()
+    made = tiny.study(inputs, tmp_path)
+    real, calls, threads = engine.train, [], torch.get_num_threads()
 
-    def interrupted(*arguments: Any, **options: Any) -> train.Trained:
+    def interrupted(*arguments: Any, **options: Any) -> engine.Trained:
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
         return real(*arguments, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(train, "train", interrupted)
+        patched.setattr(engine, "train", interrupted)
         with pytest.raises(KeyboardInterrupt):
             made.run([tiny.spec("ce", seed=s) for s in range(3)], progress=False)
     assert [made.result(tiny.spec("ce", seed=s)) is not None for s in range(3)] == [True, False, False]
@@ -236,8 +237,8 @@ class FakePool:
 
 
 @pytest.fixture
-def fake_pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Workspace], type[FakePool]]]:
-    def install(made: Workspace) -> type[FakePool]:
+def fake_pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Study], type[FakePool]]]:
+    def install(made: Study) -> type[FakePool]:
         def wait(running: dict[Future[Any], Task], **_: Any) -> Any:
             if any(future.task.label in FakePool.killers for future in running):
                 for future in running:
@@ -247,8 +248,8 @@ def fake_pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Workspace],
                 first.set_result(perform.perform(made, first.task))
             return type("Waited", (), {"done": {future for future in running if future.done()}})
 
-        monkeypatch.setattr(execute, "ProcessPoolExecutor", FakePool)
-        monkeypatch.setattr(execute, "wait", wait)
+        monkeypatch.setattr(execution, "ProcessPoolExecutor", FakePool)
+        monkeypatch.setattr(execution, "wait", wait)
         FakePool.killers, FakePool.refusals, FakePool.submitted = frozenset(), [], 0
         return FakePool
 
@@ -256,7 +257,7 @@ def fake_pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Workspace],
 
 
 def test_tasks_wait_for_what_they_need(inputs: dict[str, str], tmp_path: Path, fake_pool: Any) -> None:
-    made = tiny.workspace(inputs, tmp_path, workers=4)
+    made = tiny.study(inputs, tmp_path, workers=4)
     fake_pool(made)
     specs = [tiny.spec(method) for method in ("imp", "dimp", "focal")]
     made.run(specs, progress=False)
@@ -265,7 +266,7 @@ def test_tasks_wait_for_what_they_need(inputs: dict[str, str], tmp_path: Path, f
 
 
 def test_workers_doom_what_needs_a_failure(inputs: dict[str, str], tmp_path: Path, fake_pool: Any) -> None:
-    made = tiny.workspace(inputs, tmp_path, workers=2)
+    made = tiny.study(inputs, tmp_path, workers=2)
     fake_pool(made)
     broken = replace(tiny.spec("ce", "dev"), recipe=replace(tiny.RECIPE, learning_rate=1e30))
     doomed, healthy = tiny.spec("dimp", quality=Checker(broken)), tiny.spec("ce", seed=1)
@@ -275,16 +276,16 @@ def test_workers_doom_what_needs_a_failure(inputs: dict[str, str], tmp_path: Pat
 
 
 def test_a_task_that_kills_its_workers_is_given_up(inputs: dict[str, str], tmp_path: Path, fake_pool: Any) -> None:
-    made = tiny.workspace(inputs, tmp_path, workers=1)
+    made = tiny.study(inputs, tmp_path, workers=1)
     made.workers = 2
     fake_pool(made).killers = frozenset({"financial generated ce seed 0"})
     made.run([tiny.spec("ce")], progress=False)
     assert "its worker process died again and again" in str(made.failure(tiny.spec("ce")))
-    assert FakePool.submitted == 1 + execute.TRIES_AFTER_A_DEAD_WORKER
+    assert FakePool.submitted == 1 + execution.TRIES_AFTER_A_DEAD_WORKER
 
 
 def test_its_neighbours_are_not_given_up(inputs: dict[str, str], tmp_path: Path, fake_pool: Any) -> None:
-    made = tiny.workspace(inputs, tmp_path, workers=2)
+    made = tiny.study(inputs, tmp_path, workers=2)
     fake_pool(made).killers = frozenset({"financial generated ce seed 0"})
     made.run([tiny.spec("ce", seed=s) for s in range(3)], progress=False)
     assert made.failure(tiny.spec("ce")) is not None
@@ -296,7 +297,7 @@ def test_no_task_is_lost_when_the_pool_breaks_at_submission(
     inputs: dict[str, str], tmp_path: Path, fake_pool: Any, refused: int
 ) -> None:
     """A worker may die between two submissions, while no result is waited for."""
-    made = tiny.workspace(inputs, tmp_path, workers=2)
+    made = tiny.study(inputs, tmp_path, workers=2)
     fake_pool(made).refusals = [refused]
     specs = [tiny.spec("ce", seed=s) for s in range(4)]
     made.run(specs, progress=False)
@@ -309,7 +310,7 @@ def test_no_task_is_lost_when_the_pool_breaks_at_submission(
 
 def test_two_workers_one_of_them_killed(inputs: dict[str, str], reference: dict[RunSpec, str], tmp_path: Path) -> None:
     """kill -9 a worker as soon as it holds a lock: the grid is completed, with the bits of a serial run."""
-    made = tiny.workspace(inputs, tmp_path, workers=2)
+    made = tiny.study(inputs, tmp_path, workers=2)
     killed: list[int] = []
 
     def kill_one() -> None:
@@ -333,7 +334,7 @@ def test_a_parent_that_is_stopped(
 ) -> None:
     """Its workers go with it, nothing is half-written, and a second start gives an undisturbed run's bits."""
     results = tmp_path / "results"
-    made = tiny.workspace(inputs, results)
+    made = tiny.study(inputs, results)
     process = start(inputs, results, tmp_path / "grid.py", workers=2)
     try:
         go(process)
@@ -382,7 +383,7 @@ def test_two_processes_share_a_store(inputs: dict[str, str], reference: dict[Run
     computed = [key for key, _, note in lines if note != "found"]
     assert sorted(computed) == sorted(set(computed)) == sorted({key for key, _, _ in lines})
     assert len(computed) == 6
-    assert_complete(tiny.workspace(inputs, results), reference)
+    assert_complete(tiny.study(inputs, results), reference)
 
 
 # -- odds and ends --------------------------------------------------------------------------------------------
@@ -394,7 +395,7 @@ def test_threads_and_environment_are_put_back(monkeypatch: pytest.MonkeyPatch) -
     before = torch.get_num_threads()
 
     def inside() -> None:
-        with execute.one_thread_each():
+        with execution.one_thread_each():
             assert torch.get_num_threads() == 1
             assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "1"
             raise TrainingError("x")
@@ -430,9 +431,9 @@ def test_bf16_in_software_is_told_with_the_way_out(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(execute, "computes_bf16", lambda: has)
-    monkeypatch.setattr(execute, "_serial", lambda *_: None)
-    made = tiny.workspace(inputs, tmp_path / "results", workers=1)
+    monkeypatch.setattr(execution, "computes_bf16", lambda: has)
+    monkeypatch.setattr(execution, "_serial", lambda *_: None)
+    made = tiny.study(inputs, tmp_path / "results", workers=1)
     made.run([tiny.spec("ce", recipe=replace(tiny.RECIPE, precision=precision))])
     told = "set PAPER_REPRO_PRECISION=fp32" in capsys.readouterr().out
     assert told == (precision == "bf16" and not has)

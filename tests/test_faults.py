@@ -20,14 +20,14 @@ from disturbed import LONG, PATIENCE, ROOT, assert_complete, done_once, finished
 
 from paper_repro.runs.spec import RunSpec
 from paper_repro.runs.store import DAY, Store
-from paper_repro.study import Workspace
+from paper_repro.study import Study
 
 
 def test_a_disk_that_fills_while_results_are_written(
     inputs: dict[str, str], reference: dict[RunSpec, str], tmp_path: Path
 ) -> None:
     """Runs fit, checkpoints do not: what needs none is done, the rest fails, and nothing is half-written."""
-    made = tiny.workspace(inputs, tmp_path / "results")
+    made = tiny.study(inputs, tmp_path / "results")
     process = start(inputs, tmp_path / "results", tmp_path / "grid.py", largest_file=12_000, workers=2)
     go(process)
     said, trouble = process.communicate(timeout=PATIENCE)
@@ -45,7 +45,7 @@ def test_a_disk_that_fills_after_the_checkers(
     inputs: dict[str, str], reference: dict[RunSpec, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No space for the arrays of a result: its temporary folder goes, and what was finished stays."""
-    made = tiny.workspace(inputs, tmp_path)
+    made = tiny.study(inputs, tmp_path)
     made.run([tiny.spec("ce", recipe=LONG)], progress=False)
     real = Path.write_bytes
 
@@ -83,7 +83,7 @@ def test_a_result_cut_short_or_edited_by_hand(
     inputs: dict[str, str], reference: dict[RunSpec, str], undisturbed: Path, file: str, harm: Callable[[Path], None]
 ) -> None:
     """It is computed again, alone, and its remains are kept aside."""
-    made = tiny.workspace(inputs, undisturbed)
+    made = tiny.study(inputs, undisturbed)
     victim = made.store.root / "runs" / made.key(tiny.spec("dimp", recipe=LONG))
     others = {path: now for path, now in finished(made).items() if path.parent != victim}
     harm(victim / file)
@@ -104,7 +104,8 @@ def undisturbed(inputs: dict[str, str], reference_store: Path, tmp_path: Path) -
 RUN = """
 import sys
 from pathlib import Path
-from paper_repro import cli, paths
+from paper_repro import cli
+from paper_repro.tools import paths
 if __name__ == "__main__":
     paths.NOTEBOOKS = Path(sys.argv.pop(1))
     cli.main()
@@ -114,7 +115,7 @@ import json, sys
 sys.path[:0] = [{root!r} + "/tests"]
 import disturbed, tiny
 from pathlib import Path
-made = tiny.workspace(json.loads({inputs!r}), Path({results!r}))
+made = tiny.study(json.loads({inputs!r}), Path({results!r}))
 disturbed.run_and_tell(made)
 """
 
@@ -136,7 +137,7 @@ def test_two_starts_of_the_command_on_one_store(
     both = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment) for _ in "ab"]
     said = [process.communicate(timeout=PATIENCE)[0].decode() for process in both]
     assert [process.returncode for process in both] == [0, 0], said
-    made = tiny.workspace(inputs, results)
+    made = tiny.study(inputs, results)
     assert_complete(made, reference)
     assert len(finished(made)) == 2 * 4 and not (made.store.root / "damaged").exists()
     assert sorted(path.name for path in (results / "mini" / "notebooks").iterdir()) == ["01_grid.html", "01_grid.ipynb"]
@@ -168,7 +169,7 @@ def test_leftovers_of_the_dead_are_swept_those_of_the_living_are_not(tmp_path: P
 
 
 def test_a_start_sweeps(inputs: dict[str, str], tmp_path: Path) -> None:
-    made: Workspace = tiny.workspace(inputs, tmp_path)
+    made: Study = tiny.study(inputs, tmp_path)
     key = made.key(tiny.spec("ce"))
     with made.store.lock(key):
         half = leave(made.store, "runs", key)

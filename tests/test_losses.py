@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from paper_repro.method.losses import METHODS, Switches, observed_log_probability, weighted_loss, weights
+from paper_repro.method.losses import LOSSES as METHODS
+from paper_repro.method.losses import Switches, observed_log_probability, weighted_loss, weights
 
 BATCH, CLASSES = 24, 3
 DOUBLE = torch.float64

@@ -60,16 +60,8 @@ def test_the_distribution_of_the_noisy_labels(p: float, swapped: float, classes:
     assert noise.label_law(clean, 0) == pytest.approx(clean)
     if swapped < 0.9 * (classes - 1) / classes and p > 1 / classes + 1e-6:
         assert noisy.argmax() == 0, "swaps that are uniform and not too many leave the best class in its place"
-
-
-def test_swapped_labels_follow_that_distribution() -> None:
-    labels = np.random.default_rng(0).choice(3, 60_000, p=[0.6, 0.3, 0.1])
-    frame = noise.composition(labels, 3)
-    shares = np.bincount(frame["after"], minlength=3) / len(frame)
-    expected = noise.label_law(np.array([[0.6, 0.3, 0.1]]), float((frame["part"] == "swapped").mean()))
-    assert shares == pytest.approx(expected[0], abs=0.01)
     with pytest.raises(ValueError, match="expected a share"):
-        noise.label_law(np.full((1, 2), 0.5), 1.2)
+        noise.label_law(clean, 1.2)
 
 
 @pytest.mark.parametrize("name", profiles.names())

@@ -7,6 +7,7 @@ import pytest
 import tiny
 from scipy.sparse import csr_matrix
 from scipy.special import log_softmax
+from scipy.stats import spearmanr
 
 from paper_repro.paper.theory import one_step
 
@@ -37,18 +38,21 @@ def test_sgd_on_all_texts_at_once_is_one_gradient_step() -> None:
 def test_agreement_of_known_orders() -> None:
     values = np.arange(50.0)
     same, other = one_step.agreement(values, values**3), one_step.agreement(values, -values)
-    assert (same.spearman, same.low, same.high, same.better) == (1, 1, 1, 0)
-    assert (other.spearman, other.better) == (-1, 49 / 50)
+    assert same == pytest.approx({"spearman": 1, "low": 1, "high": 1, "better": 0})
+    assert (other["spearman"], other["better"]) == pytest.approx((-1, 49 / 50))
+    a, b = RNG.integers(5, size=(2, 40)).astype(float)  # with ties
+    found = one_step.agreement(a, b)
+    assert found["spearman"] == pytest.approx(spearmanr(a, b).statistic)
+    assert found["low"] < found["spearman"] < found["high"]
 
 
 @pytest.mark.parametrize("name", ["financial", "mrpc"])
 def test_the_table_names_every_criterion_step_and_target(name: str) -> None:
     benchmark = tiny.make_benchmark(name)
-    checker = {"BERT P'": np.log(np.full(len(benchmark.pools["generated"]), 0.5))}
-    frame, points = one_step.compare(benchmark, checker, epochs=1, candidates=20)
-    assert len(frame) == 2 * 2 * 5 and (frame["n"] == 20).all()
-    assert set(frame["step"]) == set(one_step.STEPS) and set(frame["target"]) == {"D_P'", "P"}
+    even = {"BERT P'": np.log(np.full(len(benchmark.pools["generated"]), 0.5))}
+    frame = one_step.compare(benchmark, even, epochs=1, candidates=20)
+    assert len(frame) == 2 * 2 * 5 and (frame["n"] == 20).all() and set(frame["criterion"]) == set(one_step.CRITERIA)
+    assert set(frame["step"]) == set(one_step.STEPS) and set(frame["target"]) == set(one_step.TARGETS)
     assert frame["spearman"].between(-1, 1).all() and (frame["low"] <= frame["high"]).all()
-    whole, halves = points["P' / p"], points["P' alone"] + points["1 / p alone"]
-    np.testing.assert_allclose(whole, halves)
-    np.testing.assert_allclose(points["BERT P' / p"] - points["1 / p alone"], np.log(0.5))
+    by_criterion = frame.set_index(["criterion", "step", "target"])["spearman"]
+    np.testing.assert_allclose(by_criterion["BERT P'/p"], by_criterion["1/p"])  # P' is the same for all texts

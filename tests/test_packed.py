@@ -1,4 +1,4 @@
-"""The engine for one GPU, on the CPU: against transformers' own padded model, and several runs against each alone."""
+"""The engine for one GPU, on the CPU: against transformers' own padded model."""
 
 from __future__ import annotations
 
@@ -17,26 +17,33 @@ import torch.nn.functional as F
 from tiny import losses
 from torch import Tensor
 
-from paper_repro.method import packed, train
-from paper_repro.runs import keys
-from paper_repro.tools import machine
-from paper_repro.model.tokens import Batcher, Encoded
-from paper_repro.tools.errors import TrainingError, UserError
-from paper_repro.method.losses import METHODS, Switches
-from paper_repro.model.classifier import build
+from paper_repro.method import packed, scoring
+from paper_repro.method.losses import LOSSES as METHODS
 from paper_repro.method.packed import loop
 from paper_repro.method.packed.attention import Spans, attention
-from paper_repro.method.packed.batches import Packed, Packer, joined
-from paper_repro.method.packed.bert import stacked_logits
-from paper_repro.method.packed.together import Member, train_together
+from paper_repro.method.packed.batches import Packed, Packer
+from paper_repro.method.packed.loop import PACKED as ENGINE
 from paper_repro.method.recipe import Recipe
-from paper_repro.method.train import TrainingData, train
+from paper_repro.method.train import Trained, TrainingData
+from paper_repro.method.train import train as train_by
+from paper_repro.model.batches import Batcher
+from paper_repro.model.classifier import build
+from paper_repro.model.tokens import Encoded
+from paper_repro.tools.errors import TrainingError, UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 CPU = torch.device("cpu")
 AUTHORS = Recipe(learning_rate=1e-3, epochs=3, batch_size=16, max_length=32, fidelity="authors")
 PACKED = replace(AUTHORS, fidelity="packed")
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def train(data: TrainingData, encoder: Path, method: str, recipe: Recipe, seed: int, **options: Any) -> Trained:
+    """By the engine that the recipe asks for."""
+    engine = ENGINE if recipe.fidelity == "packed" else None
+    return train_by(data, encoder, method, recipe, seed, engine=engine, **options)
+
+
 ROWS = np.array([5, 40, 3, 17, 8, 22, 30])
 
 
@@ -47,7 +54,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def filled(pool: Packer, quantum: int, rows: np.ndarray[Any, Any] = ROWS) -> Packed:
     """A batch of ``pool`` whose tokens are filled up to a multiple of ``quantum``."""
-    pool.quantum = quantum
+    pool.tokens = replace(pool.tokens, quantum=quantum)
     return pool.batch(rows)
 
 
@@ -106,7 +113,7 @@ def test_logits_and_gradients_are_those_of_the_padded_model(
     model = build(encoder, used.classes, seed=0, device=CPU, dropout=0.0).train()
     padded = Batcher(used.train, CPU, pad_to=48).batch(ROWS)
     theirs = model(padded.input_ids, padded.attention_mask, padded.token_type_ids).logits
-    ours = train.forward(model, filled(Packer(used.train, CPU), quantum), "fp32")
+    ours = scoring.forward(model, filled(Packer(used.train, CPU), quantum), "fp32")
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
     labels = torch.from_numpy(used.train_labels[ROWS])
     parameters = list(model.parameters())
@@ -119,30 +126,16 @@ def test_logits_and_gradients_are_those_of_the_padded_model(
 def test_nothing_looks_at_filler(encoder: Path, data: TrainingData) -> None:
     """Filler is token 0: with quite another embedding of it, nothing changes."""
     model = build(encoder, data.classes, seed=0, device=CPU, dropout=0.0).eval()
-    before = train.forward(model, filled(Packer(data.train, CPU), 1), "fp32")
+    before = scoring.forward(model, filled(Packer(data.train, CPU), 1), "fp32")
     model.bert.embeddings.word_embeddings.weight.data[0] = torch.linspace(-9, 9, 32).sin()
     batch = filled(Packer(data.train, CPU), 256)
-    assert batch.tokens == 256 > batch.totals[0]
-    torch.testing.assert_close(train.forward(model, batch, "fp32"), before, rtol=1e-5, atol=1e-6)
-
-
-def test_runs_of_different_lengths_share_a_batch(encoder: Path, data: TrainingData) -> None:
-    """Two models, two batches: each run's logits are those that it has by itself."""
-    models = [build(encoder, data.classes, seed=seed, device=CPU, dropout=0.0).eval() for seed in (0, 1)]
-    pool = Packer(data.train, CPU)
-    order = np.argsort(data.train.lengths)
-    batches = [filled(pool, 8, rows) for rows in (order[:6], order[-6:])]
-    both = joined(batches)
-    assert both.totals[0] + 2 * both.longest < both.totals[1] <= both.tokens  # several pieces of filler
-    weights, _ = torch.func.stack_module_state(models)
-    found = stacked_logits(weights, models[0].config, both, training=False)
-    for model, batch, logits in zip(models, batches, found, strict=True):
-        torch.testing.assert_close(logits, train.forward(model, batch, "fp32"), rtol=1e-5, atol=1e-6)
+    assert batch.tokens == 256 > batch.total
+    torch.testing.assert_close(scoring.forward(model, batch, "fp32"), before, rtol=1e-5, atol=1e-6)
 
 
 def test_scores_are_those_of_the_padded_pool(encoder: Path, data: TrainingData) -> None:
     model = build(encoder, data.classes, seed=0, device=CPU)
-    ours, theirs = (train.score(model, cut(data.test, CPU), "fp32") for cut in (Packer, Batcher))
+    ours, theirs = (scoring.score(model, cut(data.test, CPU), "fp32") for cut in (Packer, Batcher))
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
@@ -196,7 +189,7 @@ def test_a_checkpoint_of_a_packed_run_scores_as_it_did(encoder: Path, data: Trai
     trained = train(data, encoder, "ce", PACKED, 0, keep_state=True)
     assert trained.state is not None
     save_checkpoint(trained.state, tmp_path / "checkpoint.safetensors", trained.kept)
-    scores = score_pool(tmp_path / "checkpoint.safetensors", encoder, data.classes, data.dev, "fp32", "cpu")
+    scores = score_pool(tmp_path / "checkpoint.safetensors", encoder, data.classes, data.dev, PACKED, "cpu")
     np.testing.assert_allclose(np.exp(scores), trained.dev_probabilities, rtol=1e-5, atol=1e-6)
 
 
@@ -204,8 +197,6 @@ def test_a_loss_that_goes_astray_names_its_step(encoder: Path, data: TrainingDat
     recipe = replace(PACKED, learning_rate=1e30)
     with pytest.raises(TrainingError, match=r"loss is nan at step 2 of 9 \(method 'ce', learning rate 1e\+30\)"):
         train(data, encoder, "ce", recipe, 0)
-    with pytest.raises(TrainingError, match=r"loss is nan at step 2 of 9"):
-        train_together([Member(data, "ce", 0), Member(data, "ce", 1)], encoder, recipe)
 
 
 def test_what_looks_into_padded_batches_is_refused(encoder: Path, data: TrainingData) -> None:
@@ -240,11 +231,10 @@ def record_all(monkeypatch: pytest.MonkeyPatch, quantum: int) -> Recorder:
     """Steps are recorded as on a GPU, and batches filled up as there."""
     recorder, made = Recorder(), Packer.__init__
     monkeypatch.setattr(loop, "recorder", lambda _: recorder)
-    monkeypatch.setattr("paper_repro.method.packed.together.recorder", lambda _: recorder)
 
     def quantised(self: Packer, *arguments: Any, **named: Any) -> None:
         made(self, *arguments, **named)
-        self.quantum = quantum
+        self.tokens = replace(self.tokens, quantum=quantum)
 
     monkeypatch.setattr(Packer, "__init__", quantised)
     return recorder
@@ -256,7 +246,7 @@ def test_a_recorded_step_is_the_step(encoder: Path, data: TrainingData, monkeypa
     plain = train(data, encoder, "dimp", recipe, 0, dropout=0.0)
     recorder = record_all(monkeypatch, 64)
     recorded = train(data, encoder, "dimp", recipe, 0, dropout=0.0)
-    assert len(recorder.shapes) == len(set(recorder.shapes)) and len({shape[1] for shape in recorder.shapes}) == 2
+    assert len(recorder.shapes) == len(set(recorder.shapes)) and len({shape[0] for shape in recorder.shapes}) == 2
     assert 40 - 2 * 8 < recorder.replays < 40
     np.testing.assert_allclose(losses(recorded), losses(plain), rtol=1e-5)
     np.testing.assert_allclose(recorded.train_log_p, plain.train_log_p, rtol=1e-3, atol=1e-4)
@@ -277,102 +267,18 @@ def test_a_recording_sees_the_rows_of_each_call() -> None:
     assert [values.tolist() for values in found[1:]] == [[20, 30], [40, 50]]
 
 
-# -- several runs at once -------------------------------------------------------------------------------------
-
-
-def members(data: TrainingData) -> list[Member]:
-    """Other seeds, other methods, other labels; the same texts."""
-    labels = data.train_labels.copy()
-    labels[::5] = (labels[::5] + 1) % data.classes
-    return [Member(data, "ce", 1), Member(data, "dimp", 2), Member(replace(data, train_labels=labels), "imp", 3)]
-
-
-@pytest.mark.parametrize("changes", [{}, {"test_curve": False, "clip_norm": 0.3}, {"weight_decay": 0.1}])
-def test_together_as_each_alone(encoder: Path, data: TrainingData, changes: dict[str, Any]) -> None:
-    """fp32, dropout 0: all that a run yields, its checkpoint included."""
-    recipe = replace(PACKED, **changes)
-    found = train_together(members(data), encoder, recipe, dropout=0.0, keep_state=True)
-    assert len(found) == 3
-    for member, ours in zip(members(data), found, strict=True):
-        alone = train(member.data, encoder, member.method, recipe, member.seed, dropout=0.0, keep_state=True)
-        np.testing.assert_allclose(losses(ours), losses(alone), rtol=1e-5)
-        np.testing.assert_allclose(ours.train_log_p, alone.train_log_p, rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(ours.dev_probabilities, alone.dev_probabilities, rtol=1e-3, atol=1e-5)
-        np.testing.assert_allclose(ours.test_probabilities, alone.test_probabilities, rtol=1e-3, atol=1e-5)
-        assert ours.selected_epoch == alone.selected_epoch
-        assert ours.state is not None and alone.state is not None
-        for name, tensor in alone.state.items():
-            if "key.bias" not in name:  # softmax ignores it: its gradient is rounding noise, which Adam blows up
-                torch.testing.assert_close(ours.state[name], tensor, rtol=1e-2, atol=1e-4, msg=name)
-    assert len({tuple(losses(one)) for one in found}) == 3
-
-
-def test_a_run_is_clipped_by_its_own_gradient(encoder: Path, data: TrainingData) -> None:
-    """Beside a run whose gradient is a thousand times as large, a run goes as it goes alone."""
-    assert data.log_quality is not None
-    huge = replace(data, log_quality=data.log_quality + np.float32(np.log(1000)))
-    together = train_together([Member(data, "imp", 1), Member(huge, "imp", 1)], encoder, PACKED, dropout=0.0)
-    alone = train(data, encoder, "imp", PACKED, 1, dropout=0.0)
-    np.testing.assert_allclose(losses(together[0]), losses(alone), rtol=1e-5)
-    assert losses(together[1])[0] > 100 * losses(alone)[0]
-
-
-def test_together_recorded(encoder: Path, data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = replace(PACKED, epochs=6, batch_size=14)
-    plain = train_together(members(data), encoder, recipe, dropout=0.0)
-    recorder = record_all(monkeypatch, 64)
-    recorded = train_together(members(data), encoder, recipe, dropout=0.0)
-    assert recorder.replays > 0
-    for a, b in zip(recorded, plain, strict=True):
-        np.testing.assert_allclose(losses(a), losses(b), rtol=1e-5)
-
-
-def test_masks_differ_between_runs_and_come_again(encoder: Path, data: TrainingData) -> None:
-    twins = [Member(data, "ce", 1), Member(data, "ce", 1)]
-    still = train_together(twins, encoder, PACKED, dropout=0.0)
-    assert losses(still[0]) == pytest.approx(losses(still[1]), rel=1e-6)
-    first, again = ([tiny.fingerprint(one) for one in train_together(twins, encoder, PACKED)] for _ in range(2))
-    assert first == again
-    assert first[0] != first[1]
-
-
-def test_what_cannot_be_trained_together(encoder: Path, data: TrainingData) -> None:
-    pair = [Member(data, "ce", 0), Member(data, "dimp", 1)]
-    with pytest.raises(UserError, match='fidelity "packed" only'):
-        train_together(pair, encoder, replace(PACKED, fidelity="fast"))
-    with pytest.raises(UserError, match="train such runs one by one"):
-        train_together(pair, encoder, PACKED, switches=Switches(weight_forward="eval"))
-    fewer = data.subset(np.arange(20))
-    with pytest.raises(UserError, match="train texts differ"):
-        train_together([pair[0], Member(fewer, "ce", 1)], encoder, PACKED)
-
-
-# -- keys and imports -----------------------------------------------------------------------------------------
-
-
-def test_the_engine_enters_the_keys_of_its_own_runs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    workspace = tiny.workspace(tiny.make_inputs(tmp_path), tmp_path / "results")
-    fast, other = tiny.spec(), tiny.spec(recipe=replace(tiny.RECIPE, fidelity="packed"))
-    before = workspace.key(fast), workspace.key(other)
-    assert before[0] != before[1]
-    assert keys.engine_of(fast.recipe) == ()
-    files = {f"packed/{path.stem}" for path in (ROOT / "paper_repro" / "packed").glob("*.py")}
-    assert set(keys.engine_of(other.recipe)) == files
-    monkeypatch.setattr(packed, "MODULES", packed.MODULES[1:])  # as another text of them would be
-    machine.code_version.cache_clear()
-    assert workspace.key(fast) == before[0] and workspace.key(other) != before[1]
-
+# -- imports --------------------------------------------------------------------------------------------------
 
 BARE = """
 import sys
-for name in ("datasets", "papermill", "seaborn", "matplotlib", "pandas", "sklearn", "scipy", "click", "accelerate"):
+for name in ("datasets", "papermill", "seaborn", "matplotlib", "pandas", "click", "accelerate", "pydantic"):
     sys.modules[name] = None  # not installed
-import paper_repro.method.packed.together, paper_repro.method.train
+import paper_repro.method.packed.loop, paper_repro.method.train
 assert "paper_repro.method.packed.loop" in sys.modules
 """
 
 
-def test_training_needs_torch_transformers_and_numpy_alone() -> None:
+def test_training_needs_no_notebooks_tables_or_data_library() -> None:
     done = subprocess.run([sys.executable, "-c", BARE], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
 
@@ -399,16 +305,11 @@ def test_the_kernel_is_the_padded_attention(dropout: float, monkeypatch: pytest.
 def test_graphs_give_the_losses_of_plain_steps(
     data: TrainingData, precision: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Both alone and together, against fp32 on the CPU at dropout 0."""
+    """Against fp32 on the CPU at dropout 0."""
     encoder = tiny.make_encoder(tmp_path / "encoder", layers=2, spread=0.05)
     recipe = replace(PACKED, epochs=8, learning_rate=1e-4)
-    reference = [losses(train(m.data, encoder, m.method, recipe, m.seed, dropout=0.0)) for m in members(data)]
-    recipe = replace(recipe, precision=precision)
-    tolerance = 1e-4 if precision == "fp32" else 5e-3
+    reference = losses(train(data, encoder, "dimp", recipe, 1, dropout=0.0))
     for graphs in (False, True):
         monkeypatch.setattr(packed, "CHOICES", packed.Choices(graphs=graphs))
-        alone = [train(m.data, encoder, m.method, recipe, m.seed, dropout=0.0, device="cuda") for m in members(data)]
-        together = train_together(members(data), encoder, recipe, dropout=0.0, device="cuda")
-        for one, other, expected in zip(alone, together, reference, strict=True):
-            np.testing.assert_allclose(losses(one), expected, rtol=tolerance)
-            np.testing.assert_allclose(losses(other), expected, rtol=tolerance)
+        run = train(data, encoder, "dimp", replace(recipe, precision=precision), 1, dropout=0.0, device="cuda")
+        np.testing.assert_allclose(losses(run), reference, rtol=1e-4 if precision == "fp32" else 5e-3)

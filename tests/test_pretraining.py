@@ -9,24 +9,25 @@ import pytest
 import torch
 from transformers import BertForMaskedLM, BertForSequenceClassification
 
-from paper_repro.model import locate, pretraining
-from paper_repro.texts import world
-from paper_repro.model.tokens import encode
-from paper_repro.tools.errors import TrainingError
+from paper_repro.model import encoder, pretraining
+from paper_repro.model.encoder import Encoder
 from paper_repro.model.pretraining import PretrainingConfig
+from paper_repro.model.tokens import encode
+from paper_repro.texts import world
 from paper_repro.texts.world import WorldConfig
+from paper_repro.tools.errors import TrainingError
 
 WORLD = WorldConfig(train=5, dev=5, test=5, generated=5, corpus=300, concepts=2, synonyms=3, misconception=0.5)
 SHORT = PretrainingConfig(hidden=16, heads=2, intermediate=32, layers=1, steps=4, batch_size=8)
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> encoders.Encoder:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
     return pretraining.ensure(tmp_path_factory.mktemp("cache"), WORLD, SHORT)
 
 
-def test_a_whole_encoder_in_hugging_face_layout(made: encoders.Encoder) -> None:
-    encoders.check(made.directory)
+def test_a_whole_encoder_in_hugging_face_layout(made: Encoder) -> None:
+    encoder.check(made.directory)
     assert {"config.json", "model.safetensors", "vocab.txt", "tokenizer.json"} <= {
         path.name for path in made.directory.iterdir()
     }
@@ -36,7 +37,7 @@ def test_a_whole_encoder_in_hugging_face_layout(made: encoders.Encoder) -> None:
     assert not report["missing_keys"]
 
 
-def test_the_tokenizer_knows_every_word_as_one_token(made: encoders.Encoder) -> None:
+def test_the_tokenizer_knows_every_word_as_one_token(made: Encoder) -> None:
     vocabulary = (made.directory / "vocab.txt").read_text(encoding="utf-8").split("\n")
     for benchmark in world.make(WORLD).values():
         for pool in benchmark.pools.values():
@@ -49,19 +50,19 @@ def test_the_tokenizer_knows_every_word_as_one_token(made: encoders.Encoder) -> 
                 assert [vocabulary[t] for t in encoded.ids[i, : encoded.lengths[i]]] == words
 
 
-def test_the_same_world_gives_the_same_weights(made: encoders.Encoder, tmp_path: Path) -> None:
+def test_the_same_world_gives_the_same_weights(made: Encoder, tmp_path: Path) -> None:
     threads, state = torch.get_num_threads(), torch.get_rng_state()
     again = pretraining.ensure(tmp_path, WORLD, SHORT)
     assert again.fingerprint == made.fingerprint
     assert torch.get_num_threads() == threads and torch.equal(torch.get_rng_state(), state)
 
 
-def test_it_is_pretrained_once(made: encoders.Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_pretrained_once(made: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretraining, "_pretrain", lambda *_: pytest.fail("pre-trained again"))
     assert pretraining.ensure(made.directory.parents[1], WORLD, SHORT) == made
 
 
-def test_another_world_or_setting_is_another_encoder(made: encoders.Encoder, tmp_path: Path) -> None:
+def test_another_world_or_setting_is_another_encoder(made: Encoder, tmp_path: Path) -> None:
     other_text = pretraining.ensure(tmp_path, WorldConfig(**{**vars(WORLD), "seed": 1}), SHORT)
     other_steps = pretraining.ensure(tmp_path, WORLD, PretrainingConfig(**{**vars(SHORT), "steps": 3}))
     assert len({e.directory.name for e in (made, other_text, other_steps)}) == 3
@@ -78,7 +79,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
     assert [path.suffix for path in (tmp_path / "encoders").iterdir()] in ([], [".lock"])
 
 
-def test_what_a_killed_process_left_is_cleared(made: encoders.Encoder, tmp_path: Path) -> None:
+def test_what_a_killed_process_left_is_cleared(made: Encoder, tmp_path: Path) -> None:
     left = tmp_path / "encoders" / f"{made.directory.name}.abc.partial"
     left.mkdir(parents=True)
     again = pretraining.ensure(tmp_path, WORLD, SHORT)

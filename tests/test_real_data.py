@@ -1,4 +1,4 @@
-"""The real benchmarks from their original files: known counts and hashes, and every kind of bad file."""
+"""The real benchmarks from their original files: known counts, splits by their rules, other data in their place."""
 
 from __future__ import annotations
 
@@ -12,23 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from paper_repro.texts import benchmarks, original_files
+from paper_repro.texts import benchmarks, description
+from paper_repro.texts.description import NAMES
+from paper_repro.texts.pools import Benchmark, input_hash
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.paths import BUNDLED
-
-# SHA-256 of the files as published (those of tweet_irony and mrpc also stand in the hub's own metadata).
-PUBLISHED = {
-    "financial/Sentences_50Agree.txt": "bb1b4df6de05d50b146f87a9d4d024b69f947066445f2384f014c3564c1612c8",
-    "mrpc/dev_ids.tsv": "971d7767d81b997fd9060ade0ec23c4fc31cbb226a55d1bd4a1bac474eb81dc7",
-    "mrpc/msr_paraphrase_test.txt": "a04e271090879aaba6423d65b94950c089298587d9c084bf9cd7439bd785f784",
-    "mrpc/msr_paraphrase_train.txt": "60a9b09084528f0673eedee2b69cb941920f0b8cd0eeccefc464a98768457f89",
-    "tweet_irony/test_labels.txt": "08e2095e1725e74907a380614c220204e356bb46e3e8c93deb74e83e5b15ab38",
-    "tweet_irony/test_text.txt": "53103da934a7308eee82f05f2a9781a8ea3e88604fdc1e02d3101108505c64be",
-    "tweet_irony/train_labels.txt": "fc69e6106c0f1f433a91536e08f83c71a391d7b219f7684d42f243a8089af77d",
-    "tweet_irony/train_text.txt": "a888125a44f7dfaa25b026318748d0e62cc9a300d20f66eafd62011a19eaea23",
-    "tweet_irony/val_labels.txt": "ccf429f63b4e8d0e7f425ca09445f7c31f7cea8a1b7c283b015b117c4002fd07",
-    "tweet_irony/val_text.txt": "8806cf3793e300a485cfae34892fc3a0a2f9a183deb06c750c6531515c83051e",
-}
 
 # Counted with awk and sort, not with this package. GLUE's card has the same for MRPC.
 LABEL_COUNTS = {
@@ -45,20 +33,19 @@ HUB_BYTES = {
 }
 
 
-def test_files_are_the_published_ones(real_data_dir: Path) -> None:
-    assert sorted(PUBLISHED) == sorted(file for files in original_files.FILES.values() for file in files)
-    for file, expected in PUBLISHED.items():
-        assert hashlib.sha256((real_data_dir / file).read_bytes()).hexdigest() == expected, file
+@pytest.fixture(scope="module")
+def real(real_data_dir: Path) -> dict[str, Benchmark]:
+    return {name: benchmarks.load(name, data_dir=real_data_dir) for name in NAMES}
 
 
-@pytest.mark.parametrize("name", original_files.NAMES)
-def test_sizes_of_table_5_and_label_counts(real_data_dir: Path, name: str) -> None:
-    pools = original_files.load(name, real_data_dir)
+@pytest.mark.parametrize("name", NAMES)
+def test_sizes_of_table_5_and_label_counts(name: str, real: dict[str, Benchmark]) -> None:
     with (BUNDLED / "published" / "table5.csv").open() as lines:
         table5 = {row["split"]: int(row[name]) for row in csv.DictReader(lines)}
-    assert {pool: len(content) for pool, content in pools.items()} == {
-        split: size for split, size in table5.items() if split != "generated"
-    }
+    pools = dict(real[name].pools)
+    assert tuple(pools) == ("train", "dev", "test", "generated") and not real[name].truth
+    del pools["generated"], table5["generated"]
+    assert {pool: len(content) for pool, content in pools.items()} == table5
     for pool, content in pools.items():
         assert np.bincount(content.labels).tolist() == LABEL_COUNTS[name][pool], pool
         assert content.labels.dtype == np.int64
@@ -68,98 +55,95 @@ def test_sizes_of_table_5_and_label_counts(real_data_dir: Path, name: str) -> No
         assert stored is None or sum(len(text.encode()) for text in texts) == stored, pool
 
 
-def test_duplicates_are_kept_and_counted(real_data_dir: Path) -> None:
-    pools = original_files.load("financial", real_data_dir)
-    whole = pools["train"].texts + pools["dev"].texts + pools["test"].texts
+def test_duplicates_are_kept_and_counted(real: dict[str, Benchmark]) -> None:
+    pools = {name: real["financial"].pools[name] for name in ("train", "dev", "test")}
+    whole = [text for pool in pools.values() for text in pool.texts]
     assert len(whole) == 4846 and len(set(whole)) == 4838
-    assert {name: original_files.duplicates(pool) for name, pool in pools.items()} == {
-        "train": 6,
-        "dev": 0,
-        "test": 2,
-    }
+    assert {name: pool.repeated for name, pool in pools.items()} == {"train": 6, "dev": 0, "test": 2}
 
 
 def test_splits_follow_their_rule(real_data_dir: Path) -> None:
+    def splits(name: str) -> dict[str, list[int]]:
+        content: dict[str, list[int]] = json.loads((BUNDLED / "splits" / f"{name}.json").read_text("utf-8"))
+        return content
+
     raw = (real_data_dir / "financial" / "Sentences_50Agree.txt").read_bytes().decode("latin-1")
     sentences = [line[: line.rindex("@")].strip() for line in raw.split("\r\n")[:-1]]
     order = sorted(range(4846), key=lambda i: hashlib.sha256(sentences[i].encode()).hexdigest())
-    splits = original_files.read_splits("financial")
-    assert splits["dev"] == sorted(order[:242])
-    assert splits["test"] == sorted(order[242 : 242 + 1212])
-    assert splits["train"] == sorted(order[242 + 1212 :])
+    financial = splits("financial")
+    assert financial["dev"] == sorted(order[:242])
+    assert financial["test"] == sorted(order[242 : 242 + 1212])
+    assert financial["train"] == sorted(order[242 + 1212 :])
     lines = (real_data_dir / "tweet_irony" / "val_text.txt").read_bytes().split(b"\n")[:-1]
     order = sorted(range(955), key=lambda i: hashlib.sha256(lines[i]).hexdigest())
-    assert original_files.read_splits("tweet_irony")["dev"] == sorted(order[:200])
+    assert splits("tweet_irony")["dev"] == sorted(order[:200])
+    glue = {tuple(line.split("\t")) for line in (real_data_dir / "mrpc" / "dev_ids.tsv").read_text().splitlines()}
+    rows = (real_data_dir / "mrpc" / "msr_paraphrase_train.txt").read_bytes().decode("utf-8-sig").split("\n")[1:-1]
+    dev = [i for i, row in enumerate(rows) if tuple(row.split("\t")[1:3]) in glue]
+    assert len(dev) == len(glue) and splits("mrpc")["dev"] == dev
+    assert splits("mrpc")["train"] == sorted(set(range(len(rows))) - set(dev))
 
 
-def test_mrpc_agrees_with_a_csv_reader_told_to_ignore_quotes(real_data_dir: Path) -> None:
+def test_mrpc_agrees_with_a_reader_of_its_own(real: dict[str, Benchmark], real_data_dir: Path) -> None:
     path = real_data_dir / "mrpc" / "msr_paraphrase_test.txt"
     with path.open(encoding="utf-8-sig", newline="") as lines:
         rows = list(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))[1:]
-    test = original_files.load("mrpc", real_data_dir)["test"]
+    test = real["mrpc"].pools["test"]
     assert test.texts == tuple(row[3] for row in rows) and test.pairs == tuple(row[4] for row in rows)
 
 
-def test_real_benchmarks_are_complete(real_data_dir: Path) -> None:
-    for name in benchmarks.NAMES:
-        benchmark = benchmarks.load(name, kind="real", data_dir=real_data_dir)
-        assert tuple(benchmark.pools) == ("train", "dev", "test", "generated") and not benchmark.truth
-        assert all(pool.labels.max() == benchmark.classes - 1 for pool in benchmark.pools.values())
-        assert (benchmark.pools["generated"].pairs is None) == (name != "mrpc")
+@pytest.mark.parametrize(
+    ("name", "agreement", "few_shot"), [("financial", 88.0, 86.55), ("tweet_irony", 83.4, 94.26), ("mrpc", 80.7, 80.06)]
+)
+def test_the_generators_labels(name: str, agreement: float, few_shot: float, real: dict[str, Benchmark]) -> None:
+    """Agreement with the benchmark's own labels is that of the data cards, in per cent."""
+    train, relabelled, test = (real[name].pool(pool) for pool in ("train", "relabelled", "test"))
+    known = dict(zip(train.inputs, train.labels, strict=True))
+    right = [known[given] == label for given, label in zip(relabelled.inputs, relabelled.labels, strict=True)]
+    assert len(right) == 1500 and round(100 * float(np.mean(right)), 1) == agreement
+    assert [input_hash(given) for given in relabelled.inputs] == [key for key, _ in real[name].labelled]
+    assert relabelled.repeated <= train.repeated and real[name].truth_of("relabelled") is None
+    assert len(real[name].pool("relabelled:300")) == 300 and len(real[name].pool("dev+relabelled:500")) == 500
+    predictions = real[name].few_shot
+    assert predictions is not None and round(100 * float(np.mean(predictions.labels == test.labels)), 2) == few_shot
 
 
-def test_environment_names_the_directory(real_data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_names_the_directory(real_data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PAPER_REPRO_DATA", str(real_data_dir))
-    assert benchmarks.load("financial", kind="real").pools["dev"].fingerprint.startswith("307c93ed")
+    assert benchmarks.load("financial").pools["dev"].fingerprint.startswith("307c93ed")
     monkeypatch.setenv("PAPER_REPRO_DATA", str(real_data_dir / "nowhere"))
-    with pytest.raises(UserError, match="nowhere does not exist"):
-        benchmarks.load("financial", kind="real")
+    with pytest.raises(UserError, match="There is no folder .*nowhere/financial"):
+        benchmarks.load("financial")
 
 
-# Bad input: a made-up directory of the right shape, with one thing wrong at a time.
+def test_unknown_names() -> None:
+    with pytest.raises(UserError, match="Unknown kind of benchmark 'big'"):
+        benchmarks.load("mrpc", kind="big")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="Unknown benchmark 'imdb': the miniature world has financial,"):
+        benchmarks.load("imdb", kind="miniature")
+
+
+# -- data that are not the published ones: a made-up directory of the right shape, with one thing wrong at a time -----
 
 
 @pytest.fixture(scope="module")
 def shaped_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made-up files that pass every check of form, and fail the comparison of content only."""
     folder = tmp_path_factory.mktemp("shaped")
-    for name in original_files.NAMES:
+    for name in NAMES:
         (folder / name).mkdir()
-    labels = original_files.LABEL_NAMES["financial"]
+    labels = description.read("financial").labels
     lines = [f"Sales of caf\xe9 no. {i} @ 5 pounds rose .@{labels[i % 3]}\r\n" for i in range(4846)]
     (folder / "financial" / "Sentences_50Agree.txt").write_bytes("".join(lines).encode("latin-1"))
     for part, size in (("train", 2862), ("val", 955), ("test", 784)):
         texts = "".join(f"post \u2603 {part} {i} \n" for i in range(size))
         (folder / "tweet_irony" / f"{part}_text.txt").write_bytes(texts.encode())
         (folder / "tweet_irony" / f"{part}_labels.txt").write_text("".join(f"{i % 2}\n" for i in range(size)))
+    header = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n"
     for part, size in (("train", 4076), ("test", 1725)):
         rows = [f'{i % 2}\t{i}\t{i + 9}\t" Caf\xe9 {i} opened .\tThe caf\xe9 {i} is open .\n' for i in range(size)]
-        header = "\t".join(original_files.MRPC_HEADER) + "\n"
         (folder / "mrpc" / f"msr_paraphrase_{part}.txt").write_text(header + "".join(rows), encoding="utf-8-sig")
-    (folder / "mrpc" / "dev_ids.tsv").write_text("".join(f"{i}\t{i + 9}\n" for i in range(408)))
     return folder
-
-
-@pytest.mark.parametrize("name", original_files.NAMES)
-def test_data_of_the_right_shape_but_other_content_are_noticed(shaped_dir: Path, name: str) -> None:
-    with pytest.raises(UserError) as raised:
-        original_files.load(name, shaped_dir)
-    message = str(raised.value)
-    assert f"{name}, pool train" in message and "content differs" in message
-    assert original_files.FINGERPRINTS[name]["train"][:12] in message and "as published" in message
-
-
-def test_one_changed_label_is_noticed(real_data_dir: Path, tmp_path: Path) -> None:
-    shutil.copytree(real_data_dir / "tweet_irony", tmp_path / "tweet_irony")
-    path = tmp_path / "tweet_irony" / "test_labels.txt"
-    content = path.read_bytes()
-    path.write_bytes((b"1" if content[:1] == b"0" else b"0") + content[1:])
-    with pytest.raises(UserError, match=r"tweet_irony, pool test, from .*: the content differs"):
-        original_files.load("tweet_irony", tmp_path)
-
-
-def recode(source: str, target: str) -> Callable[[bytes], bytes]:
-    return lambda raw: raw.decode(source).encode(target)
 
 
 def change_line(number: int, old: bytes, new: bytes) -> Callable[[bytes], bytes]:
@@ -174,146 +158,78 @@ def change_line(number: int, old: bytes, new: bytes) -> Callable[[bytes], bytes]
     return change
 
 
-PHRASES = "financial/Sentences_50Agree.txt"
-MRPC_TRAIN = "mrpc/msr_paraphrase_train.txt"
-
-BAD_FILES = {
-    "missing": (PHRASES, None, "Missing file"),
-    "missing labels": ("tweet_irony/val_labels.txt", None, "Missing file"),
-    "truncated": (PHRASES, lambda raw: raw[:100_000], "expected 4846; the file seems to be cut short"),
-    "truncated texts": ("tweet_irony/train_text.txt", lambda raw: raw[:9_999], "expected 2862; .* cut short"),
-    "truncated pairs": (MRPC_TRAIN, lambda raw: raw[:100_001], "expected 4076; .* cut short"),
-    "empty file": ("mrpc/msr_paraphrase_test.txt", lambda raw: b"", "line 1: expected the header Quality"),
-    "one line more": (
-        "tweet_irony/test_labels.txt",
-        lambda raw: raw + b"1\n",
-        "785 .*expected 784; something was",
-    ),
-    "UTF-8 instead": (PHRASES, recode("latin-1", "utf-8"), "the file is UTF-8, expected ISO-8859-1"),
-    "UTF-16 phrases": (PHRASES, recode("latin-1", "utf-16"), "the file is UTF-16, expected ISO-8859-1"),
-    "Latin-1 pairs": (MRPC_TRAIN, recode("utf-8-sig", "latin-1"), "is not UTF-8 .perhaps ISO-8859-1"),
-    "UTF-16 posts": ("tweet_irony/val_text.txt", recode("utf-8", "utf-16"), "is not UTF-8 .perhaps UTF-16"),
-    "label": (
+PHRASES, POSTS, PAIRS = "financial/Sentences_50Agree.txt", "tweet_irony/test_text.txt", "mrpc/msr_paraphrase_train.txt"
+BAD_FILES: dict[str, tuple[str, Callable[[bytes], bytes] | None, str]] = {
+    "phrases": (PHRASES, lambda raw: raw, "financial, pool train, .*content differs .*3392 examples, .*44b8f587b50d"),
+    "posts": (POSTS, lambda raw: raw, "tweet_irony, pool train, .*content differs .*2862 examples, .*7302f06e5f6a"),
+    "pairs": (PAIRS, lambda raw: raw, "mrpc, pool train, .*content differs .*3668 examples, .*d130507dd5fb"),
+    "missing": (PHRASES, None, f"no file .*{PHRASES}"),
+    "missing labels": ("tweet_irony/val_labels.txt", None, "no file .*tweet_irony/val_labels.txt"),
+    "truncated": (
         PHRASES,
-        change_line(7, b"@neg", b"@Neg"),
-        "line 7: label 'Negative', expected one of negative",
+        lambda raw: raw[: raw.index(b"\n", 100_000)],
+        "but the splits take number 48[34].; the file seems cut short",
     ),
-    "no label": (PHRASES, change_line(4, b"@", b"&"), "line 4: no '@' between sentence and label"),
-    "label 2": (
-        "tweet_irony/test_labels.txt",
-        change_line(3, b"0", b"2"),
-        "line 3: label '2', expected one of 0, 1",
-    ),
-    "label of a pair": (
-        MRPC_TRAIN,
-        change_line(5, b"1\t", b"yes\t"),
-        "line 5: label 'yes', expected one of 0, 1",
-    ),
-    "no text": (
-        "tweet_irony/test_text.txt",
-        lambda raw: b" \n" + raw.split(b"\n", 1)[1],
-        "line 1: the text is empty",
-    ),
-    "no sentence": (
-        PHRASES,
-        lambda raw: b"@neutral\r\n" + raw.split(b"\n", 1)[1],
-        "line 1: the text is empty",
-    ),
-    "no tab": (
-        MRPC_TRAIN,
-        change_line(9, b" opened .\t", b" opened . "),
-        "line 9: 4 tab-separated fields, expected 5",
-    ),
-    "no header": (MRPC_TRAIN, lambda raw: raw.split(b"\n", 1)[1], "line 1: expected the header"),
-    "dev ids": (
-        "mrpc/dev_ids.tsv",
-        change_line(2, b"1\t10", b"1\t7"),
-        "1 of 408 pairs of ids .such as 1 7. are not in",
-    ),
-    "dev id": ("mrpc/dev_ids.tsv", change_line(2, b"\t", b" "), "line 2: 1 fields, expected 2 ids"),
-    "fewer dev ids": (
-        "mrpc/dev_ids.tsv",
-        lambda raw: raw[:50],
-        "expected 408; the file seems to be cut short",
-    ),
+    "truncated texts": (POSTS, lambda raw: raw[:9_999], "test_text.txt: .* lines, but test_labels.txt has 784"),
+    "truncated pairs": (PAIRS, lambda raw: raw[:100_001], r"msr_paraphrase_train.txt(, line|: \d+ examples, but)"),
+    "empty": ("mrpc/msr_paraphrase_test.txt", lambda raw: b"", "msr_paraphrase_test.txt: no examples"),
+    "Latin-1 pairs": (PAIRS, lambda raw: raw.decode("utf-8-sig").encode("latin-1"), "line 2: byte .* is not utf-8"),
+    "label": (PHRASES, change_line(7, b"@neg", b"@Neg"), "line 7: label 'Negative', expected one of 'negative'"),
+    "no label": (PHRASES, lambda raw: raw.replace(b"@", b"&"), "line 1: no '@' between sentence and label"),
+    "no text": (POSTS, lambda raw: b" \n" + raw.split(b"\n", 1)[1], "line 1: text is ' '"),
+    "no tab": (PAIRS, change_line(9, b" opened .\t", b" opened . "), "line 9: 4 fields, expected 5"),
+    "no header": (PAIRS, lambda raw: raw.split(b"\n", 1)[1], "no column '#1 String' in its first line"),
 }
 
 
 @pytest.mark.parametrize("case", BAD_FILES)
-def test_a_bad_file_is_named_with_what_was_found_and_expected(shaped_dir: Path, tmp_path: Path, case: str) -> None:
+def test_a_bad_file_is_named_with_the_way_out(shaped_dir: Path, tmp_path: Path, case: str) -> None:
     file, change, expected = BAD_FILES[case]
-    shutil.copytree(shaped_dir, tmp_path / "data")
-    path = tmp_path / "data" / file
+    name = file.split("/")[0]
+    shutil.copytree(shaped_dir / name, tmp_path / name)
     if change is None:
-        path.unlink()
+        (tmp_path / file).unlink()
     else:
-        path.write_bytes(change(path.read_bytes()))
+        (tmp_path / file).write_bytes(change((tmp_path / file).read_bytes()))
     with pytest.raises(UserError, match=expected) as raised:
-        benchmarks.load(file.split("/")[0], kind="real", data_dir=tmp_path / "data")
-    message = str(raised.value)
-    assert str(path) in message and original_files.REPLACE in message and "\n" not in message
+        benchmarks.load(name, data_dir=tmp_path)
+    assert f"Put the files as published into {tmp_path / name}" in str(raised.value) and "\n" not in str(raised.value)
 
 
-def test_a_missing_directory_and_a_file_in_its_place(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"none does not exist\. Give the folder .*PAPER_REPRO_DATA"):
-        original_files.load("mrpc", tmp_path / "none")
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="file is not a directory"):
-        original_files.load("mrpc", tmp_path / "file")
+def test_one_changed_label_is_noticed(real_data_dir: Path, tmp_path: Path) -> None:
+    shutil.copytree(real_data_dir / "tweet_irony", tmp_path / "tweet_irony")
+    path = tmp_path / "tweet_irony" / "test_labels.txt"
+    content = path.read_bytes()
+    path.write_bytes((b"1" if content[:1] == b"0" else b"0") + content[1:])
+    with pytest.raises(UserError, match=r"tweet_irony, pool test, from .*: the content differs"):
+        benchmarks.load("tweet_irony", data_dir=tmp_path)
 
 
-def test_unknown_names() -> None:
-    with pytest.raises(UserError, match="Unknown benchmark 'mnli', expected one of financial, tweet_irony, mrpc"):
-        benchmarks.load("mnli", kind="real")
-    with pytest.raises(UserError, match="Unknown kind of benchmark 'big'"):
-        benchmarks.load("mrpc", kind="big")  # type: ignore[arg-type]
+# -- your own data in their place ----------------------------------------------------------------------------
 
 
-# Data of one's own
-
-
-def own_data(folder: Path, texts: list[dict[str, str]], labels: list[str] | None = None) -> Path:
+def in_place(folder: Path, records: list[dict[str, str]]) -> Path:
     folder.mkdir(parents=True)
     for pool in ("train", "dev", "test", "generated"):
-        (folder / f"{pool}.jsonl").write_text("".join(json.dumps(text) + "\n" for text in texts))
-    if labels is not None:
-        (folder / "labels.json").write_text(json.dumps(labels))
+        (folder / f"{pool}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     return folder.parent
 
 
 def test_own_data_in_place_of_a_benchmark(tmp_path: Path) -> None:
-    texts = [{"text": "rain", "label": "wet"}, {"text": "sun", "label": "dry"}]
-    folder = own_data(tmp_path / "financial", texts, ["dry", "wet"])
-    benchmark = benchmarks.load("financial", kind="real", data_dir=folder)
-    assert benchmark.title == "Financial PhraseBank (your own data)" and benchmark.label_names == (
-        "dry",
-        "wet",
-    )
-    assert benchmark.pools["test"].labels.tolist() == [1, 0] and benchmark.pools["dev"].texts == (
-        "rain",
-        "sun",
-    )
-    pairs = [{"sentence1": "a", "sentence2": "b", "label": "1"}]
-    mrpc = benchmarks.load("mrpc", kind="real", data_dir=own_data(tmp_path / "mrpc", pairs))
-    assert mrpc.pools["generated"].pairs == ("b",)
-
-
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ('{"text": "a"', "line 1: not JSON"),
-        ('["a"]', "line 1: 'text' is missing"),
-        ('{"text": " ", "label": "neutral"}', "line 1: 'text' is missing, empty"),
-        ('{"text": "a", "label": "fine"}', "label 'fine', expected one of negative, neutral, positive"),
-        ("", "no examples"),
-        ('{"text": "caf\xe9", "label": "neutral"}', "is not UTF-8"),
-    ],
-)
-def test_bad_data_of_ones_own(tmp_path: Path, line: str, expected: str) -> None:
-    folder = own_data(tmp_path / "financial", [{"text": "a", "label": "neutral"}])
-    (folder / "financial" / "dev.jsonl").write_bytes(line.encode("latin-1"))
-    with pytest.raises(UserError, match=expected):
-        benchmarks.load("financial", kind="real", data_dir=folder)
+    records = [{"text": "rain", "label": "negative"}, {"text": "sun", "label": "positive"}]
+    folder = in_place(tmp_path / "financial", records)
+    opened = benchmarks.load("financial", data_dir=folder)
+    assert opened.title == "Financial PhraseBank (your own data)" and opened.few_shot is None
+    assert all(p.texts == ("rain", "sun") and p.labels.tolist() == [0, 2] for p in opened.pools.values())
+    with pytest.raises(
+        UserError, match="financial, pool 'relabelled': 1500 of 1500 labelled inputs are not in this D_P"
+    ):
+        opened.pool("relabelled")
+    pairs = in_place(tmp_path / "mrpc", [{"sentence1": "a", "sentence2": "b", "label": "1"}])
+    assert benchmarks.load("mrpc", data_dir=pairs).pools["generated"].pairs == ("b",)
+    (folder / "financial" / "dev.jsonl").write_text('{"text": "a", "label": "fine"}')
+    with pytest.raises(UserError, match=r"dev.jsonl, line 1: label 'fine', expected one of 'negative'"):
+        benchmarks.load("financial", data_dir=folder)
     (folder / "financial" / "dev.jsonl").unlink()
-    with pytest.raises(UserError, match=r"Missing file .*dev.jsonl"):
-        benchmarks.load("financial", kind="real", data_dir=folder)
+    with pytest.raises(UserError, match=r"no file .*dev.jsonl"):
+        benchmarks.load("financial", data_dir=folder)

@@ -1,283 +1,248 @@
-"""The manifest tells the truth about its products, and the report about the manifest."""
+"""The manifest tells the truth about its products, and the report about this run, the reference and the paper."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import shutil
 import threading
-from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
-import fake_runs
 import pandas as pd
 import pytest
 
-from paper_repro import figures, report, tables
-from paper_repro.texts import generated
+from paper_repro.paper import csv_files, published, style
+from paper_repro.report import manifest, page, reference
+from paper_repro.tools import paths as places
 from paper_repro.tools.errors import UserError
-from paper_repro.tools.paths import Paths, project_root
-from paper_repro.report import content
+from paper_repro.tools.paths import Paths
 
-IMP = ("GPT-3.5 generated", "IMP-Loss (Ours)", "mrpc")
-
-
-@pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Makes a figures folder as notebook 04 leaves it; each kind once."""
-
-    @lru_cache
-    def make(kind: str, **changes: frozenset[tuple[str, str, str, int]]) -> Path:
-        space = fake_runs.FakeWorkspace(fake_runs.profile(kind), examples=60, **changes)  # type: ignore[arg-type]
-        folder = tmp_path_factory.mktemp("figures") / space.profile.name
-        fill(folder, space)
-        return folder
-
-    return make
+HARDWARE = {"device": "Made-up CPU, 2 cores", "torch": "2.13.0", "commit": "0123456789ab"}
 
 
-def fill(folder: Path, space: fake_runs.FakeWorkspace) -> None:
-    specs, notebook = [cell.spec for cell in space.cells], "04_train_losses"
-    table1, runs = tables.beside_paper(space, space.cells), tables.runs(space, space.cells)
-    first = [
-        tables.save(table1, folder / "table1.csv"),
-        tables.save(tables.claims(space, space.cells), folder / "table1_claims.csv"),
-        *figures.save(figures.table1_dots(table1), folder / "table1_dots", dpi=50),
-    ]
-    second = [
-        tables.save(runs, folder / "table1_runs.csv"),
-        *figures.save(figures.figure1(runs), folder / "figure1", dpi=50),
-    ]
-    report.write_manifest(
-        folder,
-        [
-            report.product(space, "table1", "Table 1", first, items=["Table 1"], notebook=notebook, specs=specs),
-            report.product(space, "figure1", "Figure 1", second, items=["Figure 1"], notebook=notebook, specs=specs),
-        ],
-    )
+class Runs:
+    """In the place of results: the runs named in ``finished`` are there, ``failed`` have a reason."""
+
+    def __init__(self, finished: str, failed: dict[str, str] | None = None) -> None:
+        self.finished, self.failed = finished, failed or {}
+
+    def result(self, name: str) -> Any:
+        return SimpleNamespace(key=f"key-{name}", environment=HARDWARE) if name in self.finished else None
+
+    def failure(self, name: str) -> str | None:
+        return self.failed.get(name)
+
+
+def table1(mean: float, status: str = "complete") -> pd.DataFrame:
+    """A table like Table 1 of two methods on one benchmark."""
+    row = {"train_source": "generated", "method": "ce", "reproduction": "", "benchmark": "mrpc"}
+    row |= {"paper_accuracy": 72.0, "paper_macro_f1": 70.12, "best_accuracy": mean + 1, "best_macro_f1": mean}
+    row |= {"mean_accuracy": mean, "accuracy_low": mean - 2, "accuracy_high": mean + 2, "mean_macro_f1": mean - 1}
+    row |= {"n_seeds": 4, "n_test": 1725, "status": status}
+    return pd.DataFrame([row, {**row, "method": "imp", "paper_accuracy": 75.83}])
+
+
+def claims(verdict: str) -> pd.DataFrame:
+    row = {"id": "generated_imp_ce", "claim": "Generated data: IMP beats CE", "section": "5.1", "item": "Table 1"}
+    row |= {"benchmark": "mrpc", "statistic": "points of accuracy", "paper_difference": 3.8, "mean": 1.2, "low": -0.3}
+    row |= {"high": 2.7, "n_seeds": 4, "n_test": 1725, "p_value": 0.12, "status": "complete", "verdict": verdict}
+    return pd.DataFrame([row, {**row, "id": "other", "claim": "Generated data: DIMP beats CE", "verdict": "fails"}])
+
+
+def fill(folder: Path, mean: float = 70.0, verdict: str = "holds", runs: Any = (), notebook: str = "04_train") -> None:
+    """Table 1, its claims and a figure, as a notebook leaves them in ``folder``."""
+    table = csv_files.save(table1(mean), folder / "table1.csv")
+    judged = csv_files.save(claims(verdict), folder / "table1_claims.csv")
+    figure = style.new_axes(None).figure
+    manifest.enter(folder, "table1", "Table 1", [table], items=["Table 1"], notebook=notebook, runs=runs)
+    manifest.enter(folder, "table1_claims", "Claims", [judged], notebook=notebook)
+    manifest.enter(folder, "figure1", "Figure 1", style.save(figure, folder / "figure1"), notebook=notebook)
 
 
 @pytest.fixture
-def made(workshop: Callable[..., Path], tmp_path: Path) -> Callable[..., Paths]:
-    """A copy of such a folder that a test may spoil: ``made("real", missing=...)``."""
-
-    def copy(kind: str = "real", **changes: object) -> Paths:
-        source = workshop(kind, **changes)
-        shutil.copytree(source, tmp_path / "figures" / source.name)
-        return Paths.of(source.name, str(tmp_path / "results"), str(tmp_path / "figures"))
-
-    return copy
+def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    """Places of the profile mini, none of which is there yet."""
+    monkeypatch.setattr(places, "REFERENCE", tmp_path / "figures" / "reference")
+    return Paths.of("mini", str(tmp_path / "results"), str(tmp_path / "figures"))
 
 
-def page(paths: Paths) -> str:
-    return report.build(paths).read_text("utf-8")
-
-
-def plain(html: str) -> str:
+def text_of(paths: Paths) -> str:
     """The page's words, in one line."""
-    body = re.sub(r"<style>.*?</style>|<[^>]+>", " ", html, flags=re.DOTALL)
+    body = re.sub(r"<style>.*?</style>|<[^>]+>", " ", page.build(paths).read_text("utf-8"), flags=re.DOTALL)
     return re.sub(r"\s+", " ", body).replace("&#39;", "'").replace("&lt;", "<")
 
 
-# ---------------------------------------------------------------- the manifest
+# -- the manifest ---------------------------------------------------------------------------------------------
 
 
-def test_a_product_has_files_runs_hardware_versions_and_commit(made: Callable[..., Paths]) -> None:
-    paths = made()
-    entry = report.read_manifest(paths.figures)["table1"]
-    csv = paths.figures / "table1.csv"
-    assert entry["files"]["table1.csv"] == hashlib.sha256(csv.read_bytes()).hexdigest()
-    assert entry["complete"] and entry["completeness"] == "complete"
-    assert len(entry["runs"]) == entry["wanted"] == 144 and len(set(entry["runs"])) == 144
+def test_a_product_has_its_files_its_runs_and_where_they_were_made(paths: Paths) -> None:
+    results = Runs("ab", {"c": "non-finite loss", "d": "non-finite loss"})
+    fill(paths.figures, runs=[(results, run) for run in "abacde"])
+    entry = manifest.read(paths.figures)["table1"]
+    digest = hashlib.sha256((paths.figures / "table1.csv").read_bytes()).hexdigest()
+    assert entry["files"] == {"table1.csv": digest}
+    assert entry["runs"] == ["key-a", "key-b"] and entry["wanted"] == 5 and not entry["complete"]
+    assert entry["completeness"] == "2 of 5 runs; 2 failed: non-finite loss"
     assert entry["hardware"] == ["Made-up CPU, 2 cores"] and entry["versions"] == {"torch": "2.13.0"}
-    assert "0123456789ab" in entry["commits"] and entry["notebook"] == "04_train_losses"
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", entry["written"])
+    assert "0123456789ab" in entry["commits"] and entry["notebook"] == "04_train"
+    assert manifest.gaps(paths.figures, ["04_train"]) == [f"04_train: table1: {entry['completeness']}"]
+    assert manifest.gaps(paths.figures, ["05_other"]) == []
 
 
-def test_a_product_without_all_its_runs_is_marked(made: Callable[..., Paths]) -> None:
-    paths = made(missing=frozenset({(*IMP, 3)}), broken=frozenset({(*IMP, 2)}))
-    entry = report.read_manifest(paths.figures)["table1"]
-    assert not entry["complete"] and entry["completeness"] == "142 of 144 runs"
-
-
-def test_other_notebooks_entries_stay_and_own_ones_are_replaced(tmp_path: Path) -> None:
-    folder = tmp_path / "demo"
-    tables.save(pd.DataFrame({"x": [1]}), folder / "t.csv")
-    report.write_manifest(folder, [report.Product("b", "B", ("t.csv",)), report.Product("a", "A", ("t.csv",))])
-    report.write_manifest(folder, [report.Product("b", "B, again", ("t.csv",))])
-    products = report.read_manifest(folder)
-    assert [(name, entry["title"]) for name, entry in products.items()] == [("a", "A"), ("b", "B, again")]
-
-
-def test_notebooks_that_end_at_once_lose_nothing(tmp_path: Path) -> None:
-    pytest.importorskip("fcntl")
-    folder = tmp_path / "demo"
-    tables.save(pd.DataFrame({"x": [1]}), folder / "t.csv")
-    products = [report.Product(f"p{n}", "P", ("t.csv",)) for n in range(12)]
-    threads = [threading.Thread(target=report.write_manifest, args=(folder, [item])) for item in products]
+def test_notebooks_that_end_at_once_lose_nothing_and_the_last_word_counts(tmp_path: Path) -> None:
+    file = csv_files.save(pd.DataFrame({"x": [1]}), tmp_path / "t.csv")
+    names = [f"p{n % 10}" for n in range(12)]
+    threads = [threading.Thread(target=manifest.enter, args=(tmp_path, name, name, [file])) for name in names]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(report.read_manifest(folder)) == 12
-    assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "t.csv"]
-
-
-def test_a_product_must_be_saved_before_it_is_listed(tmp_path: Path) -> None:
-    (tmp_path / "demo").mkdir()
-    with pytest.raises(UserError, match=r"fig: no file .*fig.png; save it before the manifest"):
-        report.write_manifest(tmp_path / "demo", [report.Product("fig", "Fig", ("fig.png",))])
-    assert not (tmp_path / "demo" / "manifest.json").exists()
+    manifest.enter(tmp_path, "p0", "again", [file])
+    assert [entry["title"] for entry in manifest.read(tmp_path).values()] == ["again", *sorted(set(names))[1:]]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"products": [1]}', '{"products": {"a": {}}}', '{"x": 1}'])
 def test_a_damaged_manifest_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(UserError, match="manifest.json: not a manifest"):
-        report.read_manifest(tmp_path)
+        manifest.read(tmp_path)
 
 
-# ---------------------------------------------------------------- the report
+# -- the reference --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["demo", "mini"])
-def test_the_shipped_figures_make_a_report_with_everything_in_it(name: str, tmp_path: Path) -> None:
-    shutil.copytree(project_root() / "figures" / name, tmp_path / "figures" / name)
-    paths = Paths.of(name, str(tmp_path / "results"), str(tmp_path / "figures"))
-    text = plain(page(paths))
-    for entry in report.read_manifest(paths.figures).values():
-        shown = [file for file in entry["files"] if not content.is_claims(file)]
-        assert not shown or plain(entry["title"]) in text, entry["name"]
-    assert "changed or missing since" not in text
+def test_the_reference_takes_the_products_of_the_notebooks_that_ran_and_keeps_the_rest(paths: Paths) -> None:
+    fill(paths.reference, 60.0)
+    (paths.reference / "recipe_search.csv").write_text("made by a benchmark\n")
+    old = csv_files.save(pd.DataFrame({"x": [1]}), paths.reference / "old.csv")
+    manifest.enter(paths.reference, "old", "No longer made", [old], notebook="04_train")
+    kept = csv_files.save(pd.DataFrame({"x": [2]}), paths.reference / "kept.csv")
+    manifest.enter(paths.reference, "kept", "By a notebook that did not run", [kept], notebook="05_noisy")
+    fill(paths.figures, 70.0)
+    assert reference.replace(paths) == dict.fromkeys(("figure1", "table1", "table1_claims"), "complete")
+    assert set(manifest.read(paths.reference)) == {"figure1", "table1", "table1_claims", "kept"}
+    assert csv_files.load(paths.reference / "table1.csv")["mean_accuracy"].tolist() == [70.0, 70.0]
+    assert not old.exists() and kept.exists() and (paths.reference / "recipe_search.csv").exists()
+    assert not [n for n, e in manifest.read(paths.reference).items() if manifest.changed_files(paths.reference, e)]
 
 
-def test_nothing_run_yet_says_what_to_run(tmp_path: Path) -> None:
-    paths = Paths.of("mini", str(tmp_path / "results"), str(tmp_path / "figures"))
+def test_a_file_that_changed_since_is_no_reference(paths: Paths) -> None:
+    fill(paths.figures)
+    (paths.figures / "figure1.svg").write_text("edited")
+    with pytest.raises(UserError, match=r"figure1: figure1\.svg changed since"):
+        reference.replace(paths)
+    assert not paths.reference.exists()
+
+
+# -- the report -----------------------------------------------------------------------------------------------
+
+
+def test_the_paper_the_reference_and_this_run_stand_side_by_side(paths: Paths) -> None:
+    fill(paths.reference, 68.25, verdict="inconclusive")
+    fill(paths.figures, 70.5, verdict="holds")
+    text = text_of(paths)
+    shipped = "68.25 / 67.25 [66.2, 70.2] best 69.25 / 68.25; n = 4 × 1,725"
+    assert f"75.83 / 70.12 {shipped} 70.50 / 69.50 [68.5, 72.5] best 71.50 / 70.50; n = 4 × 1,725" in text
+    differing = "Generated data: IMP beats CE, MRPC: holds (shipped: inconclusive)"
+    assert text.count("(shipped:") == 1 and differing in text, "the other claim's verdict is the same"
+    assert "holds shipped: inconclusive +1.2 [−0.3, +2.7] paper +3.8 n = 4 × 1,725; p 0.120" in text
+
+
+def test_a_run_like_the_reference_says_so(paths: Paths) -> None:
+    for folder in (paths.reference, paths.figures):
+        fill(folder)
+    assert "No verdict differs from the shipped reference" in text_of(paths)
+
+
+def test_what_this_run_has_not_made_is_shown_as_the_reference_s(paths: Paths) -> None:
+    fill(paths.reference)
+    text = text_of(paths)
+    assert "Nothing was run here yet" in text and "this run" not in re.sub("not made by this run", "", text)
+    file = csv_files.save(pd.DataFrame({"n": [3]}), paths.figures / "table5.csv")
+    manifest.enter(paths.figures, "table5", "Table 5", [file], items=["Table 5"], notebook="01_generate")
+    text = text_of(paths)
+    assert "Nothing was run here yet" not in text
+    assert text.count("shipped reference, not made by this run") == 2, "Table 1 and Figure 1"
+
+
+def test_a_run_without_a_reference_stands_alone(paths: Paths) -> None:
+    fill(paths.figures)
+    assert "shipped" not in text_of(paths)
+
+
+def test_nothing_at_all_says_what_to_run(paths: Paths) -> None:
     with pytest.raises(UserError, match="no tables and figures yet .*paper-repro run --profile mini"):
-        report.build(paths)
+        page.build(paths)
     assert not paths.report.exists()
 
 
-def test_every_item_stands_with_its_state(made: Callable[..., Paths]) -> None:
-    text = plain(page(made()))
-    for name in [f"Table {n}" for n in range(1, 7)] + [f"Figure {n}" for n in range(1, 8)]:
-        assert name in text
-    for name in [f"Eq. {n}" for n in range(1, 11)] + ["Sec. 3.2", "App. B", "App. C", "App. D"]:
-        assert name in text
-    for notebook in ("01", "02", "05", "06"):
-        assert f"paper-repro run {notebook} --profile mini" in text
-    assert "paper-repro run 04" not in text
-    assert "Hu et al.'s: not run; SunGen: number not known" in text
-    assert "Not complete." not in text
+@pytest.mark.parametrize("name", ["demo", "mini"])
+def test_the_shipped_reference_makes_a_report_with_everything_in_it(name: str, tmp_path: Path) -> None:
+    paths = Paths.of(name, str(tmp_path / "results"), str(tmp_path / "figures"))
+    text = text_of(paths)
+    for entry in manifest.read(paths.reference).values():
+        shown = [file for file in entry["files"] if not file.endswith("claims.csv")]
+        assert not shown or entry["title"] in text
+    assert "changed or missing since" not in text
 
 
-def test_numbers_stand_beside_the_papers(made: Callable[..., Paths]) -> None:
-    paths = made()
-    text = plain(page(paths))
-    (row,) = tables.records(
-        tables.load(paths.figures / "table1.csv").query(
-            "method == @IMP[1] and benchmark == 'mrpc' and train_source == @IMP[0]"
-        )
-    )
-    mean = f"{row['mean_accuracy']:.2f} [{row['accuracy_low']:.1f}, {row['accuracy_high']:.1f}]"
-    assert f"75.83 70.52 {row['best_accuracy']:.2f} {row['best_macro_f1']:.2f} {mean}" in text
-    assert "n = 4 × 60" in text
-    verdicts = tables.load(paths.figures / "table1_claims.csv")["verdict"].value_counts()
-    assert f"{verdicts['cannot be told']} cannot be told" in text
-    assert tables.RULE in text and report.FIGURE_RULE in text
+def test_every_item_of_the_paper_stands_with_its_state(paths: Paths) -> None:
+    fill(paths.figures)
+    text = text_of(paths)
+    names = [f"Table {n}" for n in range(1, 7)] + [f"Figure {n}" for n in range(1, 8)]
+    names += [f"Eq. {n}" for n in range(1, 11)] + ["Sec. 3.2", "App. B", "App. C", "App. D"]
+    assert [name for name in names if name not in text] == []
+    modules = {module for module in published.items()["module"] if module}
+    assert [module for module in modules if f"in the code: paper_repro.{module}" not in text] == []
+    assert "paper-repro run 05 --profile mini" in text
+    assert "Table 1 Accuracy and macro-F1 of every loss on three benchmarks complete 1 holds, 1 fails" in text
 
 
-def test_the_page_needs_nothing_from_outside(made: Callable[..., Paths]) -> None:
-    html = page(made())
+def test_the_incomplete_and_the_changed_are_never_shown_as_complete(paths: Paths) -> None:
+    fill(paths.figures, runs=[(Runs("a", {"b": "out of memory"}), run) for run in "ab"])
+    (paths.figures / "figure1.png").unlink()
+    text = text_of(paths)
+    assert "Table 1: 1 of 2 runs; 1 failed: out of memory" in text
+    assert "Figure 1: complete; changed or missing since it was made: figure1.png" in text
+
+
+def test_the_page_needs_nothing_from_outside_and_its_links_lead_somewhere(paths: Paths) -> None:
+    for folder in (paths.reference, paths.figures):
+        fill(folder)
+    html = page.build(paths).read_text("utf-8")
     assert not re.findall(r"<(?:script|link|iframe|object)", html)
     assert all(source.startswith("data:image/") for source in re.findall(r'src="([^"]*)', html))
     assert re.findall(r'href="(http[^"]*)', html) == ["https://arxiv.org/abs/2410.21526"]
     assert "url(" not in html and "@import" not in html
-    assert 'name="viewport"' in html and "prefers-color-scheme: dark" in html
     anchors = set(re.findall(r'href="#([^"]+)', html))
     assert anchors and anchors <= set(re.findall(r'id="([^"]+)', html))
 
 
-def test_the_report_is_the_same_when_made_again_and_without_results(made: Callable[..., Paths], tmp_path: Path) -> None:
-    paths = made()
-    first = page(paths)
-    elsewhere = Paths.of("mini", str(tmp_path / "nowhere"), str(tmp_path / "figures"))
-    assert page(elsewhere) == first
+def test_runs_are_linked_where_the_store_is_at_hand(paths: Paths) -> None:
+    row = {"profile": "mini", "train_source": "generated", "method": "imp", "benchmark": "mrpc", "seed": 0, "epoch": 3}
+    row |= {"status": "complete", "selected": True, "key": "k" * 64, "dev_accuracy": 0.7, "test_accuracy": 0.71}
+    file = csv_files.save(pd.DataFrame([{**row, "test_macro_f1": 0.69}]), paths.figures / "table1_runs.csv")
+    manifest.enter(paths.figures, "table1_runs", "Runs", [file], notebook="04_train")
+    assert 'href="runs/' not in page.build(paths).read_text("utf-8")
+    (paths.store / "runs" / ("k" * 64)).mkdir(parents=True)
+    assert page.build(paths).read_text("utf-8").count(f'href="runs/{"k" * 64}/"') == 1
 
 
-def test_runs_are_linked_where_the_store_is_at_hand(made: Callable[..., Paths]) -> None:
-    paths = made()
-    key = report.read_manifest(paths.figures)["table1"]["runs"][0]
-    assert f'href="runs/{key}/"' not in page(paths)
-    (paths.store / "runs" / key).mkdir(parents=True)
-    assert page(paths).count(f'href="runs/{key}/"') == 1
-
-
-def test_the_incomplete_is_never_shown_as_complete(made: Callable[..., Paths]) -> None:
-    html = page(made(missing=frozenset({(*IMP, 3)}), broken=frozenset({(*IMP, 2)})))
-    text = plain(html)
-    assert "Not complete. Figure 1: 142 of 144 runs; Table 1: 142 of 144 runs." in text
-    assert "failed: non-finite loss at step 12 (2 of 4 seeds)" in text
-    assert '<span class="badge done">complete</span>' not in html
-
-
-def test_a_file_that_changed_since_is_reported(made: Callable[..., Paths]) -> None:
-    paths = made()
-    table = paths.figures / "table1.csv"
-    table.write_text(table.read_text().replace("complete", "complete ", 1))
-    (paths.figures / "figure1.png").unlink()
-    text = plain(page(paths))
-    assert "Table 1: complete; changed or missing since it was made: table1.csv" in text
-    assert "changed or missing since it was made: figure1.png" in text
-
-
-def test_the_demo_says_that_the_papers_numbers_are_of_other_data(made: Callable[..., Paths]) -> None:
-    assert tables.OTHER_DATA in plain(page(made("miniature")))
-    assert tables.OTHER_DATA not in plain(page(made("real")))
-
-
-def test_the_generator_of_the_few_shot_row_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generated, "own_labels", lambda benchmark: benchmark.pools["test"].labels)
-    paths = Paths.of("mini", str(tmp_path / "results"), str(tmp_path / "figures"))
-    fill(paths.figures, fake_runs.FakeWorkspace(fake_runs.profile("real"), examples=60))
-    assert f"ours: {generation.FEW_SHOT_GENERATOR}" in plain(page(paths))
-
-
-def test_text_is_escaped_and_other_products_are_shown(made: Callable[..., Paths]) -> None:
-    paths = made()
+def test_text_is_escaped_and_only_files_of_the_manifest_are_read(paths: Paths) -> None:
     nasty = "<script>alert(1)</script>"
-    tables.save(pd.DataFrame({"text": [nasty], "n": [3]}), paths.figures / "texts.csv")
-    tables.save(pd.DataFrame({"n": range(500)}), paths.figures / "long.csv")
-    other = report.Product("texts", f"Texts {nasty}", ("texts.csv", "long.csv"), ("Table 5",), "01_generate")
-    report.write_manifest(paths.figures, [other])
-    html = page(paths)
+    frames = {"texts": pd.DataFrame({"text": [nasty], "n": [3]}), "long": pd.DataFrame({"n": range(500)})}
+    files = [csv_files.save(frame, paths.figures / f"{name}.csv") for name, frame in frames.items()]
+    csv_files.save(pd.DataFrame({"text": ["of no product"]}), paths.figures / "stray.csv")
+    manifest.enter(paths.figures, "texts", f"Texts {nasty}", files, notebook="01_generate")
+    html = page.build(paths).read_text("utf-8")
     assert nasty not in html and html.count("&lt;script&gt;") >= 2
-    assert "long.csv (500 rows)" in html and '<section id="texts">' in html
+    assert "long.csv (500 rows)" in html and "of no product" not in html
 
 
-def test_only_files_of_the_manifest_are_read(made: Callable[..., Paths]) -> None:
-    paths = made()
-    manifest = json.loads((paths.figures / "manifest.json").read_text())
-    del manifest["products"]["figure1"]
-    (paths.figures / "manifest.json").write_text(json.dumps(manifest))
-    html = page(paths)
-    assert '<section id="figure1">' not in html and '<section id="table1">' in html
-
-
-def test_figure_1_verdict_by_hand() -> None:
-    def frame(imp: list[float], ce: list[float], status: str = "complete") -> pd.DataFrame:
-        rows = [("IMP-Loss (Ours)", seed, a) for seed, a in enumerate(imp)]
-        rows += [("CE-Loss", seed, a) for seed, a in enumerate(ce)]
-        data = pd.DataFrame(rows, columns=["method", "seed", "test_accuracy"])
-        return data.assign(train_source=IMP[0], benchmark="mrpc", epoch=5, status=status)
-
-    def verdict(*arguments: object) -> str:
-        (row,) = content.figure1_verdicts(frame(*arguments))  # type: ignore[arg-type]
-        return str(row["verdict"])
-
-    assert verdict([0.8, 0.9], [0.6, 0.7]) == "holds"
-    assert verdict([0.5, 0.6], [0.7, 0.8]) == "fails"
-    assert verdict([0.6, 0.8], [0.7, 0.75]) == "cannot be told"
-    assert verdict([0.8, 0.9], [0.6, 0.7], "missing") == "not complete"
+def test_the_miniature_world_says_that_the_papers_numbers_are_of_other_data(paths: Paths, tmp_path: Path) -> None:
+    fill(paths.figures)
+    shutil.copytree(paths.figures, tmp_path / "figures" / "demo")
+    demo = Paths.of("demo", str(paths.results_root), str(paths.figures_root))
+    assert "numbers belong to other data" in text_of(demo) and "numbers belong to other data" not in text_of(paths)

@@ -18,12 +18,12 @@ import pytest
 import tiny
 import torch
 
-from paper_repro.model.tokens import encode
-from paper_repro.model.classifier import save_checkpoint
 from paper_repro.method.recipe import EpochRecord
+from paper_repro.model.classifier import save_checkpoint
+from paper_repro.model.tokens import encode
 from paper_repro.runs.spec import Checker, RunResult
 from paper_repro.runs.store import Store, digest
-from paper_repro.study import Workspace
+from paper_repro.study import Study
 
 KEY = "ab" * 32
 
@@ -373,52 +373,52 @@ def test_digest_is_of_the_content_alone() -> None:
         digest({"a": math.nan})
 
 
-# -- damage to the store of a real workspace ------------------------------------------------------------------
+# -- damage to the store of a real study ------------------------------------------------------------------
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return tiny.workspace(tiny.make_inputs(tmp_path), tmp_path / "results")
+def study(tmp_path: Path) -> Study:
+    return tiny.study(tiny.make_inputs(tmp_path), tmp_path / "results")
 
 
 @pytest.mark.parametrize(
     "looked_at",
     [True, False],
 )
-def test_a_damaged_run_is_computed_again(workspace: Workspace, looked_at: bool) -> None:
+def test_a_damaged_run_is_computed_again(study: Study, looked_at: bool) -> None:
     spec = tiny.spec("ce")
-    workspace.run([spec], progress=False)
-    before = tiny.result_fingerprint(workspace, spec)
-    edit(workspace.store.root / "runs" / workspace.key(spec) / "result.json")
+    study.run([spec], progress=False)
+    before = tiny.result_fingerprint(study, spec)
+    edit(study.store.root / "runs" / study.key(spec) / "result.json")
     if looked_at:
-        assert workspace.result(spec) is None  # the table shows a hole
-    workspace.run([spec], progress=False)
-    assert tiny.result_fingerprint(workspace, spec) == before
+        assert study.result(spec) is None  # the table shows a hole
+    study.run([spec], progress=False)
+    assert tiny.result_fingerprint(study, spec) == before
 
 
-def test_damaged_scores_are_computed_again(workspace: Workspace) -> None:
+def test_damaged_scores_are_computed_again(study: Study) -> None:
     checker = Checker(tiny.spec("ce", "dev"))
-    before = workspace.scores(checker, "financial", "generated")
-    (path,) = (workspace.store.root / "scores").iterdir()
+    before = tiny.scores(study, checker, "financial", "generated")
+    (path,) = (study.store.root / "scores").iterdir()
     truncate(path)
-    np.testing.assert_array_equal(workspace.scores(checker, "financial", "generated"), before)
+    np.testing.assert_array_equal(tiny.scores(study, checker, "financial", "generated"), before)
 
 
-def test_a_lost_checkpoint_is_trained_again(workspace: Workspace) -> None:
+def test_a_lost_checkpoint_is_trained_again(study: Study) -> None:
     checker = Checker(tiny.spec("ce", "dev"))
-    before = workspace.scores(checker, "financial", "generated")
-    (path,) = (workspace.store.root / "checkpoints").glob("*.safetensors")
+    before = tiny.scores(study, checker, "financial", "generated")
+    (path,) = (study.store.root / "checkpoints").glob("*.safetensors")
     path.unlink()
-    (workspace.store.root / "scores").rename(workspace.store.root / "scores before")
-    np.testing.assert_array_equal(workspace.scores(checker, "financial", "generated"), before)
+    (study.store.root / "scores").rename(study.store.root / "scores before")
+    np.testing.assert_array_equal(tiny.scores(study, checker, "financial", "generated"), before)
 
 
-def test_a_damaged_checkpoint_is_trained_again(workspace: Workspace) -> None:
+def test_a_damaged_checkpoint_is_trained_again(study: Study) -> None:
     checker = Checker(tiny.spec("ce", "dev"))
-    workspace.scores(checker, "financial", "generated")
-    (path,) = (workspace.store.root / "checkpoints").glob("*.safetensors")
+    tiny.scores(study, checker, "financial", "generated")
+    (path,) = (study.store.root / "checkpoints").glob("*.safetensors")
     truncate(path)
-    assert workspace.scores(checker, "financial", "test").shape == (tiny.SIZES["test"], 3)
+    assert tiny.scores(study, checker, "financial", "test").shape == (tiny.SIZES["test"], 3)
 
 
 def test_scores_in_memory_are_what_the_disk_holds(store: Store) -> None:

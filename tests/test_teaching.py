@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paper_repro import figures
+from paper_repro.measures.intervals import mean_interval
+from paper_repro.method import losses
+from paper_repro.teaching import experiment, figures, knobs, sampling, texts
+from paper_repro.teaching.experiment import Setting, dimp_regression, softmax_regression
 from paper_repro.tools.errors import UserError
-from paper_repro.teaching import experiment, knobs, names, sampling, texts
-from paper_repro.teaching.experiment import Setting, softmax_regression
 
 E = np.e
 ABOVE = 0.8413447460685429  # the share of a normal distribution above one standard deviation below its mean
@@ -28,7 +29,7 @@ def world():
 # -- one dimension ------------------------------------------------------------------------------------------
 
 
-def test_the_weight_of_two_bells_is_known():
+def test_the_weight_of_two_normal_distributions_is_known():
     x = np.linspace(-3, 3, 7)
     assert sampling.Question().log_weights(x) == pytest.approx(x - 0.5)
     assert sampling.Question().truth == pytest.approx(0.5)
@@ -38,10 +39,9 @@ def test_the_weight_of_two_bells_is_known():
 
 def test_estimators_by_hand():
     f, w = np.array([0.0, 1.0, 1.0, 0.0]), np.array([0.5, 1.0, 2.0, 1.5])
-    assert sampling.plain(f, w) == 0.5
-    assert sampling.weighted(f, w) == 0.75
-    assert sampling.self_normalised(f, w) == pytest.approx(0.6)
-    assert sampling.self_normalised(np.stack([f, f]), np.stack([w, 10 * w])) == pytest.approx([0.6, 0.6])
+    assert [estimate(f, w) for estimate in sampling.ESTIMATORS.values()] == pytest.approx([0.5, 0.75, 0.6])
+    both = sampling.ESTIMATORS["self-normalised"](np.stack([f, f]), np.stack([w, 10 * w]))
+    assert both == pytest.approx([0.6, 0.6])
 
 
 def test_bias_and_variance_are_those_of_the_formulas():
@@ -50,20 +50,13 @@ def test_bias_and_variance_are_those_of_the_formulas():
     for n in (100, 1000):
         rows = frame.loc[n]
         errors = (rows["bias_high"] - rows["bias"]) / 1.96
-        assert abs(rows.loc[names.WEIGHTED, "bias"]) < 4 * errors[names.WEIGHTED]
-        expected = (E / 2 - E * ABOVE) / n  # of a ratio, to first order
-        assert rows.loc[names.SELF_NORMALISED, "bias"] == pytest.approx(expected, abs=4 * errors[names.SELF_NORMALISED])
-        assert rows.loc[names.PLAIN, "bias"] == pytest.approx(0.15866 - 0.5, abs=4 * errors[names.PLAIN])
-    assert 1000 * frame.loc[(1000, names.WEIGHTED), "sd"] ** 2 == pytest.approx(E * ABOVE - 0.25, rel=0.1)
-    assert 1000 * frame.loc[(1000, names.SELF_NORMALISED), "sd"] ** 2 == pytest.approx(E / 4, rel=0.1)
+        # no weights: P(x > 1) under Q; self-normalised: the bias of a ratio, to first order
+        expected = {"no weights": 0.15866 - 0.5, "weighted": 0, "self-normalised": (E / 2 - E * ABOVE) / n}
+        for name, bias in expected.items():
+            assert rows.loc[name, "bias"] == pytest.approx(bias, abs=4 * errors[name])
+    assert 1000 * frame.loc[(1000, "weighted"), "sd"] ** 2 == pytest.approx(E * ABOVE - 0.25, rel=0.1)
+    assert 1000 * frame.loc[(1000, "self-normalised"), "sd"] ** 2 == pytest.approx(E / 4, rel=0.1)
     assert np.allclose(frame["rmse"] ** 2, frame["bias"] ** 2 + frame["sd"] ** 2, rtol=1e-2)
-
-
-def test_an_interval_of_three_values():
-    found = sampling.mean_interval(np.array([1.0, 2.0, 3.0]))
-    assert (found.mean, found.high - found.mean) == (2, pytest.approx(4.302653 / 3**0.5))
-    alone = sampling.mean_interval(np.array([5.0]))
-    assert (alone.mean, alone.low, alone.high) == (5, -np.inf, np.inf)
 
 
 def test_the_effective_sample_follows_the_shift():
@@ -81,30 +74,26 @@ def test_remedies_bound_the_weights(logs):
     assert raw == pytest.approx(np.exp(logs))
     assert cut == pytest.approx(np.minimum(raw, raw.mean() * len(raw) ** 0.5))
     assert bounded == pytest.approx(raw / (0.1 * raw + 0.9))
-    assert bounded.max() <= 10
 
 
 def test_the_defensive_mixture_is_right_where_the_bounded_ratio_is_not():
-    question = sampling.Question(scale=0.6)
-    found = sampling.remedies(question, 2000, 200, np.random.default_rng(0))
-    mixture, bounded = (sampling.mean_interval(found[name]) for name in (names.MIXTURE, names.BOUNDED))
-    assert mixture.mean == pytest.approx(0.5, abs=0.01)
-    assert bounded.high < 0.4
-    assert set(found) == {names.RAW, names.TRUNCATED, names.BOUNDED, names.MIXTURE}
+    found = sampling.remedies(sampling.Question(scale=0.6), 2000, 200, np.random.default_rng(0))
+    assert tuple(found) == sampling.REMEDIES
+    assert found["mixture"].mean() == pytest.approx(0.5, abs=0.01)
+    assert mean_interval(found["bounded"]).high < 0.4
 
 
 def test_the_tail_index_of_a_narrow_proposal_is_known():
     frame = sampling.compare_remedies((1, 0.5), 20, 5)
     assert frame.groupby("scale")["k_exact"].first().to_dict() == {0.5: 0.75, 1: 0}
-    assert len(frame) == 8
 
 
 def test_what_is_out_of_reach_is_missing_from_the_mean_weight():
     frame = sampling.out_of_reach((np.inf, 2), 500, 400)
     assert frame["exact"].tolist() == pytest.approx([1, ABOVE])
-    assert frame["its limit"].tolist() == pytest.approx([0.5, ABOVE - 0.5])
+    assert frame["weighted, limit"].tolist() == pytest.approx([0.5, ABOVE - 0.5])
     assert frame["mean weight"].tolist() == pytest.approx(frame["exact"].tolist(), abs=0.02)
-    assert frame["weighted"].tolist() == pytest.approx(frame["its limit"].tolist(), abs=0.02)
+    assert frame["weighted"].tolist() == pytest.approx(frame["weighted, limit"].tolist(), abs=0.02)
     assert sampling.Question(reach=2).draw(1000, np.random.default_rng(0)).max() <= 2
 
 
@@ -113,25 +102,23 @@ def test_what_is_out_of_reach_is_missing_from_the_mean_weight():
 
 def test_weights_turn_the_labels_of_q_into_those_of_p(world):
     rows = texts.some_texts(world)
-    frame = texts.laws(world, rows)
-    assert frame["Q * weight"].to_numpy() == pytest.approx(frame["P(y|x)"].to_numpy())
-    assert frame["Q * weight"].groupby(level="text", sort=False).sum().to_numpy() == pytest.approx(np.ones(4))
+    frame, truth, labels = (
+        texts.both_distributions(world, rows),
+        world.truth["generated"],
+        world.pools["generated"].labels,
+    )
+    assert frame["Q * weight"].to_numpy() == pytest.approx(truth.p[rows].ravel())
     seen = frame[frame[""] == "observed"].index.get_level_values("label")
-    assert seen.tolist() == [world.label_names[world.pools["generated"].labels[row]] for row in rows]
-
-
-def test_the_texts_shown_are_half_well_judged_and_half_misjudged(world):
-    law = world.truth["generated"]
-    rows = texts.some_texts(world)
-    agree = [int(law.p[row].argmax() == law.q[row].argmax()) for row in rows]
-    assert agree == [1, 1, 0, 0]
+    assert seen.tolist() == [world.label_names[labels[row]] for row in rows]
     assert len(set(rows)) == 4
+    assert [truth.p[row].argmax() == truth.q[row].argmax() for row in rows] == [True, True, False, False]
+    assert [truth.q[row].argmax() == labels[row] for row in rows] == [True, False, True, False]
 
 
 def test_weighting_finds_how_often_people_agree_with_q(world):
     frame = texts.agreement_with_people(world)
-    law = world.truth["generated"]
-    exact = 100 * law.p[np.arange(len(law.p)), law.q.argmax(axis=1)].mean()
+    truth = world.truth["generated"]
+    exact = 100 * truth.p[np.arange(len(truth.p)), truth.q.argmax(axis=1)].mean()
     assert frame.loc["exact", "%"] == pytest.approx(exact)
     assert frame.loc["labels of Q taken as they are", "low"] > exact
     for name in ("weighted by P/Q", "weighted, self-normalised"):
@@ -167,17 +154,34 @@ def test_descent_ends_where_the_closed_forms_say():
 def test_a_weight_of_two_is_the_text_twice():
     rng = np.random.default_rng(0)
     x, y = rng.random((30, 4)), rng.integers(3, size=30)
-    weights = 1.0 + (np.arange(30) < 10)
-    weighted = softmax_regression(x, y, 3, weights)
+    weighted = softmax_regression(x, y, 3, 1.0 + (np.arange(30) < 10))
     doubled = softmax_regression(np.r_[x, x[:10]], np.r_[y, y[:10]], 3)
     assert weighted(x) == pytest.approx(doubled(x), abs=1e-3)
-    assert weighted(x).sum(axis=1) == pytest.approx(np.ones(30))
+
+
+def test_dimp_ends_at_the_root_of_q_times_p_prime():
+    """One text 1,000 times, labelled by Q = (0.2, 0.6, 0.2): the penalty counts for nothing."""
+    quality, y = np.array([0.6, 0.1, 0.3]), np.repeat([0, 1, 2], [200, 600, 200])
+    found = dimp_regression(np.zeros((1000, 1)), y, 3, quality[y])(np.zeros((1, 1)))
+    root = np.sqrt([0.2 * 0.6, 0.6 * 0.1, 0.2 * 0.3])
+    assert found[0] == pytest.approx(root / root.sum(), abs=1e-3)
+
+
+def test_dimp_ends_where_the_gradient_of_the_papers_loss_is_that_of_the_penalty():
+    rng = np.random.default_rng(0)
+    x, y, quality = rng.random((60, 4)), rng.integers(3, size=60), rng.random(60)
+    model = dimp_regression(x, y, 3, quality)
+    intercepts = np.log(model(np.zeros((1, 4))))
+    table = np.log(model(np.eye(4))) - intercepts  # up to a constant for each row, which the penalty centres
+    logits = torch.from_numpy(np.log(model(x))).requires_grad_()
+    loss = 60 * losses.weighted_loss("dimp", logits, torch.from_numpy(y), torch.from_numpy(quality))
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert x.T @ gradient.numpy() == pytest.approx(table.mean(axis=1, keepdims=True) - table, abs=0.02)
 
 
 def test_classes_that_were_never_seen_are_possible():
     x, y = np.eye(4), np.array([0, 2, 0, 2])
     two, one = softmax_regression(x, y, 3)(x), softmax_regression(x[:2], y[[0, 0]], 3)(x)
-    assert two.shape == (4, 3)
     assert (two[:, 1] > 0).all() and (two[:, 1] < 1e-5).all()
     assert one.argmax(axis=1).tolist() == [0, 0, 0, 0]
     assert np.isfinite(np.log(one)).all()
@@ -201,19 +205,14 @@ def test_knobs_move_what_they_should_and_nothing_else():
     sharp = experiment.run(Setting(sharpness=4)).accuracy
     noisy = experiment.run(Setting(noise=3)).accuracy
     wrong = experiment.run(Setting(misconception=0.6)).accuracy
-    for name in (names.CE, names.TRUE, names.BEST):
-        assert rest[name] == sharp[name] == noisy[name], "P' has no part in these"
-    assert sharp[names.CHECKER] == rest[names.CHECKER], "a power keeps every verdict"
-    assert noisy[names.CHECKER] < rest[names.CHECKER] - 0.1
-    assert wrong[names.CHECKER] == rest[names.CHECKER], "P is the same world"
-    assert wrong[names.CE] < rest[names.CE] - 0.1
-
-
-def test_a_tenth_of_a_second_of_training_sees_the_world():
-    """With no misconception CE is near the best possible, with one the true weights are worth many points."""
-    knowing, mistaken = (experiment.run(Setting(misconception=share)).accuracy for share in (0.0, 0.6))
-    assert knowing[names.CE] > knowing[names.BEST] - 0.05
-    assert mistaken[names.TRUE] > mistaken[names.CE] + 0.2
+    for method in ("ce", "imp_true", "best"):
+        assert rest[method] == sharp[method] == noisy[method], "P' has no part in these"
+    assert sharp["checker"] == rest["checker"], "a power keeps every most likely class"
+    assert noisy["checker"] < rest["checker"] - 0.1
+    assert wrong["checker"] == rest["checker"], "P is the same world"
+    assert wrong["ce"] < rest["ce"] - 0.1
+    assert wrong["imp_true"] > wrong["ce"] + 0.2, "true weights repair what Q misjudges"
+    assert tuple(rest) == tuple(experiment.METHODS)
 
 
 def test_settings_out_of_range_are_named():
@@ -230,28 +229,29 @@ RUNS = pd.DataFrame(
     [
         {"knob": "noise", "value": v, "repetition": r, "method": m, "accuracy": a, "ess": 40.0, "mean_weight": 1.0}
         for v, table in {
-            0.0: {names.CE: (50, 52), names.ESTIMATED: (60, 62.2), names.CHECKER: (58, 64), names.TRUE: (70, 70)},
-            1.0: {names.CE: (50, 52), names.ESTIMATED: (40, 42.2), names.CHECKER: (30, 32), names.TRUE: (70, 70)},
+            0.0: {"ce": (50, 52), "imp": (60, 62.2), "dimp": (70, 69), "checker": (58, 64)},
+            1.0: {"ce": (50, 52), "imp": (40, 42.2), "dimp": (70, 69), "checker": (30, 32)},
         }.items()
-        for m, accuracies in {**table, names.BEST: (75, 77)}.items()
+        for m, accuracies in {**table, "imp_true": (70, 70), "best": (75, 77)}.items()
         for r, a in enumerate(accuracies)
     ]
 )
 
 
 def test_intervals_are_over_worlds_and_differences_paired():
-    found = experiment.summary(RUNS).set_index(["value", "method"]).loc[(0.0, names.CE)]
+    found = experiment.summary(RUNS).set_index(["value", "method"]).loc[(0.0, "ce")]
     assert found["accuracy"] == 51
     assert found["high"] - 51 == pytest.approx(12.7062)  # Student's t with one degree of freedom
-    gap = experiment.against(RUNS, others=[names.CE]).set_index("value").loc[0.0]
+    gap = experiment.against(RUNS).set_index(["value", "method", "versus"]).loc[(0.0, "imp", "ce")]
     assert gap["difference"] == pytest.approx(10.1)
     assert gap["high"] - gap["difference"] == pytest.approx(12.7062 * 0.1)
 
 
 def test_sentences_follow_the_intervals():
-    assert experiment.in_words(experiment.against(RUNS), "noise") == [
-        "IMP, estimated weights, against CE: above at 0; below at 1",
-        "IMP, estimated weights, against quality checker alone: above at 1; not to be told apart at 0",
+    titles = experiment.METHODS
+    assert experiment.in_words(experiment.against(RUNS), "noise")[:2] == [
+        f"{titles['imp']} against {titles['ce']}: above at 0; below at 1",
+        f"{titles['imp']} against {titles['checker']}: above at 1; inconclusive at 0",
     ]
 
 
@@ -259,17 +259,15 @@ def test_sentences_follow_the_intervals():
 
 
 def test_turning_a_knob_trains_anew_and_redraws():
-    knob = knobs.Knob("noise", experiment.summary(RUNS), "demo")
+    knob = knobs.Knob("noise", RUNS, "demo")
     first, words = bytes(knob.picture.value), knob.numbers.value
     assert first.startswith(b"\x89PNG")
-    expected = experiment.run(Setting()).accuracy[names.ESTIMATED]
-    assert f"IMP, estimated weights {100 * expected:.1f} %" in words
+    assert f"DIMP {100 * experiment.run(Setting()).accuracy['dimp']:.1f} %" in words
     knob.value.value = 2.0
     assert bytes(knob.picture.value) != first and knob.numbers.value != words
     second = knob.numbers.value
     knob.world.value = 1
     assert knob.numbers.value != second, "another world"
-    assert len(repr(knob)) <= 110, "longer ones are cut in pages"
 
 
 @pytest.mark.parametrize("name", list(experiment.KNOBS))
@@ -277,18 +275,21 @@ def test_every_knob_has_its_slider_at_rest(name):
     slider = knobs._slider(name)
     assert slider.value == getattr(Setting(), name)
     assert slider.value in experiment.KNOBS[name], "the figure has a point there"
-    assert name in names.KNOB_TITLES
+    assert name in figures.KNOB_TITLES
 
 
-def test_everything_that_is_drawn_lies_inside_the_axes():
-    ax = figures.primer_knob(experiment.summary(RUNS), "noise", now=(0.5, {names.CE: 20.0}))
+@pytest.mark.parametrize("worlds", [2, 1])
+def test_everything_that_is_drawn_lies_inside_the_axes(worlds):
+    runs = RUNS[RUNS["repetition"] < worlds]
+    (ax,) = figures.primer_knobs(runs, "demo", "noise", (0.5, {"ce": 20.0})).axes
     low, high = ax.get_ylim()
     drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in ax.get_lines()])
+    drawn = drawn[np.isfinite(drawn)]
     assert low <= drawn.min() and drawn.max() <= high
-    assert 20.0 in drawn
+    assert 20.0 in drawn and {51.0 if worlds == 2 else 50.0, 69.5 if worlds == 2 else 70.0} <= set(drawn)
 
 
-def test_the_pictures_say_where_they_come_from(tmp_path: Path):
+def test_the_pictures_say_where_they_come_from():
     question = sampling.Question()
     frame = sampling.simulate(question, (5, 10), 20)
     path = texts.descend(np.array([0.6, 0.1, 0.3]), np.array([0.2, 0.6, 0.2]), steps=(0, 5))
@@ -296,11 +297,10 @@ def test_the_pictures_say_where_they_come_from(tmp_path: Path):
         "primer_sampling": figures.primer_sampling(frame, sampling.densities(question, np.linspace(-2, 2, 9)), "mini"),
         "primer_clipping": figures.primer_clipping(sampling.compare_remedies((1, 0.5), 20, 20), "mini"),
         "primer_losses": figures.primer_losses(path[path["label"] == 0], "positive", 0.8, "mini"),
-        "primer_knobs": figures.primer_knobs(experiment.summary(RUNS), "mini"),
+        "primer_knobs": figures.primer_knobs(RUNS, "mini"),
     }
     for name, figure in drawn.items():
         caption = figure.get_supxlabel().replace("\n", " ")
         assert f"{name}.csv" in caption and "profile mini" in caption
-    assert [p.suffix for p in figures.save(drawn["primer_losses"], tmp_path / "primer_losses")] == [".png", ".svg"]
     assert "n = 2 worlds" in drawn["primer_knobs"].get_supxlabel()
     assert "20 samples of n = 20 draws" in drawn["primer_clipping"].get_supxlabel().replace("\n", " ")

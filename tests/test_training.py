@@ -19,15 +19,19 @@ from tiny import losses
 from torch import Tensor
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
-from paper_repro.method import train
-from paper_repro.model import classifier
-from paper_repro.method.checkers import score_pool
 from paper_repro.measures.weights import diagnose
-from paper_repro.model.tokens import Encoded
-from paper_repro.tools.errors import TrainingError, UserError
-from paper_repro.method.losses import METHODS, Switches
+from paper_repro.method import scoring
+from paper_repro.method import train as engine
+from paper_repro.method.checkers import score_pool
+from paper_repro.method.losses import LOSSES as METHODS
+from paper_repro.method.losses import Switches
 from paper_repro.method.recipe import Recipe
 from paper_repro.method.train import TrainingData, train
+from paper_repro.model import classifier
+from paper_repro.model.tokens import Encoded
+from paper_repro.tools.errors import TrainingError, UserError
+
+EMBEDDING = "bert.embeddings.word_embeddings.weight"
 
 ROOT = Path(__file__).resolve().parents[1]
 AUTHORS = Recipe(learning_rate=1e-3, epochs=3, batch_size=16, max_length=32, fidelity="authors")
@@ -171,14 +175,14 @@ def test_trimming_the_vocabulary_changes_no_loss(
     encoder: Path, data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trimmed = train(data, encoder, "dimp", FAST, 0, dropout=0.0, keep_state=True)
-    monkeypatch.setattr(train, "kept_tokens", lambda *_: None)
+    monkeypatch.setattr(engine, "kept_tokens", lambda *_: None)
     whole = train(data, encoder, "dimp", FAST, 0, dropout=0.0, keep_state=True)
     assert trimmed.kept is not None and whole.kept is None
     assert trimmed.state is not None and whole.state is not None
     np.testing.assert_allclose(losses(trimmed), losses(whole), rtol=1e-6)
-    rows = whole.state[classifier.EMBEDDING]
-    assert len(trimmed.state[classifier.EMBEDDING]) == len(trimmed.kept) < len(rows) == len(tiny.WORDS)
-    torch.testing.assert_close(trimmed.state[classifier.EMBEDDING], rows[trimmed.kept], rtol=1e-5, atol=1e-6)
+    rows = whole.state[EMBEDDING]
+    assert len(trimmed.state[EMBEDDING]) == len(trimmed.kept) < len(rows) == len(tiny.WORDS)
+    torch.testing.assert_close(trimmed.state[EMBEDDING], rows[trimmed.kept], rtol=1e-5, atol=1e-6)
 
 
 def test_weight_decay_keeps_the_whole_vocabulary(encoder: Path, data: TrainingData) -> None:
@@ -284,7 +288,7 @@ def test_selection_takes_the_first_best_dev_epoch(
 ) -> None:
     """Dev accuracies are dictated; predictions and weights must be those of the epoch that they select."""
     scored: list[np.ndarray[Any, Any]] = []
-    real_score = train.score
+    real_score = engine.score
 
     def accuracy(labels: np.ndarray[Any, Any], _: Any) -> float:
         return dev_accuracies[(len(scored) - 1) // 2] if labels is data.dev_labels else 0.5  # two scores an epoch
@@ -293,8 +297,8 @@ def test_selection_takes_the_first_best_dev_epoch(
         scored.append(np.exp(real_score(*arguments)))
         return np.log(scored[-1])
 
-    monkeypatch.setattr(train, "accuracy", accuracy)
-    monkeypatch.setattr(train, "score", score)
+    monkeypatch.setattr(scoring, "accuracy", accuracy)
+    monkeypatch.setattr(engine, "score", score)
     trained = train(data, encoder, "ce", replace(FAST, epochs=4), 0, keep_state=True)
     assert trained.selected_epoch == selected
     assert len(scored) == 8
@@ -303,7 +307,7 @@ def test_selection_takes_the_first_best_dev_epoch(
     assert trained.state is not None
     model = classifier.build(encoder, data.classes, seed=0, device=torch.device("cpu"), kept=trained.kept)
     model.load_state_dict(trained.state)
-    batcher = train.Batcher(data.dev, torch.device("cpu"), kept=trained.kept)
+    batcher = engine.Batcher(data.dev, torch.device("cpu"), kept=trained.kept)
     np.testing.assert_allclose(np.exp(real_score(model, batcher, "fp32")), scored[2 * selected - 2], rtol=1e-6)
 
 
@@ -332,18 +336,18 @@ def test_checkpoint_gives_back_the_same_scores(
     path = tmp_path / "checkpoints" / "key.safetensors"
     classifier.save_checkpoint(trained.state, path, trained.kept)
     assert [file.name for file in path.parent.iterdir()] == ["key.safetensors"]
-    scores = score_pool(path, encoder, data.classes, data.dev, "fp32", "cpu")
+    scores = score_pool(path, encoder, data.classes, data.dev, recipe, "cpu")
     np.testing.assert_allclose(np.exp(scores), trained.dev_probabilities, rtol=1e-5, atol=1e-7)
     # Words that training never saw keep the encoder's embeddings.
     untouched = Encoded(np.full((1, 4), tiny.WORDS.index("word7")), np.array([4]), np.array([4]))
-    assert np.isfinite(score_pool(path, encoder, data.classes, untouched, "fp32", "cpu")).all()
+    assert np.isfinite(score_pool(path, encoder, data.classes, untouched, recipe, "cpu")).all()
 
 
 def test_scores_are_in_the_pools_order(encoder: Path, data: TrainingData) -> None:
     model = classifier.build(encoder, data.classes, seed=0, device=torch.device("cpu"))
     rows = np.random.default_rng(0).permutation(len(data.train))
     whole, shuffled = (
-        train.score(model, train.Batcher(pool, torch.device("cpu")), "fp32")
+        engine.score(model, engine.Batcher(pool, torch.device("cpu")), "fp32")
         for pool in (data.train, data.train.subset(rows))
     )
     np.testing.assert_allclose(shuffled, whole[rows], rtol=1e-5, atol=1e-6)
@@ -403,18 +407,3 @@ def test_a_broken_encoder_is_named(data: TrainingData, broken: Any, message: str
     broken(folder)
     with pytest.raises(UserError, match=f"broken: {message}"):
         train(data, folder, "ce", FAST, 0)
-
-
-def test_recipe_defaults_are_those_of_the_released_configurations() -> None:
-    assert vars(Recipe()) == {
-        "learning_rate": 6e-5,
-        "epochs": 5,
-        "batch_size": 32,
-        "max_length": 128,
-        "weight_decay": 0.0,
-        "clip_norm": 1.0,
-        "precision": "fp32",
-        "fidelity": "fast",
-        "test_curve": True,
-        "select": "dev",
-    }

@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertModel, BertTokenizer
 
-from paper_repro.model.tokens import encode
-from paper_repro.texts.pools import Benchmark, POOL_NAMES, Pool
 from paper_repro.method.recipe import Recipe
-from paper_repro.runs.spec import Checker, RunSpec, Source
 from paper_repro.method.train import Trained, TrainingData
+from paper_repro.model.tokens import encode
+from paper_repro.runs.spec import Checker, RunSpec, Source
 from paper_repro.study import Study, open_study
+from paper_repro.texts.pools import POOL_NAMES, Benchmark, Pool
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 CUES = (["gain", "rise", "profit"], ["flat", "same", "steady"], ["loss", "fall", "drop"])
@@ -154,6 +154,12 @@ def training_data(
         log_quality=np.log(rng.uniform(0.05, 1, size)).astype(np.float32),
         log_diversity=np.log(rng.uniform(0.05, 1, size)).astype(np.float32),
     )
+
+
+def scores(made: Study, checker: Checker, benchmark: str, pool: str) -> np.ndarray[Any, Any]:
+    """A checker's scores, computed where they are missing."""
+    made.collect([(checker, benchmark, pool)], progress=False)
+    return made.scores(checker, benchmark, pool)
 
 
 def losses(trained: Trained) -> list[float]:

@@ -2,9 +2,8 @@
 
 Models answer in many shapes to one and the same prompt. What is recognised, in this order: reasoning between
 ``<think>`` tags is left out; JSON (whole, fenced, or one object a line); for pairs the form of Table 6,
-``sentence1: ... — sentence2: ... — label: ...``, on one line or several; numbered or bulleted lists; else
-paragraphs, each a text.
-Announcements ("Sure, here is a tweet:"), closing remarks, quotes and bold around a text are taken off.
+``sentence1: ... — sentence2: ... — label: ...``, on one line or several; numbered or bulleted lists; else paragraphs,
+each a text. Announcements ("Sure, here is a tweet:"), closing remarks, quotes and bold around a text are taken off.
 The answer is data: it is matched and cut, never evaluated.
 """
 
@@ -14,16 +13,15 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from itertools import takewhile
+from typing import Any, NamedTuple
 
 from paper_repro.texts.prompts import Template
 
 EMPTY, REFUSAL, NO_TEXT = "empty", "refusal", "no text found"
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """One text of an answer; ``label`` is the word that the answer gives it, if it gives one."""
 
     text: str
@@ -36,17 +34,12 @@ class Found:
         return f"{self.text} {self.pair}" if self.pair else self.text
 
 
-@dataclass(frozen=True)
-class Parsed:
-    """The texts of an answer, or why there are none (:data:`EMPTY`, :data:`REFUSAL`, :data:`NO_TEXT`)."""
-
-    found: tuple[Found, ...] = ()
-    reason: str = ""
-
-
 _THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.S | re.I)
 _THOUGHT_END = re.compile(r"\A.*</think(?:ing)?>", re.S | re.I)  # some templates open the thought themselves
 _FENCE = re.compile(r"```[\w-]*\n(.*?)(?:```|\Z)", re.S)
+_JSON_START = re.compile(r"^[ \t]*(?=[\[{])", re.M)
+_JSON_ANYWHERE = re.compile(r"(?=[\[{])")
+_WHOLE_STRING = re.compile(r'"(?:[^"\\\n]|\\["\\/bfnrt])*"(?=\s*[,\]])')
 _ITEM = re.compile(r"^\s*(?:\*\*)?(?:\(?\d{1,3}[.):]\*{0,2}\s+|[-*•–]\s+)(?P<text>\S.*)$")
 _PAIR = re.compile(
     r"""sentence[ _]?1["'*\s]*[:=](?P<first>.*?)
@@ -62,8 +55,8 @@ _ANNOUNCEMENT = re.compile(
     re.I,
 )
 _CAPTION = re.compile(
-    r"\A\**(?:(?:generated|new|another|example|financial)\s+)*(?:tweet|news|headline|text|sentence|output|answer|review)"
-    r"(?:\s+\d+)?\s*:\**\s*",
+    r"\A\**(?:(?:generated|new|another|example|financial)\s+)*"
+    r"(?:tweet|news|headline|text|sentence|output|answer|review)(?:\s+\d+)?\s*:\**\s*",
     re.I,
 )
 _REMARK = re.compile(
@@ -88,19 +81,21 @@ _TEXT_KEYS = ("text", "tweet", "sentence", "news", "content", "headline", "revie
 _LABEL_KEYS = ("label", "sentiment", "class", "category")
 
 
-def parse(answer: str, form: Template) -> Parsed:
-    """The texts (pairs, for a task of pairs) of one answer to a prompt of ``form``."""
+def parse(answer: str, form: Template) -> tuple[list[Found], str]:
+    """The texts (pairs, for a task of pairs) of one answer to a prompt of ``form``.
+
+    Where there are none the second part says why: :data:`EMPTY`, :data:`REFUSAL` or :data:`NO_TEXT`.
+    """
     answer = without_thoughts(answer)
     if not answer:
-        return Parsed(reason=EMPTY)
-    found = list(_from_json(answer, form))
-    if not found:
-        found = list(_pairs(answer)) if form.paired else list(_prose(answer, form))
+        return [], EMPTY
+    found = list(_from_json(answer, form)) or list(_pairs(answer) if form.paired else _prose(answer, form))
     # A refusal is one in its whole: a list of texts in which somebody says that he cannot help is none.
     if _REFUSAL.match(answer) and len(found) < 2:
-        return Parsed(reason=REFUSAL)
-    tidy = [entry for entry in map(_tidy, found) if entry.text and (entry.pair or not form.paired)]
-    return Parsed(tuple(tidy)) if tidy else Parsed(reason=NO_TEXT)
+        return [], REFUSAL
+    tidy = [Found(_bare(entry.text), _bare(entry.pair), entry.label) for entry in found]
+    usable = [entry for entry in tidy if entry.text and (entry.pair or not form.paired)]
+    return usable, "" if usable else NO_TEXT
 
 
 def without_thoughts(answer: str) -> str:
@@ -108,23 +103,16 @@ def without_thoughts(answer: str) -> str:
     return _THOUGHT_END.sub("", _THOUGHT.sub("", answer)).strip()
 
 
-# ---------------------------------------------------------------- JSON
+def label_of(word: str, labels: Sequence[str]) -> int | None:
+    """The class index of a label as an answer writes it (case does not count), or None."""
+    plain = [label.casefold() for label in labels]
+    return plain.index(word.strip().casefold()) if word.strip().casefold() in plain else None
 
 
-def _from_json(answer: str, form: Template) -> Iterator[Found]:
-    blocks = _FENCE.findall(answer) or [answer]
-    for block in blocks:
-        values = list(json_values(block))
-        if not values and block.lstrip().startswith("["):  # a list that was cut off: its whole strings
-            values = [json.loads(text) for text in re.findall(r'"(?:[^"\\\n]|\\["\\/bfnrt])*"(?=\s*[,\]])', block)]
-        for value in values:
-            yield from _texts_of(value, form)
-
-
-def json_values(block: str) -> Iterator[Any]:
-    """Every JSON object or array that begins at the start of a line, outermost first."""
+def json_values(block: str, *, anywhere: bool = False) -> Iterator[Any]:
+    """Every JSON object or array that begins at the start of a line (or anywhere), outermost first."""
     decoder, position = json.JSONDecoder(), 0
-    while (start := re.compile(r"^[ \t]*(?=[\[{])", re.M).search(block, position)) is not None:
+    while (start := (_JSON_ANYWHERE if anywhere else _JSON_START).search(block, position)) is not None:
         try:
             value, position = decoder.raw_decode(block, start.end())
             yield value
@@ -132,34 +120,36 @@ def json_values(block: str) -> Iterator[Any]:
             position = start.end() + 1
 
 
+def _from_json(answer: str, form: Template) -> Iterator[Found]:
+    for block in _FENCE.findall(answer) or [answer]:
+        values = list(json_values(block))
+        if not values and block.lstrip().startswith("["):  # a list that was cut off: its whole strings
+            values = [json.loads(text) for text in _WHOLE_STRING.findall(block)]
+        yield from _texts_of(values, form)
+
+
 def _texts_of(value: Any, form: Template) -> Iterator[Found]:
-    if isinstance(value, str):
-        if not form.paired:
-            yield Found(value)
+    if isinstance(value, str) and not form.paired:
+        yield Found(value)
     elif isinstance(value, list):
         for entry in value:
-            if isinstance(entry, str | list | dict):
-                yield from _texts_of(entry, form)
+            yield from _texts_of(entry, form)
     elif isinstance(value, dict):
         yield from _of_object({re.sub(r"[\W_]", "", str(key)).lower(): entry for key, entry in value.items()}, form)
 
 
 def _of_object(entries: Mapping[str, Any], form: Template) -> Iterator[Found]:
     label = next((str(entries[key]) for key in _LABEL_KEYS if isinstance(entries.get(key), str | int)), None)
-    if form.paired and all(isinstance(entries.get(key), str) for key in ("sentence1", "sentence2")):
-        yield Found(entries["sentence1"], entries["sentence2"], label)
-        return
     texts = {key: entry for key, entry in entries.items() if isinstance(entry, str) and key not in _LABEL_KEYS}
-    if texts and not form.paired:
+    if form.paired and {"sentence1", "sentence2"} <= set(texts):
+        yield Found(texts["sentence1"], texts["sentence2"], label)
+    elif texts and not form.paired:
         key = next((key for key in _TEXT_KEYS if key in texts), max(texts, key=lambda key: len(texts[key])))
         yield Found(texts[key], label=label)
-        return
-    for entry in entries.values():
-        if isinstance(entry, list | dict):
-            yield from _texts_of(entry, form)
-
-
-# ---------------------------------------------------------------- prose
+    else:
+        for entry in entries.values():
+            if isinstance(entry, list | dict):
+                yield from _texts_of(entry, form)
 
 
 def _pairs(answer: str) -> Iterator[Found]:
@@ -169,8 +159,7 @@ def _pairs(answer: str) -> Iterator[Found]:
 
 
 def _prose(answer: str, form: Template) -> Iterator[Found]:
-    fenced = _FENCE.findall(answer)
-    answer = "\n\n".join(fenced) if fenced else answer
+    answer = "\n\n".join(_FENCE.findall(answer)) or answer
     for text in _listed(answer) or _paragraphs(answer):
         yield _with_label(text, form)
 
@@ -178,27 +167,22 @@ def _prose(answer: str, form: Template) -> Iterator[Found]:
 def _listed(answer: str) -> list[str]:
     """The items of a list, with the lines that go on with them; none where there is no list."""
     lines = answer.splitlines()
-    starts = [i for i, line in enumerate(lines) if _ITEM.match(line)]
-    announced = bool(starts) and any(line.rstrip(" *").endswith(":") for line in lines[: starts[0]])
-    whole = starts[:1] == [0] and re.match(r"\s*\(?1[.):]", lines[0])
-    if not starts or (len(starts) == 1 and not announced and not whole):
+    items = {i: match["text"] for i, line in enumerate(lines) if (match := _ITEM.match(line))}
+    first = min(items, default=0)
+    announced = any(line.rstrip(" *").endswith(":") for line in lines[:first])
+    if not items or (len(items) == 1 and not announced and not (first == 0 and re.match(r"\s*\(?1[.):]", lines[0]))):
         return []
-    items = []
-    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
-        item = _ITEM.match(lines[start])
-        assert item is not None
-        rest = lines[start + 1 : end]
-        blank = next((i for i, line in enumerate(rest) if not line.strip()), len(rest))
-        items.append(" ".join([item["text"], *rest[:blank]]))
-    return items
+    texts = []
+    for start, end in zip(items, [*list(items)[1:], len(lines)], strict=True):
+        texts.append(" ".join([items[start], *takewhile(str.strip, lines[start + 1 : end])]))
+    return texts
 
 
 def _paragraphs(answer: str) -> list[str]:
     paragraphs = [part for part in re.split(r"\n\s*\n", answer.strip()) if part.strip(" \n*-_#")]
     if len(paragraphs) > 1:
-        paragraphs = [
-            p for p in paragraphs if not _REMARK.match(p) and not (p.rstrip(" *").endswith(":") and len(p) < 160)
-        ]
+        announces = [part.rstrip(" *").endswith(":") and len(part) < 160 for part in paragraphs]
+        paragraphs = [p for p, it in zip(paragraphs, announces, strict=True) if not it and not _REMARK.match(p)]
     return [_CAPTION.sub("", _ANNOUNCEMENT.sub("", paragraph)) for paragraph in paragraphs]
 
 
@@ -218,33 +202,18 @@ def _with_label(text: str, form: Template) -> Found:
     return Found(text[: marked.start()] + text[marked.end() :], label=marked["a"] or marked["b"])
 
 
-# ---------------------------------------------------------------- what all have in common
-
-
-def _tidy(entry: Found) -> Found:
-    return Found(_bare(entry.text), _bare(entry.pair), entry.label)
-
-
 def _bare(text: str) -> str:
     """On one line, without control characters and without quotes or bold around all of it.
 
     Quotes with space inside them are part of a text (MRPC's are written so), and so are those with more between them.
     """
-    text = "".join(" " if unicodedata.category(character) == "Cc" else character for character in text)
-    text = " ".join(text.encode("utf-8", "replace").decode().split())
+    text = " ".join("".join(" " if unicodedata.category(c) == "Cc" else c for c in text).split())
     while len(text) > 1:
-        bold = re.fullmatch(r"(\*\*|__|\*)(?!\s)([^*]+?)\1", text)
         inner = text[1:-1]
-        if bold:
+        if bold := re.fullmatch(r"(\*\*|__|\*)(?!\s)([^*]+?)\1", text):
             text = bold[2].strip()
         elif _QUOTES.get(text[0]) == text[-1] and not {text[0], text[-1]} & set(inner) and inner == inner.strip():
             text = inner.strip()
         else:
             break
     return text
-
-
-def label_of(word: str, labels: Sequence[str]) -> int | None:
-    """The class index of a label as an answer writes it (case does not count), or None."""
-    plain = [label.casefold() for label in labels]
-    return plain.index(word.strip().casefold()) if word.strip().casefold() in plain else None

@@ -17,11 +17,12 @@ resamples seeds and texts has the expectation of about ``seeds + texts + rest``:
 A and B are not negative, so ``seeds`` and ``texts`` each enter with at least ``rest``.
 
 **The interval.** From four seeds on: Student's t at Satterthwaite's (1946) degrees of freedom, variance^2 / sum of
-(part^2 / degrees of freedom of the part). With two or three seeds these degrees of freedom are too uncertain: in
-simulation the 95 % interval of two seeds covers 87 to 92 % where seeds differ by more than texts explain. There each
-part has its own quantile (Banerjee 1961), half width^2 = t^2(S - 1) seeds + t^2(N - 1) (texts - rest), which covers at
-least what it says and is wide: two seeds say little about seeds. With one seed nothing is known about other seeds: the
-interval speaks of other texts for this one run, and as ``n_seeds`` is 1, no verdict may rest on it.
+(part^2 / degrees of freedom of the part). With two or three seeds these degrees of freedom are too uncertain: where
+two seeds differ by more than texts explain, the 95 % interval covers as little as 87 % in simulation. There each part
+has its own quantile (Banerjee 1961), half width^2 = t^2(S - 1) seeds + t^2(N - 1) (texts - rest), which covers at
+least what it says for normal effects, and is wide: two seeds say little about seeds. With one seed nothing is known
+about other seeds: the interval speaks of other texts for this one run, and as ``n_seeds`` is 1, no verdict may rest on
+it.
 
 tests/test_intervals.py states the coverage by simulation. What no interval contains is a failure that strikes one run
 in ten and none of the runs at hand.
@@ -37,7 +38,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
-from scipy.special import stdtr, stdtrit
+from scipy.special import stdtrit
 
 Floats = NDArray[np.float64]
 Part = tuple[Floats, int]
@@ -50,8 +51,9 @@ ENOUGH_SEEDS = 4
 class Interval:
     """An estimate with its interval, in the unit of the data.
 
-    ``p_value``: two-sided, for a true value of 0; the interval at level 1 - p_value ends at 0. nan where nobody asks
-    for it (a proportion). ``n_seeds``: the runs behind it; for a difference, those of the side that has fewer.
+    ``p_value``: two-sided, for a true value of 0; the interval at level 1 - p_value ends at 0. nan where 0 is not a
+    hypothesis (a proportion, an AUROC). ``n_seeds``: the runs behind it; for a difference, those of the side that has
+    fewer.
     """
 
     mean: float
@@ -71,12 +73,11 @@ class Interval:
 def mean_interval(values: ArrayLike, *, level: float = 0.95) -> Interval:
     """The mean of ``values`` (S, N), or of (N,) independent numbers such as those of one run, with its interval.
 
-    Where all values lie in [0, 1], as hits and probabilities do, the interval ends there too. The interval of a
-    single number is infinite. ValueError for an empty array.
+    The interval of a share, which is what booleans have, lies in [0, 1]; that of a single number is infinite.
+    ValueError for an empty array.
     """
-    runs = _runs(values)
-    interval = _interval([runs], "seeds", level)
-    if runs.min() < 0 or runs.max() > 1:
+    interval = _interval([_runs(values)], "seeds", level)
+    if np.asarray(values).dtype != bool:
         return interval
     return replace(interval, low=max(interval.low, 0.0), high=min(interval.high, 1.0))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
+from math import inf
 from typing import Literal, get_args
 
 Precision = Literal["fp32", "bf16"]
@@ -43,6 +45,11 @@ class Recipe:
             if getattr(self, name) not in get_args(choices):
                 expected = " or ".join(map(repr, get_args(choices)))
                 raise ValueError(f"{name}={getattr(self, name)!r}: expected {expected}")
+        if not (0 < self.learning_rate < inf and 0 <= self.weight_decay < inf and self.clip_norm > 0):
+            raise ValueError(
+                f"learning_rate={self.learning_rate!r}, weight_decay={self.weight_decay!r}, "
+                f"clip_norm={self.clip_norm!r}: expected finite numbers above 0 (weight_decay: 0 or above)"
+            )
         if self.epochs < 1 or self.batch_size < 1:
             raise ValueError(f"epochs={self.epochs}, batch_size={self.batch_size}: expected 1 or more")
 
@@ -51,7 +58,8 @@ class Recipe:
 class EpochRecord:
     """One row of a run's history. Accuracy and macro-F1 are fractions in [0, 1]; ``seconds`` is wall time.
 
-    Test measures are nan for an epoch whose test scores were not asked for.
+    Test measures are nan for an epoch whose test scores were not asked for. ``weight_ess`` is the effective sample
+    size as a fraction of the examples, ``weight_top_tenth`` the share of the weights' sum on their largest tenth.
     """
 
     epoch: int
@@ -65,6 +73,7 @@ class EpochRecord:
     weight_max: float
     weight_khat: float
     seconds: float
+    weight_top_tenth: float = math.nan
 
 
 HISTORY_FIELDS = tuple(f.name for f in fields(EpochRecord))

@@ -28,6 +28,8 @@ class Method:
     Needs: ``quality`` and ``diversity`` are the checkers' scores, ``cross_fitted`` diversity scores of models that
     did not see the example. ``options`` are its settings with their defaults, numbers or words.
 
+    ``reweights`` marks a module that weights or selects examples, so that one may ask how unevenly it does.
+
     How it trains: ``weight(log_p, log_quality, log_diversity, switches)`` gives the weight of each example of a
     batch from log-probabilities of its label, all (batch,); ``dynamic`` weights depend on the model and change in
     every step. A method whose weights are no such formula names a ``module`` with ``Step`` (a training step),
@@ -50,6 +52,7 @@ class Method:
     diversity: bool = False
     cross_fitted: bool = False
     dynamic: bool = False
+    reweights: bool = False
     weight: Callable[..., Tensor] | None = None
     module: str = ""
     options: Mapping[str, float | str] = field(default_factory=dict)
@@ -59,6 +62,8 @@ class Method:
         if (self.weight is None) == (not self.module):
             raise ValueError(f"method {self.id!r}: give a weight, or a module with a step of its own")
         object.__setattr__(self, "short", self.short or self.title)
+        if self.weight is not None and (self.quality or self.diversity or self.dynamic):
+            object.__setattr__(self, "reweights", True)
 
     @property
     def implementation(self) -> Any:

@@ -70,6 +70,7 @@ def epoch_record(
         weight_ess=diagnostics.ess,
         weight_max=diagnostics.max,
         weight_khat=diagnostics.khat,
+        weight_top_tenth=diagnostics.top_tenth,
         seconds=seconds,
     )
 

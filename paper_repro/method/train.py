@@ -204,20 +204,20 @@ class Loop:
         self.log_quality = None if data.log_quality is None else torch.from_numpy(data.log_quality).to(device)
         self.log_diversity = None if data.log_diversity is None else torch.from_numpy(data.log_diversity).to(device)
         self.order = torch.Generator().manual_seed(seed)
-        self.portion = self.portions() * recipe.batch_size
-        self.steps = recipe.epochs * -(-len(data.train) // self.portion)
+        self.updates = -(-len(data.train) // recipe.batch_size)  # of an epoch
+        self.steps = recipe.epochs * self.updates
         self.step_count = 0
         self.second_forward = switches.weight_forward == "eval" and method.dynamic
 
-    def portions(self) -> int:
-        """Batches that are cut from the pool at once, for a method that chooses among their examples."""
-        return 1
+    def drawn(self) -> Iterator[Batch]:
+        """The batches of one epoch. Every example is in one of them."""
+        return self.batches.shuffled(self.recipe.batch_size, self.order)
 
     def epoch(self) -> Outcome:
-        """One pass over the data."""
+        """One pass over the data. An example that is drawn more than once has its mean log p and weight."""
         self.model.train()
         losses, rows, log_ps, used = [], [], [], []
-        for batch in self.batches.shuffled(self.portion, self.order):
+        for batch in self.drawn():
             loss, log_p, weight = self.step(batch)
             losses.append(loss)
             rows.append(batch.rows)
@@ -228,8 +228,8 @@ class Loop:
         if not np.isfinite(values).all():
             bad = int(np.flatnonzero(~np.isfinite(values))[0])
             raise self.astray(f"loss is {values[bad]} at", self.step_count - len(values) + bad + 1)
-        order = torch.cat(rows).argsort()
-        return values, numpy_of(torch.cat(log_ps)[order]), numpy_of(torch.cat(used)[order])
+        places = torch.cat(rows).cpu().numpy()
+        return values, _by_example(places, torch.cat(log_ps)), _by_example(places, torch.cat(used))
 
     def step(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """One update by the loss mean(weight * -log p): (loss, log p, weight), the last two by example."""
@@ -283,6 +283,12 @@ class Loop:
             f"{what} step {step} of {self.steps} (method {self.method.id!r}, "
             f"learning rate {self.recipe.learning_rate:g}); try a lower rate, clip='sqrt-n' or fp32"
         )
+
+
+def _by_example(rows: NDArray[np.int64], values: Tensor) -> NDArray[np.float32]:
+    """The mean of ``values`` (drawn,) over the draws of each example, (examples,) float32."""
+    sums = np.bincount(rows, weights=numpy_of(values))
+    return (sums / np.bincount(rows)).astype(np.float32)
 
 
 class Engine(NamedTuple):

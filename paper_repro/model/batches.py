@@ -37,8 +37,8 @@ class Batch:
 
 
 @cache
-def _takes_token_types(architecture: type) -> bool:
-    return "token_type_ids" in inspect.signature(architecture.forward).parameters  # type: ignore[attr-defined]
+def _takes_token_types(architecture: Any) -> bool:
+    return "token_type_ids" in inspect.signature(architecture.forward).parameters
 
 
 class Batcher:

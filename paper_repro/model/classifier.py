@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -69,7 +69,8 @@ class MeanHead(nn.Module):
         return SimpleNamespace(logits=self.classifier(self.dropout(mean_states(hidden, attention_mask))))
 
 
-Classifier = PreTrainedModel | MeanHead
+Classifier: TypeAlias = Any
+"""A model of transformers with its own classification head, or a :class:`MeanHead` (transformers is untyped)."""
 
 
 def mean_states(hidden: Tensor, attention_mask: Tensor | None) -> Tensor:

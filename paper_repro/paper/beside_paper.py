@@ -12,7 +12,6 @@ from paper_repro.paper.cells import Cell
 from paper_repro.paper.csv_files import records
 from paper_repro.paper.outcomes import FEW_SHOT, Key, Outcome, comparison, measures, outcomes_of
 from paper_repro.runs.results import Results
-from paper_repro.texts import generated
 
 PAPER_COLUMNS = ["paper_accuracy", "paper_macro_f1"]
 BASELINES = ("ce", "checker")
@@ -95,7 +94,7 @@ def _reproduction(results: Results, source: str, method: str, benchmark: str) ->
         return asked.generator
     if results.profile.kind == "miniature":
         return "the generator's own answer, argmax Q(y|x)"
-    return generated.FEW_SHOT_GENERATOR
+    return ""
 
 
 def _empty_status(source: str, method: str) -> str:

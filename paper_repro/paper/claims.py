@@ -81,7 +81,7 @@ def conjunction(
         "verdict": jointly(members),
     }
     if row["verdict"] != "fails" and verdicts["fails"]:
-        row["statistic"] += " (not after Holm's correction)"
+        row["statistic"] += "; none fails after Holm's correction"
     if any("f1_verdict" in member for member in members):
         row["f1_verdict"] = jointly(members, "f1_")
     return row

@@ -16,16 +16,30 @@ SOURCES = {
 }
 """Blocks of the paper's tables by the pool that is trained on. The paper's D_Q was written by GPT-3.5."""
 ROWS = {
+    "imp_cross_fitted": "IMP-Loss, cross-fitted Q",
+    "true": "true P and Q",
     "few_shot": "The generator's few-shot labels",
     "checker": "CE-Loss (quality checker)",
     "imp_base_dc": "IMP-Loss (base DC)",
     "imp_large_dc": "IMP-Loss (large DC)",
     "oracle": "Oracle (true weights)",
     "sungen_camera_ready": "SunGen (camera-ready)",
-    "imp_cross_fitted": "IMP-Loss, cross-fitted Q",
-    "true": "true P and Q",
+    "ce_dq_dp": "CE-Loss on D_Q and D_P'",
+    "ce_then_dp": "CE-Loss on D_Q, then on D_P'",
+    "hu_cheap": "Hu et al.'s, cheaper",
+    "hu_official": "Hu et al.'s, official recipe",
+    "imp_exact_q": "IMP-Loss (exact Q)",
+    "dimp_gamma_2": "DIMP-Loss (gamma = 2)",
 }
 """Rows that are no method of their own."""
+SHORT_ROWS = {
+    "checker": "CE on D_P'",
+    "oracle": "oracle",
+    "ce_dq_dp": "CE on both",
+    "ce_then_dp": "CE, then D_P'",
+    "hu_cheap": "Hu, cheaper",
+    "hu_official": "Hu, official",
+}
 OTHER_DATA = "the paper's numbers belong to other data: only the ordering of the methods can be compared"
 BENCHMARKS = {"financial": "Financial", "tweet_irony": "Tweet Irony", "mrpc": "MRPC"}
 
@@ -41,7 +55,7 @@ def method_title(row: str) -> str:
 
 def short_title(row: str) -> str:
     """The same for a legend."""
-    return METHODS[row].short if row in METHODS else ROWS.get(row, row)
+    return METHODS[row].short if row in METHODS else SHORT_ROWS.get(row, ROWS.get(row, row))
 
 
 def benchmark_title(name: str) -> str:

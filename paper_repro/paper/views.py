@@ -82,6 +82,7 @@ def wide(frame: pd.DataFrame, index: str | Sequence[str], columns: str, text: Ce
     shown = titled(frame[[*names, columns]]).assign(text=texts)
     table = shown.pivot(index=names, columns=columns, values="text").fillna("")
     order = shown[names].drop_duplicates()
+    order = order.sort_values(names[0], key=lambda column: pd.factorize(column)[0], kind="stable")  # blocks together
     rows = pd.Index(order[names[0]]) if len(names) == 1 else pd.MultiIndex.from_frame(order)
     return table.reindex(rows)[list(shown[columns].unique())].rename_axis(columns=None)
 

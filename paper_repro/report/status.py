@@ -41,7 +41,8 @@ class Outcome:
     def __str__(self) -> str:
         if self.status == "running":
             return f"running since {self.started}"
-        return f"{self.status} after {duration(self.seconds)}" + (f": {self.error.splitlines()[0]}" * bool(self.error))
+        reason = self.error.partition("\n")[0].removeprefix(f"{self.notebook}: ")
+        return f"{self.status} after {duration(self.seconds)}" + (f": {reason}" if reason else "")
 
 
 def read(paths: Paths) -> dict[str, Outcome]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from paper_repro.model import locate
 from paper_repro.runs import profiles
-from paper_repro.texts import benchmarks, original_files
+from paper_repro.texts import benchmarks
 from paper_repro.texts.pools import Benchmark
 from paper_repro.tools.paths import Paths
 
@@ -43,8 +43,8 @@ def fetch(
     profile = profiles.load(profile_name)
     items = []
     for name in profile.benchmarks:
-        benchmark, origin = benchmarks.load_with_origin(name, kind=profile.kind, data_dir=data_dir)
-        items.append(_tell(Fetched(name, origin, _sizes(benchmark), _content(benchmark)), echo))
+        benchmark = benchmarks.load(name, kind=profile.kind, data_dir=data_dir)
+        items.append(_tell(Fetched(name, benchmark.origin, _sizes(benchmark), _content(benchmark)), echo))
     named = (profile.encoder, profile.ablations.small, profile.ablations.large)
     for name in dict.fromkeys(locate.parts_of(name)[0] for name in named):
         directory = encoder_dir if name == profile.encoder else None
@@ -79,7 +79,7 @@ def _tell(item: Fetched, echo: Callable[[str], None]) -> Fetched:
 
 
 def _sizes(benchmark: Benchmark) -> str:
-    repeated = sum(original_files.duplicates(pool) for name, pool in benchmark.pools.items() if name != "generated")
+    repeated = sum(pool.repeated for name, pool in benchmark.pools.items() if name != "generated")
     sizes = ", ".join(f"{name} {len(pool)}" for name, pool in benchmark.pools.items())
     return f"{sizes}; {repeated} repeated texts kept" if repeated else sizes
 

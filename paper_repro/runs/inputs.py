@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ from paper_repro.model.encoder import Encoder
 from paper_repro.model.tokens import Encoded, encode
 from paper_repro.runs import profiles
 from paper_repro.runs.profiles import Profile
+from paper_repro.runs.record import Record, RecordedBenchmark, recorded_benchmark, source_name
 from paper_repro.runs.spec import RunSpec, Source
-from paper_repro.texts import benchmarks, own, prompts
+from paper_repro.texts import benchmarks, description, few_shot, prompts
+from paper_repro.texts.description import Description
 from paper_repro.texts.folds import fold_of
-from paper_repro.texts.own import Description
 from paper_repro.texts.pools import Benchmark, Pool
 from paper_repro.texts.prompts import Template
 from paper_repro.texts.world import WorldConfig
@@ -73,19 +74,26 @@ class Inputs:
         return self._benchmarks[name]
 
     def _load(self, name: str) -> Benchmark:
+        known = name in self.record.benchmarks
+        try:
+            return self._load_texts(name, offline=self.offline or known)
+        except UserError:
+            if not known:
+                raise
+            return recorded_benchmark(self.record, name)
+
+    def _load_texts(self, name: str, offline: bool) -> Benchmark:
         if self.own is not None:
             if name != self.own.name:
                 raise UserError(f"benchmark {name!r} is not known; the file {self.own.path} describes {self.own.name}")
-            benchmark = own.load(self.own)
+            benchmark = benchmarks.load(self.own)
         else:
             world = _world({**self.profile.world, **self.world})
             benchmark = benchmarks.load(
-                name, kind=self.profile.kind, data_dir=self.data_dir, offline=self.offline, world=world
+                name, kind=self.profile.kind, data_dir=self.data_dir, offline=offline, world=world
             )
         if not self.few_shot:
             return benchmark
-        from paper_repro.llm import few_shot
-
         asked = few_shot.load(self.paths.asked("few_shot", name), benchmark, self.task(name))
         return replace(benchmark, few_shot=asked)
 
@@ -109,6 +117,8 @@ class Inputs:
         pool = self.benchmark(benchmark).pool(source.pool)
         if source.held_out is None:
             return pool
+        if isinstance(self.benchmark(benchmark), RecordedBenchmark):
+            return self.benchmark(benchmark).pool(source_name(source))
         if (benchmark, source) not in self._sources:
             rows = self.source_rows(benchmark, source)
             self._sources[benchmark, source] = pool.subset(rows)
@@ -124,7 +134,24 @@ class Inputs:
     def encoder_named(self, name: str) -> Encoder:
         """An encoder by name; ``encoder_dir`` stands for the profile's, and for what is made of its first layers."""
         own = locate.parts_of(name)[0] == locate.parts_of(self.profile.encoder)[0]
-        return _encoder(name, self.encoder_dir if own else None, self.paths.cache, self.offline)
+        known = self.record.encoders.get(name)
+        try:
+            directory = self.encoder_dir if own else None
+            return _encoder(name, directory, self.paths.cache, self.offline or known is not None)
+        except UserError:
+            if known is None:
+                raise
+            return Encoder(name, Path("not here"), known)
+
+    @cached_property
+    def record(self) -> Record:
+        """What is known of inputs that are not here, from an archive that was unpacked into the store."""
+        return Record.read(self.paths.store)
+
+    def complete(self, spec: RunSpec) -> bool:
+        """Whether the texts and weights that a run needs are here, and not on record only."""
+        recorded = isinstance(self.benchmark(spec.benchmark), RecordedBenchmark)
+        return not recorded and self.encoder_named(spec.encoder).directory.is_dir()
 
     def encoder_fingerprint(self, name: str) -> str:
         return self.encoder_named(name).fingerprint
@@ -166,7 +193,7 @@ def open_inputs(
     """
     if few_shot not in ("bundled", "asked"):
         raise UserError(f"few_shot={few_shot!r} is not known; expected 'bundled' or 'asked'")
-    described = own.read(Path(benchmark_file)) if benchmark_file else None
+    described = description.read(Path(benchmark_file)) if benchmark_file else None
     chosen = profiles.load(profile)
     return Inputs(
         chosen if described is None else profiles.with_own_benchmark(chosen, described.name, described.title),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -148,7 +149,8 @@ def read(path: Path) -> Profile:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         recipes = {pool: _on_this_machine(recipe) for pool, recipe in content.get("recipes", {}).items()}
-        return TypeAdapter(Profile).validate_python({**content, "recipes": recipes, "name": path.stem})
+        whole = json.dumps({**content, "recipes": recipes, "name": path.stem})
+        return TypeAdapter(Profile).validate_json(whole, strict=True)  # as JSON, for lists are tuples then
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])

@@ -1,12 +1,13 @@
 """An experiment that trains in a tenth of a second: softmax regression on a bag of words, in a world with knobs.
 
-CE-Loss and IMP-Loss are one call each, since a weighted loss is what ``sample_weight`` means in scikit-learn. P' is
-fitted on the first ``labelled`` dev texts, Q on the generated ones; the test texts come from P.
+CE-Loss and IMP-Loss are one call each, since a weighted loss is what ``sample_weight`` means in scikit-learn; the
+weights of DIMP-Loss change with the model, so it has a minimiser of its own. P' is fitted on the first ``labelled``
+dev texts, the diversity checker on the generated ones; the test texts come from P.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -14,34 +15,46 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import softmax
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from paper_repro import tables
-from paper_repro.measures import weights
+from paper_repro.measures.intervals import mean_interval
+from paper_repro.measures.weights import diagnose
+from paper_repro.paper.outcomes import verdict
 from paper_repro.teaching import texts
-from paper_repro.teaching.names import BEST, CE, CHECKER, ESTIMATED, TRUE
-from paper_repro.teaching.sampling import Floats, mean_interval
 from paper_repro.teaching.texts import observed
 from paper_repro.texts import world
 from paper_repro.texts.pools import Benchmark
 from paper_repro.tools.errors import UserError
 
+Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Classifier = Callable[[Any], Floats]
 
 LOWEST = 1e-6
 """Probability of a class that the training texts do not show."""
 
+METHODS: Mapping[str, str] = {
+    "ce": "CE",
+    "imp": "IMP, estimated weights",
+    "dimp": "DIMP",
+    "imp_true": "IMP, true weights",
+    "checker": "quality checker alone",
+    "best": "best possible",
+}
+"""Titles by id; "best" is P itself."""
+
 
 @dataclass(frozen=True)
 class Setting:
-    """Where all knobs stand.
+    """The positions of all knobs.
 
     ``misconception``: share of the concepts that Q misjudges. ``input_shift``: share of Q's texts that are moved to
-    concepts which it judges rightly. ``labelled``: texts in D_P'. ``sharpness``: P' is raised to this power and
-    normalised (above 1 surer of itself, below 1 less sure). ``noise``: standard deviation of what is added to log P'
-    of every label of every text. ``seed``: the repetition; another seed is another world of the same law.
+    concepts which it judges correctly. ``labelled``: texts in D_P'. ``sharpness``: P' is raised to this power and
+    normalised (above 1 more confident, below 1 less). ``noise``: standard deviation of what is added to log P' of
+    every label of every text. ``seed``: the repetition; another seed is another world with the same distributions.
     """
 
     misconception: float = 0.3
@@ -65,13 +78,13 @@ KNOBS: Mapping[str, tuple[float, ...]] = {
     "sharpness": (0.25, 0.5, 1.0, 2.0, 4.0),
     "noise": (0.0, 0.5, 1.0, 2.0, 3.0),
 }
-"""The values of each knob in the static figures; all others stand at the defaults of :class:`Setting`."""
+"""The values of each knob in the static figures; all others stay at the defaults of :class:`Setting`."""
 
 
 def softmax_regression(
     features: Any, labels: Ints, classes: int, weights: Floats | None = None, *, inverse_penalty: float = 1.0
 ) -> Classifier:
-    """Fit sum_i weight_i (-log p(y_i|x_i)) + |coefficients|^2 / (2 inverse_penalty); p as a function of features.
+    """Minimise sum_i weight_i (-log p(y_i|x_i)) + |coefficients|^2 / (2 inverse_penalty); p as a function of features.
 
     ``features`` (texts, words), ``labels`` (texts,), ``weights`` (texts,) or None for 1 each. The result gives
     (texts, classes), with :data:`LOWEST` for classes that are not among ``labels``.
@@ -87,6 +100,27 @@ def softmax_regression(
         return np.asarray(found / found.sum(axis=1, keepdims=True))
 
     return probabilities
+
+
+def dimp_regression(features: Any, labels: Ints, classes: int, quality: Floats) -> Classifier:
+    """DIMP-Loss trained to its end, with the same penalty as :func:`softmax_regression`; ``quality`` (texts,) P'.
+
+    With the weight P'/p detached, the gradient of a text's loss is -(P'/p) grad log p = grad (P'/p). So DIMP-Loss
+    descends on sum_i P'_i / p(y_i|x_i), which is convex in the coefficients.
+    """
+
+    def objective(flat: Floats) -> tuple[float, Floats]:
+        table = flat.reshape(-1, classes)  # a row for each word, and one for the intercepts
+        p = softmax(features @ table[:-1] + table[-1], axis=1)
+        weight = quality / observed(p, labels)
+        gradient = weight[:, None] * (p - np.eye(classes)[labels])
+        penalised = features.T @ gradient + table[:-1]
+        return weight.sum() + (table[:-1] ** 2).sum() / 2, np.vstack([penalised, gradient.sum(axis=0)]).ravel()
+
+    start = np.zeros((features.shape[1] + 1) * classes)
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"ftol": 1e-7})
+    table = found.x.reshape(-1, classes)
+    return lambda wanted: np.asarray(softmax(wanted @ table[:-1] + table[-1], axis=1))
 
 
 def bag_of_words(words: Sequence[str] | None = None, longest: int = 1) -> CountVectorizer:
@@ -106,7 +140,7 @@ def at(knob: str, value: float, seed: int = 0) -> Setting:
 class Drawn:
     """One world with what does not depend on the quality checker: features, the CE model, the diversity checker.
 
-    ``diversity`` is Q(y_i|x_i) of the observed labels of D_Q, by the CE model itself, which is fitted on D_Q.
+    ``diversity`` is that of the observed labels of D_Q, by the CE model itself, which is fitted on D_Q.
     """
 
     benchmark: Benchmark
@@ -121,17 +155,17 @@ def draw(misconception: float, input_shift: float, seed: int) -> Drawn:
     """A world at these knobs; UserError for values out of range."""
     config = replace(texts.CONFIG, misconception=misconception, input_shift=input_shift, seed=seed)
     made = world.make(config)[texts.BENCHMARK]
-    vectoriser = bag_of_words(world.vocabulary(config))
-    features = {name: vectoriser.transform(made.pools[name].texts) for name in ("dev", "generated", "test")}
-    labels, law = made.pools["generated"].labels, made.truth["generated"]
+    to_words = bag_of_words(world.vocabulary(config))
+    features = {name: to_words.transform(made.pools[name].texts) for name in ("dev", "generated", "test")}
+    labels, truth = made.pools["generated"].labels, texts.truth_of(made)
     ce = softmax_regression(features["generated"], labels, made.classes)
     diversity = observed(ce(features["generated"]), labels)
-    return Drawn(made, features, ce, diversity, observed(law.p, labels) / observed(law.q, labels))
+    return Drawn(made, features, ce, diversity, observed(truth.p, labels) / observed(truth.q, labels))
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Test accuracy of each method (and of P itself) as fractions; ESS and mean of the estimated weights."""
+    """Test accuracy of each of :data:`METHODS` as a fraction; ESS and mean of IMP's estimated weights."""
 
     accuracy: Mapping[str, float]
     ess: float
@@ -139,50 +173,47 @@ class Outcome:
 
 
 def run(setting: Setting) -> Outcome:
-    """Train everything once: two IMP models, a quality checker, and CE where this world has not seen it yet."""
+    """Train everything once: two IMP models, DIMP, a quality checker, and CE where this world has not seen it yet."""
     drawn = draw(setting.misconception, setting.input_shift, setting.seed)
     made, features = drawn.benchmark, drawn.features
-    labels, test = made.pools["generated"].labels, made.pools["test"].labels
-    dev, few = made.pools["dev"].labels, slice(setting.labelled)
-    fitted = softmax_regression(features["dev"][few], dev[few], made.classes)
+    labels, few = made.pools["generated"].labels, slice(setting.labelled)
+    fitted = softmax_regression(features["dev"][few], made.pools["dev"].labels[few], made.classes)
     rng = np.random.default_rng([setting.seed, 7])
     quality = {pool: disturbed(fitted(features[pool]), setting, rng) for pool in ("generated", "test")}
-    estimated = observed(quality["generated"], labels) / drawn.diversity
-
-    def weighted(weights: Floats) -> Floats:
-        return softmax_regression(features["generated"], labels, made.classes, weights)(features["test"])
-
+    p_prime = observed(quality["generated"], labels)
+    about = (features["generated"], labels, made.classes)
     guesses = {
-        CE: drawn.ce(features["test"]),
-        ESTIMATED: weighted(estimated),
-        TRUE: weighted(drawn.true_weights),
-        CHECKER: quality["test"],
-        BEST: made.truth["test"].p,
+        "ce": drawn.ce(features["test"]),
+        "imp": softmax_regression(*about, p_prime / drawn.diversity)(features["test"]),
+        "dimp": dimp_regression(*about, p_prime)(features["test"]),
+        "imp_true": softmax_regression(*about, drawn.true_weights)(features["test"]),
+        "checker": quality["test"],
+        "best": texts.truth_of(made, "test").p,
     }
-    accuracy = {name: float((guess.argmax(axis=1) == test).mean()) for name, guess in guesses.items()}
-    found = weights.diagnose(estimated)
-    return Outcome(accuracy, found.ess, found.mean)
+    test = made.pools["test"].labels
+    weights = diagnose(p_prime / drawn.diversity)
+    accuracy = {method: float((guess.argmax(axis=1) == test).mean()) for method, guess in guesses.items()}
+    return Outcome(accuracy, weights.ess, weights.mean)
 
 
 def disturbed(probabilities: Floats, setting: Setting, rng: np.random.Generator) -> Floats:
     """P' (texts, classes) after the knobs ``sharpness`` and ``noise``; every row still sums to 1."""
-    logs = setting.sharpness * np.log(probabilities) + setting.noise * rng.standard_normal(probabilities.shape)
-    raised = np.exp(logs - logs.max(axis=1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
+    noise = setting.noise * rng.standard_normal(probabilities.shape)
+    return np.asarray(softmax(setting.sharpness * np.log(probabilities) + noise, axis=1))
 
 
 # ---------------------------------------------------------------- turning a knob
 
 
-def turn(knob: str, repetitions: int, values: Iterable[float] | None = None) -> pd.DataFrame:
-    """Every value of a knob in ``repetitions`` worlds: one row a value, repetition and method.
+def turn(knob: str, repetitions: int) -> pd.DataFrame:
+    """Every value of a knob in ``repetitions`` worlds: one row per value, repetition and method.
 
     Columns: knob, value, repetition, method, accuracy (%), ess (%), mean_weight. UserError for an unknown knob.
     """
     if knob not in KNOBS:
         raise UserError(f"there is no knob {knob!r}; expected one of {', '.join(KNOBS)}")
     rows = []
-    for value in KNOBS[knob] if values is None else values:
+    for value in KNOBS[knob]:
         for seed in range(repetitions):
             outcome = run(at(knob, value, seed))
             about = {"knob": knob, "value": float(value), "repetition": seed}
@@ -195,37 +226,30 @@ def summary(runs: pd.DataFrame) -> pd.DataFrame:
     """Mean accuracy (%) with its 95 % interval over the repetitions, by knob, value and method, and the mean ESS."""
     rows = []
     for (knob, value, method), group in runs.groupby(["knob", "value", "method"], sort=False):
-        found = mean_interval(group["accuracy"].to_numpy())
-        spread = {"accuracy": found.mean, "low": found.low, "high": found.high}
-        counts = {"ess": group["ess"].mean(), "repetitions": len(group), "n_test": texts.CONFIG.test}
-        rows.append({"knob": knob, "value": value, "method": method, **spread, **counts})
-    return pd.DataFrame(rows)
+        found = mean_interval(group["accuracy"])
+        rows.append((knob, value, method, found.mean, found.low, found.high, group["ess"].mean(), len(group)))
+    return pd.DataFrame(rows, columns=["knob", "value", "method", "accuracy", "low", "high", "ess", "repetitions"])
 
 
-def against(runs: pd.DataFrame, method: str = ESTIMATED, others: Iterable[str] = (CE, CHECKER)) -> pd.DataFrame:
-    """Points of accuracy of ``method`` above each other method, paired by repetition, with 95 % intervals."""
+def against(runs: pd.DataFrame) -> pd.DataFrame:
+    """Points of accuracy of IMP and DIMP above CE and the quality checker, paired by repetition, 95 % intervals."""
     wide = runs.pivot_table(index=["knob", "value", "repetition"], columns="method", values="accuracy", sort=False)
     rows = []
     for (knob, value), group in wide.groupby(level=["knob", "value"], sort=False):
-        for other in others:
-            found = mean_interval((group[method] - group[other]).to_numpy())
-            spread = {"difference": found.mean, "low": found.low, "high": found.high, "repetitions": len(group)}
-            rows.append({"knob": knob, "value": value, "method": method, "versus": other, **spread})
-    return pd.DataFrame(rows)
+        for method, other in ((a, b) for a in ("imp", "dimp") for b in ("ce", "checker")):
+            gap = mean_interval(group[method] - group[other])
+            rows.append((knob, value, method, other, gap.mean, gap.low, gap.high, len(group)))
+    columns = ["knob", "value", "method", "versus", "difference", "low", "high", "repetitions"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def in_words(differences: pd.DataFrame, knob: str) -> list[str]:
-    """One sentence for each method compared with: at which values of the knob is it above, below, not to be told?"""
-    words = {"holds": "above", "fails": "below", "cannot be told": "not to be told apart"}
+    """One sentence for each two methods: at which values of the knob is the first above or below the second?"""
+    words = {"holds": "above", "fails": "below", "inconclusive": "inconclusive"}
+    here = differences[differences["knob"] == knob]
+    here = here.assign(word=[words[verdict(*ends, "complete")] for ends in zip(here["low"], here["high"], strict=True)])
     lines = []
-    for other, group in differences[differences["knob"] == knob].groupby("versus", sort=False):
-        verdicts = [
-            tables.verdict(float(low), float(high), "complete") for low, high in group[["low", "high"]].to_numpy(float)
-        ]
-        parts = []
-        for verdict, word in words.items():
-            chosen = [f"{value:g}" for value, found in zip(group["value"], verdicts, strict=True) if found == verdict]
-            if chosen:
-                parts.append(f"{word} at {', '.join(chosen)}")
-        lines.append(f"{group['method'].iloc[0]}, against {other}: {'; '.join(parts)}")
+    for (method, other), group in here.groupby(["method", "versus"], sort=False):
+        parts = [f"{word} at {', '.join(map('{:g}'.format, same['value']))}" for word, same in group.groupby("word")]
+        lines.append(f"{METHODS[str(method)]} against {METHODS[str(other)]}: {'; '.join(parts)}")
     return lines

@@ -1,4 +1,4 @@
-"""How an exercise is checked: the answer is called on cases, compared with the right one and with typical wrong ones.
+"""How an exercise is checked: the answer is called on cases and compared with the right one and typical wrong ones.
 
 A typical wrong answer is a function like the student's; whoever returns the same numbers is told what went wrong.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -41,16 +41,8 @@ class Feedback:
 
 
 @dataclass(frozen=True)
-class Mistake:
-    """A typical wrong answer, as a function, and what to say to whoever gives it."""
-
-    explanation: str
-    answer: Answer
-
-
-@dataclass(frozen=True)
 class Exercise:
-    """A question with its cases, its right answer and the typical wrong ones.
+    """A question with its cases, its right answer and the typical wrong ones, by what to say to whoever gives them.
 
     ``observe`` calls an answer on a case and returns its ``parts``, named arrays to be compared; it raises
     :class:`Unanswered` or :class:`Malformed`. ``example`` says in words what the first case is. ``lesson`` is told
@@ -61,18 +53,18 @@ class Exercise:
     parts: tuple[str, ...]
     cases: Sequence[tuple[Any, ...]]
     right: Answer
-    mistakes: tuple[Mistake, ...]
+    mistakes: Mapping[str, Answer]
     observe: Callable[[Answer, tuple[Any, ...]], tuple[Floats, ...]]
     example: str
     lesson: Callable[[], str]
     tolerance: float = 1e-6
 
     def observed(self, answer: Answer) -> list[tuple[Floats, ...]]:
-        """The parts for each case, (parts,) arrays a case; each call gets copies of its arguments."""
+        """The parts for each case; each call gets copies of its arguments, so that no answer can spoil them."""
         return [self.observe(answer, copy.deepcopy(case)) for case in self.cases]
 
     def check(self, answer: Answer) -> Feedback:
-        """Right, wrong with a reason, or not answered yet; nothing that the answer does gets out of here."""
+        """Right, wrong with a reason, or not answered yet; no exception of the answer gets out of here."""
         try:
             found = self.observed(answer)
         except (Unanswered, NotImplementedError):
@@ -88,18 +80,20 @@ class Exercise:
         return Feedback(self.number, "right", self.lesson())
 
     def _explain(self, found: list[tuple[Floats, ...]], wanted: list[tuple[Floats, ...]], index: int, part: str) -> str:
-        for mistake in self.mistakes:
-            theirs = self.observed(mistake.answer)
+        for explanation, mistake in self.mistakes.items():
+            theirs = self.observed(mistake)
             if self._same(found, theirs, index) and not self._same(theirs, wanted, index):
-                return mistake.explanation
-        ours, yours = wanted[0][index], found[0][index]
-        return f"{self.example} the {part} is {_short(ours)}; yours is {_short(yours)}."
+                return explanation
+        different = next(i for i, pair in enumerate(zip(found, wanted, strict=True)) if not self._equal(*pair, index))
+        ours, yours = wanted[different][index], found[different][index]
+        where = self.example if different == 0 else f"On another example (number {different + 1} of the check)"
+        return f"{where} the {part} is {_short(ours)}; yours is {_short(yours)}."
 
     def _same(self, a: list[tuple[Floats, ...]], b: list[tuple[Floats, ...]], index: int) -> bool:
-        return all(
-            x[index].shape == y[index].shape and np.allclose(x[index], y[index], rtol=self.tolerance, atol=1e-9)
-            for x, y in zip(a, b, strict=True)
-        )
+        return all(self._equal(x, y, index) for x, y in zip(a, b, strict=True))
+
+    def _equal(self, a: tuple[Floats, ...], b: tuple[Floats, ...], index: int) -> bool:
+        return bool(np.allclose(a[index], b[index], rtol=self.tolerance, atol=1e-9))
 
 
 def numbers(value: Any, shape: tuple[int, ...], what: str) -> Floats:
@@ -113,7 +107,7 @@ def numbers(value: Any, shape: tuple[int, ...], what: str) -> Floats:
     if array.shape != shape:
         raise Malformed(f"{what} should be {_shape(shape)}; yours is {_shape(array.shape)}.")
     if not np.isfinite(array).all():
-        raise Malformed(f"{what} holds a value that is no finite number.")
+        raise Malformed(f"{what} holds a value that is not a finite number.")
     return array
 
 
@@ -122,7 +116,5 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def _short(values: Floats) -> str:
-    if values.ndim == 0:
-        return f"{float(values):.4g}"
     shown = ", ".join(f"{value:.4g}" for value in np.ravel(values)[:4])
-    return f"[{shown}{', ...' if values.size > 4 else ''}]"
+    return shown if values.ndim == 0 else f"[{shown}{', ...' if values.size > 4 else ''}]"

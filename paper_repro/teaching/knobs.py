@@ -10,9 +10,8 @@ from typing import Any
 import ipywidgets  # type: ignore[import-untyped]
 import pandas as pd
 
-from paper_repro import figures
-from paper_repro.teaching.experiment import KNOBS, Setting, at, run
-from paper_repro.teaching.names import METHODS
+from paper_repro.teaching import figures
+from paper_repro.teaching.experiment import KNOBS, METHODS, Setting, at, run
 
 WORLDS = 50
 """Repetitions to choose from with the second slider; the static figures use the first of them."""
@@ -22,12 +21,12 @@ STEPS = {"misconception": 0.05, "input_shift": 0.05, "noise": 0.1}
 class Knob(ipywidgets.VBox):  # type: ignore[misc]
     """Turn ``knob``: each change trains all methods once in one world and marks them on the static figure.
 
-    ``frame`` is that of :func:`paper_repro.teaching.experiment.summary`, ``profile`` stands in the caption.
+    ``runs`` are those of :func:`paper_repro.teaching.experiment.turn`, ``profile`` stands in the caption.
     ``value`` and ``world`` are the sliders, ``picture`` the image, ``numbers`` the accuracies in words.
     """
 
-    def __init__(self, knob: str, frame: pd.DataFrame, profile: str) -> None:
-        self.knob, self.frame, self.profile = knob, frame, profile
+    def __init__(self, knob: str, runs: pd.DataFrame, profile: str) -> None:
+        self.knob, self.runs, self.profile = knob, runs, profile
         self.value = _slider(knob)
         self.world = ipywidgets.IntSlider(value=0, min=0, max=WORLDS - 1, description="world", continuous_update=False)
         self.numbers = ipywidgets.Label()
@@ -38,13 +37,12 @@ class Knob(ipywidgets.VBox):  # type: ignore[misc]
         self._turned()
 
     def _turned(self, change: Any = None) -> None:
-        value = self.value.value
-        outcome = run(at(self.knob, value, self.world.value))
-        accuracy = {name: 100 * outcome.accuracy[name] for name in METHODS}
-        parts = [f"{name} {found:.1f} %" for name, found in accuracy.items()]
+        outcome = run(at(self.knob, self.value.value, self.world.value))
+        accuracy = {method: 100 * share for method, share in outcome.accuracy.items() if method != "best"}
+        parts = [f"{METHODS[method]} {found:.1f} %" for method, found in accuracy.items()]
         weights = f"mean estimated weight {outcome.mean_weight:.2f}, effective sample {100 * outcome.ess:.0f} %"
         self.numbers.value = ", ".join(parts) + f"; {weights}"
-        drawn = figures.one_knob(self.frame, self.knob, self.profile, (float(value), accuracy))
+        drawn = figures.primer_knobs(self.runs, self.profile, self.knob, (float(self.value.value), accuracy))
         self.picture.value = drawn._repr_png_()  # type: ignore[attr-defined]
 
     def __repr__(self) -> str:
@@ -54,10 +52,8 @@ class Knob(ipywidgets.VBox):  # type: ignore[misc]
 
 def _slider(knob: str) -> Any:
     """A slider over the range of the static figure; sizes of D_P' and powers go up by factors."""
-    values, start = KNOBS[knob], getattr(Setting(), knob)
+    values = KNOBS[knob]
+    shared: dict[str, Any] = {"value": getattr(Setting(), knob), "description": knob, "continuous_update": False}
     if knob in STEPS:
-        step = STEPS[knob]
-        return ipywidgets.FloatSlider(
-            value=start, min=values[0], max=values[-1], step=step, description=knob, continuous_update=False
-        )
-    return ipywidgets.SelectionSlider(options=list(values), value=start, description=knob, continuous_update=False)
+        return ipywidgets.FloatSlider(min=values[0], max=values[-1], step=STEPS[knob], **shared)
+    return ipywidgets.SelectionSlider(options=list(values), **shared)

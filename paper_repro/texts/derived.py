@@ -1,4 +1,4 @@
-"""Pools that are made from others, by name, so that a specification can ask for them like for any pool.
+"""Pools that are made from others, by name, so that a run can train on them like on any pool.
 
 =====================  ==========================================================================
 ``dev+train``          one after the other
@@ -7,9 +7,11 @@
 ``dev:fit``            the first of two halves, each class in both: D_P' for the checker ...
 ``dev:select``         ... and the other half, to select the epoch
 ``train:noisy``        App. G: a third as it is, a third with swapped labels, a third twice
+``relabelled``         inputs of D_P with the labels that the generator gave them: Q(x) = P(x)
 =====================  ==========================================================================
 
-The choice of rows hangs on the labels alone and is fixed once and for all; seeds of runs do not change it.
+The choice of rows depends on the labels alone (of ``relabelled`` on the texts) and is fixed; seeds of runs do not
+change it.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from paper_repro.texts.noise import noisy
 from paper_repro.tools.errors import UserError
 
 Labels = NDArray[np.int64]
+RELABELLED = "relabelled"
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,10 @@ def derive(name: str, labels_of: Callable[[str], Labels], classes: int) -> Deriv
 
     Raises UserError for a name that does not follow the table above or asks for more than there is.
     """
-    whole, _, part = name.partition(":")
+    whole, colon, part = name.partition(":")
     bases = tuple(whole.split("+"))
     labels = np.concatenate([labels_of(base) for base in bases])
-    if not part and ":" not in name:
+    if not colon:
         return Derivation(bases, np.arange(len(labels)), labels)
     if part == "noisy":
         rows, swapped, _ = noisy(labels, classes)
@@ -56,10 +59,9 @@ def derive(name: str, labels_of: Callable[[str], Labels], classes: int) -> Deriv
     order = nested_order(labels)
     if part in ("fit", "select"):
         by_class = order[np.argsort(labels[order], kind="stable")]
-        chosen = by_class[0::2] if part == "fit" else by_class[1::2]
+        chosen = np.sort(by_class[0::2] if part == "fit" else by_class[1::2])
     else:
-        chosen = order[: _amount(name, part, len(labels))]
-    chosen = np.sort(chosen)
+        chosen = np.sort(order[: _amount(name, part, len(labels))])
     return Derivation(bases, chosen, labels[chosen])
 
 

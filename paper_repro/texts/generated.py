@@ -1,19 +1,17 @@
-"""The generated data D_Q: the bundled texts, the generator's own labels, and what a D_Q looks like.
+"""The generated data D_Q: how a file of it is written, and what its texts look like beside the real ones.
 
-Sources: App. I (generator), Table 5 (sizes), Tables 1 and 4 (few-shot rows).
-Whatever makes a D_Q hands over a :class:`~paper_repro.texts.pools.Pool`: :func:`bundled`, the miniature world, or a
-language model (:mod:`paper_repro.llm.generate`), whose texts end in the file format of :func:`write_pool`; nothing
-after that knows the difference.
+Sources: App. I (generator), Table 5 (sizes), Tables 1 and 4 (few-shot rows). Whatever makes a D_Q hands over a
+:class:`~paper_repro.texts.pools.Pool`: the package's own, the miniature world, or a language model
+(:mod:`paper_repro.llm.generate`); nothing after that knows the difference.
 
 Generated text is data: it is never evaluated, and :func:`readable` escapes it in HTML.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,79 +21,23 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.io.formats.style import Styler
 
-from paper_repro.texts.original_files import FINGERPRINTS
+from paper_repro.texts.description import Description, columns
 from paper_repro.texts.pools import Benchmark, Pool
-from paper_repro.texts.prompts import Template, draw_examples, template
-from paper_repro.tools.errors import UserError
+from paper_repro.texts.prompts import draw_examples
 from paper_repro.tools.files import write_whole
-from paper_repro.tools.paths import BUNDLED
-
-GENERATED = BUNDLED / "generated"
-FEW_SHOT_GENERATOR = "large language model of November 2026, eight dev examples (the paper: GPT-3.5)"
 
 
-def bundled(name: str) -> Pool:
-    """The D_Q that comes with the package (3,000 texts a benchmark; see ``assets/generated/DATA_CARD.md``).
+def write_pool(pool: Pool, form: Description, path: Path, notes: Sequence[Mapping[str, Any]] | None = None) -> None:
+    """Write JSON lines that any description reads as its D_Q; the file appears whole or not at all.
 
-    Raises UserError for an unknown benchmark or a damaged file.
+    Each line has ``label`` and ``text`` (pairs: ``sentence1``, ``sentence2``); ``notes`` are further fields for each
+    text (an id, the words asked for).
     """
-    return read_pool(GENERATED / f"{name}.jsonl", template(name))
-
-
-def read_pool(path: Path, form: Template, name: str = "generated") -> Pool:
-    """A D_Q from JSON lines with ``label`` and ``text`` (pairs: ``sentence1``, ``sentence2``).
-
-    Other fields are ignored. Raises UserError with file and line for what is not usable.
-    """
-    columns = ("sentence1", "sentence2") if form.paired else ("text",)
-    rows: list[list[str]] = []
-    labels: list[int] = []
-    for place, record in _json_lines(path):
-        label = str(record.get("label"))
-        if label not in form.labels:
-            raise UserError(f"{place}: label {record.get('label')!r}; expected one of {', '.join(form.labels)}")
-        for column in columns:
-            if not isinstance(text := record.get(column), str) or not text.strip():
-                raise UserError(f"{place}: {column} = {text!r}; expected a text that is not empty")
-        rows.append([record[column] for column in columns])
-        labels.append(form.labels.index(label))
-    if not rows:
-        raise UserError(f"{path}: holds no texts; expected one JSON object a line")
-    pairs = tuple(row[1] for row in rows) if form.paired else None
-    return Pool(name, tuple(row[0] for row in rows), np.array(labels, dtype=np.int64), pairs)
-
-
-def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each object of the file with its place (file and line, from 1); blank lines are skipped."""
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                if not line.strip():
-                    continue
-                place = f"{path}, line {number}"
-                try:
-                    record = json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise UserError(f"{place}: not JSON ({error.msg}); expected one object a line") from None
-                if not isinstance(record, dict):
-                    raise UserError(f"{place}: found {type(record).__name__}; expected one object a line")
-                yield place, record
-    except FileNotFoundError:
-        raise UserError(f"no file {path}: expected generated texts as JSON lines") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
-
-
-def write_pool(pool: Pool, form: Template, path: Path, notes: Sequence[Mapping[str, Any]] | None = None) -> None:
-    """The inverse of :func:`read_pool`; the file appears whole or not at all.
-
-    ``notes`` are further fields for each text (an id, the words asked for).
-    """
-    pairs = pool.pairs if pool.pairs is not None else ("",) * len(pool)
+    text, label, *pair = columns(form.paired)
     lines = []
-    for i, (text, pair, label) in enumerate(zip(pool.texts, pairs, pool.labels, strict=True)):
-        body = {"sentence1": text, "sentence2": pair} if form.paired else {"text": text}
-        record = {"label": form.labels[label], **body, **(notes[i] if notes else {})}
+    for i, example in enumerate(pool.inputs):
+        body = dict(zip((text, *pair), example, strict=True))
+        record = {label: form.labels[pool.labels[i]], **body, **(notes[i] if notes else {})}
         lines.append(json.dumps(record, ensure_ascii=False) + "\n")
     write_whole(path, "".join(lines).encode())
 
@@ -106,50 +48,17 @@ def with_generated(benchmark: Benchmark, pool: Pool) -> Benchmark:
     return replace(benchmark, pools={**benchmark.pools, "generated": pool}, truth=truth)
 
 
-def few_shot(name: str) -> NDArray[np.int64]:
-    """(test examples,) class indices that the generator predicted from eight dev examples, in test order.
-
-    The generator is :data:`FEW_SHOT_GENERATOR`; it may have met the test sets in its own training.
-    Raises UserError for an unknown benchmark or a damaged file.
-    """
-    path = GENERATED / f"few_shot_{name}.csv"
-    if not path.is_file():
-        raise UserError(f"no few-shot predictions for {name}: no file {path}")
-    return read_labels(path, template(name))
-
-
-def read_labels(path: Path, form: Template) -> NDArray[np.int64]:
-    """(examples,) class indices from a CSV with test_row (0, 1, ...) and label; -1 where no label was given.
-
-    Raises UserError with file and line for anything else.
-    """
-    with path.open(encoding="utf-8", newline="") as lines:
-        rows = list(csv.reader(lines))
-    if not rows or rows[0] != ["test_row", "label"]:
-        raise UserError(f"{path}, line 1: found {','.join(rows[0] if rows else [])!r}; expected test_row,label")
-    predictions = []
-    for number, row in enumerate(rows[1:]):
-        if len(row) != 2 or row[0] != str(number) or row[1] not in (*form.labels, ""):
-            expected = f"{number},<one of {', '.join(form.labels)}>"
-            raise UserError(f"{path}, line {number + 2}: found {','.join(row)!r}; expected {expected}")
-        predictions.append(form.labels.index(row[1]) if row[1] else -1)
-    return np.array(predictions, dtype=np.int64)
-
-
 def own_labels(benchmark: Benchmark) -> NDArray[np.int64] | None:
-    """(test examples,) the labels that the generator itself gives to the test set.
+    """(test examples,) the labels that the generator itself gives to the test set, or None where they are not known.
 
-    For a real benchmark these are the :func:`few_shot` predictions, or those that a language model was asked for
-    (:mod:`paper_repro.llm.few_shot`); in the miniature world the generator *is* Q(y|x), and its answer is the class of
-    largest Q. None for any other test set (your own data): predictions belong to one set of texts in one order, and
-    the content decides, not the size.
+    These are the benchmark's few-shot predictions (the bundled ones come from a model that may have met the test sets
+    in its own training); in the miniature world the generator *is* Q(y|x), and its answer is the class of largest Q.
     """
     if benchmark.few_shot is not None:
         return benchmark.few_shot.labels
     if "test" in benchmark.truth:
         return np.asarray(benchmark.truth["test"].q.argmax(axis=1), dtype=np.int64)
-    published = FINGERPRINTS.get(benchmark.name, {}).get("test")
-    return few_shot(benchmark.name) if benchmark.pools["test"].fingerprint == published else None
+    return None
 
 
 # ---------------------------------------------------------------- what a D_Q looks like
@@ -241,14 +150,12 @@ def describe(pool: Pool, reference: Benchmark) -> pd.DataFrame:
 
 
 def samples(pool: Pool, label_names: Sequence[str], per_label: int = 2, seed: int = 0) -> pd.DataFrame:
-    """A few texts of each class: columns label, text (pairs: sentence1, sentence2)."""
+    """A few texts of each class, or as many as there are: columns label, text (pairs: sentence1, sentence2)."""
     frames = []
     for label, name in enumerate(label_names):
         drawn = draw_examples(pool, label, per_label, seed)
-        columns = {"text": drawn.texts}
-        if drawn.pairs is not None:
-            columns = {"sentence1": drawn.texts, "sentence2": drawn.pairs}
-        frames.append(pd.DataFrame({"label": name, **columns}))
+        texts = {"text": drawn.texts} if drawn.pairs is None else {"sentence1": drawn.texts, "sentence2": drawn.pairs}
+        frames.append(pd.DataFrame({"label": name, **texts}))
     return pd.concat(frames, ignore_index=True)
 
 

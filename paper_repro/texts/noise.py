@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from paper_repro.tools.errors import UserError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -24,10 +26,10 @@ def noisy(
 
     Returns three int64 arrays (noisy examples,): the row that each example copies, its label after swapping, and
     its part as an index into :data:`PARTS`. Both copies of a duplicated example are in the set, one after all
-    others. Raises ValueError for fewer than 3 examples or 2 classes.
+    others. Raises UserError for fewer than 3 examples.
     """
-    if len(labels) < 3 or classes < 2:
-        raise ValueError(f"{len(labels)} examples of {classes} classes: expected at least 3 of 2")
+    if len(labels) < 3:
+        raise UserError(f"a noisy set of {len(labels)} examples: expected at least 3, one for each part")
     rng = np.random.default_rng(seed)
     original, swapped, duplicated = (np.sort(part) for part in np.array_split(rng.permutation(len(labels)), 3))
     shift = rng.integers(1, classes, size=len(swapped))
@@ -54,11 +56,10 @@ def composition(labels: NDArray[np.int64], classes: int) -> pd.DataFrame:
 
 
 def label_law(p: NDArray[np.float64], swapped: float) -> NDArray[np.float64]:
-    """The law of the labels after the swaps, Q(y|x) of the noisy set, (examples, classes).
+    """The distribution of the labels after the swaps, Q(y|x) of the noisy set, (examples, classes).
 
     ``p`` (examples, classes) is P(y|x), ``swapped`` the share of examples whose label was replaced by one of the
-    others, each equally likely. A duplicate changes nothing in the law of the label given the text (only, through
-    the share, how rare the swaps are). ValueError for a share outside [0, 1].
+    others, each equally likely. Duplicates only make the swaps rarer. ValueError for a share outside [0, 1].
     """
     if not 0 <= swapped <= 1:
         raise ValueError(f"swapped={swapped}: expected a share")

@@ -11,17 +11,18 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from paper_repro.texts.derived import Derivation, derive, is_derived
+from paper_repro.texts.derived import RELABELLED, Derivation, derive, is_derived
 from paper_repro.tools.errors import UserError
 
 POOL_NAMES = ("train", "dev", "test", "generated")
+SYMBOLS = {"train": "D_P", "dev": "D_P'", "test": "the test set", "generated": "D_Q"}
 
 
 @dataclass(frozen=True)
 class Pool:
     """An ordered, labelled set of texts (or of sentence pairs).
 
-    ``texts`` and ``pairs`` have one entry an example (``pairs`` is None for single texts);
+    ``texts`` and ``pairs`` have one entry per example (``pairs`` is None for single texts);
     ``labels`` is an int64 array (examples,) of class indices.
     """
 
@@ -42,6 +43,16 @@ class Pool:
         """SHA-256 (hex) of the texts and labels in their order; the name does not count."""
         content = [list(self.texts), list(self.pairs) if self.pairs else None, self.labels.tolist()]
         return hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()
+
+    @property
+    def inputs(self) -> tuple[tuple[str, ...], ...]:
+        """Each example without its label: (text,), or (text, second text) of a pair."""
+        return tuple(zip(self.texts, *([] if self.pairs is None else [self.pairs]), strict=True))
+
+    @property
+    def repeated(self) -> int:
+        """Examples whose text (or pair) occurs earlier in the pool; their labels may differ."""
+        return len(self) - len(set(self.inputs))
 
     def subset(self, indices: Sequence[int] | NDArray[np.int64], name: str | None = None) -> Pool:
         """The examples at ``indices``, in that order."""
@@ -68,7 +79,12 @@ class FewShot:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A classification task with all its pools. ``few_shot`` labels stand for the bundled ones where they are given."""
+    """A classification task with all its pools.
+
+    ``few_shot`` are the generator's own labels of the test set, ``labelled`` those of some training inputs: pairs of
+    the input's hash (:func:`input_hash`) and a class index. ``origin`` says where the data come from. ``repeated``
+    texts were left out because they stood in the files before, ``contradicting`` of them with another label.
+    """
 
     name: str
     title: str
@@ -76,6 +92,10 @@ class Benchmark:
     pools: Mapping[str, Pool]
     truth: Mapping[str, Truth] = field(default_factory=dict)
     few_shot: FewShot | None = None
+    labelled: tuple[tuple[str, int], ...] = ()
+    origin: str = ""
+    repeated: int = 0
+    contradicting: int = 0
     _made: dict[str, tuple[Pool, Truth | None]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -87,25 +107,29 @@ class Benchmark:
 
         Raises UserError for an unknown name.
         """
-        return self._derived(name)[0] if is_derived(name) else self._own(name)
+        return self._derived(name)[0] if name == RELABELLED or is_derived(name) else self._own(name)
 
     def truth_of(self, name: str) -> Truth | None:
         """P(y|x) and Q(y|x) for each text of a pool, or None where they are not known."""
         return self._derived(name)[1] if is_derived(name) else self.truth.get(name)
 
     def _own(self, name: str) -> Pool:
+        if name == RELABELLED and self.labelled:
+            return self.pool(name)
         if name not in self.pools:
-            raise UserError(f"source {name!r} is not known; expected one of {', '.join(self.pools)}")
+            known = (*self.pools, RELABELLED) if self.labelled else tuple(self.pools)
+            raise UserError(f"source {name!r} is not known; expected one of {', '.join(known)}")
         return self.pools[name]
 
     def _derived(self, name: str) -> tuple[Pool, Truth | None]:
         if name not in self._made:
-            made = derive(name, lambda base: self._own(base).labels, self.classes)
+            made = (
+                self._relabelled() if name == RELABELLED else derive(name, lambda b: self._own(b).labels, self.classes)
+            )
             bases = [self._own(base) for base in made.bases]
             pairs = None if bases[0].pairs is None else sum((base.pairs or () for base in bases), ())
-            joined = Pool(
-                name, sum((b.texts for b in bases), ()), np.concatenate([b.labels for b in bases]), pairs
-            ).subset(made.rows)
+            labels = np.concatenate([base.labels for base in bases])
+            joined = Pool(name, sum((base.texts for base in bases), ()), labels, pairs).subset(made.rows)
             self._made[name] = replace(joined, labels=made.labels), self._derived_truth(made)
         return self._made[name]
 
@@ -115,3 +139,25 @@ class Benchmark:
             return None
         p, q = np.concatenate([t.p for t in known]), np.concatenate([t.q for t in known])
         return Truth(p[made.rows], q[made.rows])
+
+    def _relabelled(self) -> Derivation:
+        if not self.labelled:
+            raise UserError(
+                f"{self.name}: no generator's labels of real inputs are known, so there is no {RELABELLED!r}"
+            )
+        rows_of: dict[str, list[int]] = {}
+        for row, example in enumerate(self.pools["train"].inputs):
+            rows_of.setdefault(input_hash(example), []).append(row)
+        if missing := sum(key not in rows_of for key, _ in self.labelled):
+            raise UserError(
+                f"{self.name}, pool {RELABELLED!r}: {missing} of {len(self.labelled)} labelled inputs are not in this "
+                "D_P, so these are not the published training texts; use another pool, or the published data"
+            )
+        # A repeated input stands as often in the list as in D_P: the rows take turns.
+        rows = [rows_of[key].pop(0) if len(rows_of[key]) > 1 else rows_of[key][0] for key, _ in self.labelled]
+        return Derivation(("train",), np.array(rows), np.array([label for _, label in self.labelled], dtype=np.int64))
+
+
+def input_hash(example: Sequence[str]) -> str:
+    """16 hex digits of the SHA-256 of an input; the texts of a pair are joined by " ||| "."""
+    return hashlib.sha256(" ||| ".join(example).encode()).hexdigest()[:16]

@@ -1,6 +1,7 @@
 """A miniature world in which the true weights are known: three benchmarks, P and Q, and every probability exact.
 
-**The process.** A text x is made from a concept, a word for it, a tone and fillers (:mod:`paper_repro.texts.world_grammar`):
+**The process.** A text x is made from a concept, a word for it, a tone and fillers
+(:mod:`paper_repro.texts.world_grammar`)::
 
     concept ~ P(c)   word ~ P(w|c)   tone ~ P(t)   fillers, sentence frame: uniform       together P(x)
     label ~ P(y|c, t) = softmax(strength(t) * evidence * onehot(label of c))
@@ -8,38 +9,37 @@
 The generator Q writes by the same rules with its own Q(c), Q(w|c) and Q(y|c, t). Concept and tone can be read off every
 text, so P(y|x) = P(y|c, t) and Q(y|x) = Q(y|c, t) are exact, and so are the weights P(y|x)/Q(y|x) of Eq. 4.
 
-**Why the defaults are what they are.** Sec. 3 and 4 of the paper need four things, and each is here on purpose:
+**Why the defaults are what they are.** Sec. 3 and 4 of the paper need four things:
 
-1. *Q(x) = P(x), and P << Q.* With ``input_shift``, ``narrowing`` and ``support_gap`` at 0 the texts of Q have the very
-   law of those of P, and Q gives every label a positive probability, so that E_Q[P/Q] = 1.
-2. *Q(y|x) is wrong in a way that more of its data cannot mend.* Q misjudges whole concepts (``misconception``), not
-   single texts: minimising cross-entropy on D_Q converges to Q, so a text on such a concept is lost however many are
-   generated. What weights can win back is the accuracy on these concepts, about 0.3 * (0.78 - 0.2) = 18 points.
+1. *Q(x) = P(x), and P << Q.* With ``input_shift``, ``narrowing`` and ``support_gap`` at 0 the texts of Q have the
+   distribution of those of P, and Q gives every label a positive probability, so that E_Q[P/Q] = 1.
+2. *Q(y|x) is wrong in a way that more of its data cannot mend.* Q misjudges whole concepts (``misconception``):
+   cross-entropy on D_Q converges to Q. What weights can win back is the accuracy on these concepts, about
+   0.3 * (0.78 - 0.2) = 18 points.
 3. *Q is less sure where it is wrong than where it is right*: evidence times ``doubt`` (0.5) against ``confidence``
-   (1.5), where people have 1. DIMP converges to a law proportional to sqrt(Q P'), which follows a right P' against a
-   wrong Q only where P' has the greater log-odds, and keeps a right Q against a wrong P' likewise. It also keeps the
-   weights moderate: P/Q is at most 6.2 under the defaults, and the effective sample size above half of n.
+   (1.5), where people have 1. DIMP converges to a distribution proportional to sqrt(Q P'), which follows a right P'
+   against a wrong Q only where P' has the greater log-odds. The weights stay moderate: P/Q is at most 6.2, and the
+   effective sample size above half of n.
 4. *P' knows something that Q does not.* The quality checker sees about twelve dev texts for each concept, a fifth of
-   them labelled against the rule, and hardly any for its rarer words. It can still judge those because the encoder has
-   met the words of a concept side by side in unlabelled text. It is good on misjudged concepts and mediocre
-   everywhere, as the paper's is: neither P' nor Q alone is enough, and the true weights beat both.
+   them labelled against the rule, and hardly any for its rarer words, which the encoder has met beside the others in
+   unlabelled text. Neither P' nor Q alone is enough, and the true weights beat both.
 
 Labels are noisy (``certainty``: the Bayes classifier errs on 22 %), since where labels follow from x every weighting
 has the same minimiser, and an over-parameterised model forgets its weights (Byrd & Lipton 2019).
 
 **How to break it.** ``input_shift`` moves Q's texts away from the misjudged concepts: the weights stay right, but at 1
-there are no texts left for them to act on (P is not << Q in x). ``support_gap`` takes from Q, on that share of the
-misjudged concepts, every text with the right label (P is not << Q in y|x): the missing mass is lost to any weight,
-and E_Q[P/Q] = 1 - :func:`missing_mass`. ``narrowing`` makes Q prefer the commonest word of each concept;
-``near_duplicates`` makes its texts repeat each other and leaves their law as it is, so that only the effective sample
-shrinks. ``doubt`` > 1 makes Q surer of its errors than people are of the truth: then the limit of DIMP, proportional
-to sqrt(Q P'), decides as Q does even with P' = P, while that of IMP, P' itself, does not.
+there are no texts left for them to act on. ``support_gap`` takes from Q, on that share of the misjudged concepts, every
+text with the right label: the missing mass is lost to any weight, and E_Q[P/Q] = 1 - :func:`missing_mass`.
+``narrowing`` makes Q prefer the commonest word of each concept; ``near_duplicates`` makes its texts repeat each other,
+so that only the effective sample shrinks. ``doubt`` > 1 makes Q surer of its errors than people are of the truth: then
+the limit of DIMP decides as Q does even with P' = P, while that of IMP, P' itself, does not.
 """
 
 from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +57,17 @@ TONE_STRENGTHS = np.array([1.5, 1.0, 0.5])
 """P(t), and the factor on the evidence, of a strong, a plain and a weak tone: P(y|x) varies within a concept."""
 
 CONCEPTS, SYNONYMS = 16, 5
-SHARES = ("misconception", "input_shift", "narrowing", "near_duplicates", "support_gap")
+LIMITS: Mapping[str, tuple[float, float]] = {
+    **dict.fromkeys((*POOL_NAMES, "corpus"), (1, np.inf)),
+    "concepts": (2, CONCEPTS),
+    "synonyms": (1, SYNONYMS),
+    "seed": (0, np.inf),
+    **dict.fromkeys(("misconception", "input_shift", "narrowing", "near_duplicates", "support_gap"), (0, 1)),
+    # Of three classes the label must be the likeliest, and no label certain: P(y|x) > 0 keeps KL(Q||P) finite.
+    "certainty": (0.5, 0.99),
+    "confidence": (0, 10),
+    "doubt": (0, 10),
+}
 
 
 @dataclass(frozen=True)
@@ -91,23 +101,10 @@ class WorldConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in (*POOL_NAMES, "corpus"):
-            self._check(name, 1, np.inf)
-        self._check("concepts", 2, CONCEPTS)
-        self._check("synonyms", 1, SYNONYMS)
-        for name in SHARES:
-            self._check(name, 0, 1)
-        # Of three classes the label must be the likeliest, and no label certain: P(y|x) > 0 keeps KL(Q||P) finite.
-        self._check("certainty", 0.5, 0.99)
-        self._check("confidence", 0, 10)
-        self._check("doubt", 0, 10)
-        self._check("seed", 0, np.inf)
-
-    def _check(self, name: str, low: float, high: float) -> None:
-        value = getattr(self, name)
-        if not low <= value <= high:
-            limits = f"{low} to {high}" if np.isfinite(high) else f"{low} or more"
-            raise UserError(f"miniature world: {name} is {value}; expected {limits}")
+        for name, (low, high) in LIMITS.items():
+            if not low <= (value := getattr(self, name)) <= high:
+                limits = f"{low} to {high}" if np.isfinite(high) else f"{low} or more"
+                raise UserError(f"miniature world: {name} is {value}; expected {limits}")
 
     @property
     def misjudged(self) -> int:
@@ -117,7 +114,7 @@ class WorldConfig:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The laws of (concept, word) under P and Q, (concepts, synonyms) each; tone and fillers have one law."""
+    """The distributions of (concept, word) under P and Q, (concepts, synonyms) each; tone and fillers have the same."""
 
     p: Floats
     q: Floats
@@ -164,14 +161,6 @@ def missing_mass(config: WorldConfig, name: str) -> float:
     law, labels = inputs(config), conditionals(config, name)
     reached = np.einsum("cw,t,cty->cwty", law.q, TONE_SHARES, labels.q) > 0
     return float(np.einsum("cw,t,cty->cwty", law.p, TONE_SHARES, labels.p)[~reached].sum())
-
-
-def truth(config: WorldConfig, name: str, pool: Pool) -> Truth:
-    """P(y|x) and Q(y|x), (examples, classes), read off the texts. Raises UserError for a text not of this world."""
-    labels = conditionals(config, name)
-    texts = pool.texts if pool.pairs is None else pool.pairs  # of a pair, the second sentence carries the cue
-    read = np.array([_read(GRAMMARS[name], config, text) for text in texts]).reshape(-1, 2)
-    return Truth(labels.p[read[:, 0], read[:, 1]], labels.q[read[:, 0], read[:, 1]])
 
 
 def make(config: WorldConfig = WorldConfig()) -> dict[str, Benchmark]:
@@ -232,7 +221,7 @@ def _benchmark(config: WorldConfig, grammar: Grammar) -> Benchmark:
         pairs = tuple(text[1] for text in written) if grammar.paired else None
         pools[name] = Pool(name, tuple(text[0] for text in written), drawn.label, pairs)
         truths[name] = Truth(labels.p[drawn.concept, drawn.tone], labels.q[drawn.concept, drawn.tone])
-    return Benchmark(grammar.name, grammar.title, grammar.label_names, pools, truths)
+    return Benchmark(grammar.name, grammar.title, grammar.label_names, pools, truths, origin="made by this package")
 
 
 def _draw(config: WorldConfig, grammar: Grammar, size: int, generated: bool, rng: np.random.Generator) -> _Draw:
@@ -261,7 +250,7 @@ def _draw(config: WorldConfig, grammar: Grammar, size: int, generated: bool, rng
 def _repeat(share: float, drawn: _Draw, grammar: Grammar, rng: np.random.Generator) -> None:
     """Replace about a ``share`` of the texts by a copy of an earlier one, label included, with one filler redrawn.
 
-    The fillers are uniform and tell nothing of the label, so each copy has the law of its model: that of Q.
+    The fillers are uniform and tell nothing of the label, so each copy is distributed as its model: as Q.
     """
     slots = sorted(grammar.fillers)
     columns = (drawn.concept, drawn.word, drawn.tone, drawn.tone_word, drawn.frame, drawn.label)
@@ -294,19 +283,6 @@ def _gloss(grammar: Grammar, config: WorldConfig, rng: np.random.Generator) -> s
     return _capital(grammar.glosses[rng.integers(len(grammar.glosses))].format(words=listed))
 
 
-def _read(grammar: Grammar, config: WorldConfig, text: str) -> tuple[int, int]:
-    """Concept and tone of a text: the one cue word in it, and the phrase before that."""
-    found = tokens(text)
-    cues = {word: i for i, c in enumerate(grammar.concepts[: config.concepts]) for word in c.words[: config.synonyms]}
-    for place, token in enumerate(found):
-        if token in cues:
-            before = " ".join(["", *found[:place]])
-            for tone, phrases in enumerate(grammar.tones):
-                if before.endswith(tuple(f" {phrase}" for phrase in phrases)):
-                    return cues[token], tone
-    raise UserError(f"{grammar.name}: {text!r} is not a text of the miniature world (no known concept and tone)")
-
-
 def _stream(config: WorldConfig, *purpose: str) -> np.random.Generator:
     """An independent random stream for each purpose, so that one size can change and the other pools stay."""
     return np.random.default_rng([config.seed, *(zlib.crc32(part.encode()) for part in purpose)])
@@ -320,17 +296,3 @@ def _softmax(logits: Floats) -> Floats:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-__all__ = [
-    "Inputs",
-    "WorldConfig",
-    "conditionals",
-    "corpus",
-    "inputs",
-    "make",
-    "missing_mass",
-    "total_variation",
-    "truth",
-    "vocabulary",
-]

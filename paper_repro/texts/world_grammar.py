@@ -150,23 +150,13 @@ TWEET_IRONY = Grammar(
     ),
     fillers={
         "opener": (
-            "oh great",
-            "so excited about",
-            "cannot wait for",
-            "honestly loving",
-            "thank you for",
-            "finally",
-            "my life is",
-            "guess who has",
+            *("oh great", "so excited about", "cannot wait for", "honestly loving"),
+            *("thank you for", "finally", "my life is", "guess who has"),
         ),
         "when": ("today", "tonight", "this morning", "this weekend", "after lunch", "before breakfast", "right now"),
         "tag": ("!", "!!", "...", "lol", "#mood", "#blessed", "#life", "#justsaying"),
     },
-    glosses=(
-        "{words} , same thing to me",
-        "it is always {words} lol",
-        "what a life : {words}",
-    ),
+    glosses=("{words} , same thing to me", "it is always {words} lol", "what a life : {words}"),
 )
 
 MRPC = Grammar(
@@ -212,11 +202,7 @@ MRPC = Grammar(
         "object": tuple("bridge museum airport school hospital harbour library factory".split()),
         "day": ("on Monday", "on Tuesday", "on Thursday", "on Friday", "on Sunday"),
     },
-    glosses=(
-        "The papers wrote of {words} .",
-        "{words} , as witnesses put it .",
-        "There were {words} .",
-    ),
+    glosses=("The papers wrote of {words} .", "{words} , as witnesses put it .", "There were {words} ."),
 )
 
 GRAMMARS: Mapping[str, Grammar] = {g.name: g for g in (FINANCIAL, TWEET_IRONY, MRPC)}

@@ -6,7 +6,8 @@ loss of a batch at theta' = theta - rate * mean_i V(CE_i) grad CE_i, where
     dL_dev(theta') / dV = -rate/batch * sum_i <G, grad CE_i> dV(CE_i)/dV,    G = grad L_dev(theta').
 
 The model is then trained on mean(V(CE) * CE), not normalised, with a fresh forward pass and the V just learnt. The
-look-ahead is plain SGD with the learning rate of the coming step.
+look-ahead is plain SGD at ``look_ahead_rate``, 0.1 as in the authors' code, whatever the model's own rate is: V's
+gradient is proportional to it, and at a rate of 1e-3 or less V's weight decay would outweigh that gradient.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from paper_repro.method.baselines.look_ahead import (
     gradient,
 )
 from paper_repro.model.batches import Batch
+from paper_repro.tools.errors import UserError
 
 HIDDEN = 100
 RATE, DECAY = 1e-3, 1e-4
@@ -65,15 +67,18 @@ def surrogate(net: nn.Module, losses: Tensor, products: Tensor, rate: float) -> 
 
 
 class Step(LookAhead):
-    """loss = mean(V(CE) * CE)."""
+    """loss = mean(V(CE) * CE). Raises UserError for a rate out of range."""
 
-    def __init__(self, *arguments: Any) -> None:
+    def __init__(self, *arguments: Any, look_ahead_rate: float) -> None:
+        if look_ahead_rate <= 0:
+            raise UserError(f"meta_weight_net: look_ahead_rate={look_ahead_rate:g}: expected above 0")
         super().__init__(*arguments)
+        self.look_ahead_rate = look_ahead_rate
         self.net = weight_net(self.order.initial_seed()).to(self.device)
         self.net_optimiser = torch.optim.Adam(self.net.parameters(), lr=RATE, weight_decay=DECAY)
 
     def weight(self, batch: Batch, labels: Tensor, log_p: Tensor) -> Tensor:
-        parameters, rate = self.parameters_by_name(), self.learning_rate()
+        parameters, rate = self.parameters_by_name(), self.look_ahead_rate
         losses = self.losses(batch, self.labels)
         state = dropout_state(self.device)
         ahead = look_ahead(losses, self.net, parameters, rate)

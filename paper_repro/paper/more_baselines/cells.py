@@ -1,116 +1,85 @@
 """Table 1 extended: other weightings, and baselines that use what IMP and DIMP use, the labels of D_P'.
 
-IMP and DIMP see the labels of D_P' through the quality checker; CE on D_Q does not. The same-information rows
+IMP and DIMP see the labels of D_P' through the quality checker; CE on D_Q does not. The rows with the same labels
 use them as well: by training on them, by filtering or relabelling D_Q with the checker, by learning weights on them,
 or by answering with the checkers themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
-from paper_repro.method.recipe import Recipe
-from paper_repro.paper.cells import GENERATED, LARGE, TITLES, Cell, spec, without_curve
-from paper_repro.paper.table1.cells import ORACLE, oracle, table1
+from paper_repro.method.baselines import NO_LABELS, SAME_LABELS
+from paper_repro.method.registry import METHODS
+from paper_repro.paper.cells import Cell, named, spec, without_curve
+from paper_repro.paper.table1.cells import table1
 from paper_repro.runs.profiles import HU_VARIANTS, Profile
-from paper_repro.runs.spec import Checker, RunResult, RunSpec, Source
+from paper_repro.runs.results import Results
+from paper_repro.runs.spec import Checker, RunSpec, Source
 from paper_repro.tools.errors import UserError
 
-OURS, SAME_LABELS, NO_LABELS, WORLD = "the paper's", "labels of D_P'", "no labels of D_P'", "true probabilities"
-"""The groups of rows, by what their training uses. Every row's epoch is selected on D_P', the group NO_LABELS's too."""
-CHECKER, FILTER, EXACT_Q = "CE-Loss (quality checker)", "Filter P' > tau", "IMP-Loss (exact Q)"
-DISTIL, ENSEMBLE = "Self-distillation from P'", "Ensemble sqrt(Q P')"
-HU: Mapping[str, str] = {
-    "faithful": "Hu et al.'s",
-    "cheap": "Hu et al.'s, cheaper",
-    "official": "Hu et al.'s, official recipe",
+OURS, WORLD = "ours", "world"
+GROUPS = {
+    OURS: "the paper's",
+    NO_LABELS: "no labels of D_P'",
+    SAME_LABELS: "labels of D_P'",
+    WORLD: "true probabilities",
 }
-"""Titles of the variants of Hu et al.'s method; only the first one fills the row of the paper's Table 1."""
-HU_RECIPE = {"learning_rate": 4e-5, "epochs": 10, "batch_size": 8, "max_length": 64}
-HU_PRETRAINING = 3
-"""Of the authors' text experiments: the recipe, and epochs of plain CE before it."""
-TAUS = (0.3, 0.5, 0.7, 0.9)
-NONE_LEFT = "filter: no example has P'(y|x)"
-LOOK_AHEAD = {"ren": "Ren et al.'s", "meta_weight_net": "Meta-Weight-Net", "sungen": "SunGen (ours)"}
+"""Titles of the groups of rows, by what their training uses. Every row's epoch is selected on D_P'."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the extended table: its group, the weight of a text in its loss, and what it is in a sentence."""
+    """A row of the table: its group, the weight of a text in its loss, and what it is in a sentence."""
 
     group: str
-    weight: str
+    formula: str
     about: str
 
 
-EXTENDED: Mapping[str, Row] = {
-    TITLES["imp"]: Row(OURS, "P'/Q", "the paper's first loss: quality checker over diversity checker"),
-    TITLES["dimp"]: Row(OURS, "P'/p", "the paper's second loss: the model itself in the diversity checker's place"),
-    TITLES["quality_only"]: Row(OURS, "P'", "the paper's ablation: the quality checker's word alone"),
-    TITLES["ce"]: Row(NO_LABELS, "1", "plain cross-entropy on D_Q"),
-    TITLES["focal"]: Row(NO_LABELS, "1 - p", "more weight to what the model finds hard"),
-    LOOK_AHEAD["sungen"]: Row(
-        NO_LABELS,
-        "s, learnt",
-        "weights are learnt so that a fresh model trained with them has a low noise-robust loss on held-out generated "
-        "texts; 10 rounds, where the authors take 100 with an LSTM",
-    ),
-    "Confident learning": Row(
-        NO_LABELS, "1 or 0", "CE without the texts that cross-fitted CE models believe to be mislabelled (cleanlab)"
-    ),
-    HU["faithful"]: Row(
+OTHER_ROWS: Mapping[str, Row] = {
+    "checker": Row(SAME_LABELS, "1", "no generated text at all: CE on D_P'"),
+    "ce_dq_dp": Row(SAME_LABELS, "1", "both together"),
+    "ce_then_dp": Row(SAME_LABELS, "1", "first the generated texts, then the real ones, as the checker learns them"),
+    "hu_cheap": Row(
         SAME_LABELS,
-        "softmax(phi), learnt",
-        "each text's weight is moved by what an Adam step on that text alone would do to the loss on all of D_P'",
-    ),
-    HU["cheap"]: Row(
-        SAME_LABELS,
-        "softmax(phi), learnt",
-        "the same with one look ahead for the whole batch, at 32 random texts of D_P' (as written: one for every 8 "
+        METHODS["hu"].formula,
+        "Hu et al. with one look ahead for the whole batch, at 32 random texts of D_P' (as written: one for every 8 "
         "texts, at all of D_P')",
     ),
-    HU["official"]: Row(
+    "hu_official": Row(
         SAME_LABELS,
-        "softmax(phi), learnt",
-        "as written, with the authors' learning rate 4e-5, 10 epochs, batches of 8, length 64, after 3 epochs of CE",
+        METHODS["hu"].formula,
+        "Hu et al. as written, with the authors' learning rate 4e-5, 10 epochs, batches of 8, length 64, after 3 "
+        "epochs of CE",
     ),
-    LOOK_AHEAD["ren"]: Row(
-        SAME_LABELS,
-        "max(<g_i, G>, 0), normalised",
-        "a text counts as far as its gradient points where that of a batch of D_P' does; nothing is remembered",
+    "imp_exact_q": Row(
+        WORLD, "P' / Q", "IMP with a perfect diversity checker, which exists in the miniature world only"
     ),
-    LOOK_AHEAD["meta_weight_net"]: Row(
-        SAME_LABELS,
-        "V(loss), learnt",
-        "a small network turns a loss into a weight; it learns on batches of D_P'",
-    ),
-    "RHO-Loss selection": Row(
-        SAME_LABELS,
-        "1 or 0",
-        "of each large batch, train on the tenth with the highest ln(P'/p), the logarithm of DIMP's weight; a "
-        "tenth of the updates",
-    ),
-    CHECKER: Row(SAME_LABELS, "1", "no generated text at all: CE on D_P'"),
-    "CE-Loss on D_Q and D_P'": Row(SAME_LABELS, "1", "throw both together"),
-    "CE-Loss on D_Q, then on D_P'": Row(
-        SAME_LABELS, "1", "first the generated, then the real texts, as the checker learns them"
-    ),
-    FILTER: Row(SAME_LABELS, "1 or 0", "CE on the texts whose label the checker believes; tau is chosen on D_P'"),
-    DISTIL: Row(SAME_LABELS, "-", "the checker's probabilities as soft labels; the generated labels are not used"),
-    ENSEMBLE: Row(SAME_LABELS, "-", "no third model: the geometric mean of both checkers' answers"),
-    EXACT_Q: Row(WORLD, "P'/true Q", "IMP with a perfect diversity checker, which only a made world can have"),
-    ORACLE: Row(WORLD, "true P / true Q", "the weights that the checkers stand for, which only a made world knows"),
+    "oracle": Row(WORLD, "P / Q", "the weights that the checkers estimate, known in the miniature world only"),
 }
-"""Every row that the extended table can have, in its order."""
+"""Rows that are no method of their own; their titles are in :mod:`paper_repro.paper.titles`."""
+HU = {"faithful": "hu", "cheap": "hu_cheap", "official": "hu_official"}
+"""The rows of the variants of Hu et al.'s method; only the first fills the row of the paper's Table 1."""
+HU_SETTINGS: tuple[dict[str, float | str], ...] = (
+    {"norm": "softmax", "w_decay": 5.0},
+    {"norm": "linear", "w_decay": 10.0},
+)
+"""Both that the authors published (SST-5, imbalanced SST-2); the one whose model is best on D_P' is taken."""
+CHEAP: dict[str, float | str] = {"group": 0, "dev_batch": 32, "chunk": 32}
+OFFICIAL = {"learning_rate": 4e-5, "epochs": 10, "batch_size": 8, "max_length": 64}
+PRETRAINING = 3
+"""The recipe of the authors' text experiments, and their epochs of plain CE before it."""
+TAUS = (0.3, 0.5, 0.7, 0.9)
+LOOK_AHEAD = ("sungen", "ren", "meta_weight_net")
 
 
-class Runs(Protocol):
-    @property
-    def profile(self) -> Profile: ...
-    def result(self, spec: RunSpec) -> RunResult | None: ...
-    def failure(self, spec: RunSpec) -> str | None: ...
+def rows() -> dict[str, Row]:
+    """Every row that the table can have, by id, in its order. A new method of one of the groups is among them."""
+    of_methods = {m.id: Row(m.group, m.formula, m.about) for m in METHODS.values() if m.group in GROUPS}
+    known = {**OTHER_ROWS, **of_methods}
+    return {name: row for group in GROUPS for name, row in known.items() if row.group == group}
 
 
 def narrowed(
@@ -124,75 +93,26 @@ def narrowed(
     hu_seeds: int = 0,
     look_ahead: str = "",
 ) -> Profile:
-    """The profile with fewer ``benchmarks`` and other choices of its baselines; names are parted by commas.
+    """The profile with fewer ``benchmarks`` and other choices of its baselines; names are separated by commas.
 
     Empty and 0 leave things as they are; ``seeds`` is the most that any row has, ``simple_seeds`` are those of the
     baselines that learn no weights. Raises UserError for what is unknown.
     """
-    names = named(benchmarks, profile.benchmarks) or profile.benchmarks
     if hu and hu not in HU_VARIANTS:
         raise UserError(f"hu={hu!r} is not known; expected one of {', '.join(HU_VARIANTS)}")
-    numbers = {
-        "seeds": seeds,
-        "simple_seeds": simple_seeds,
-        "look_ahead_seeds": look_ahead_seeds,
-        "hu_seeds": hu_seeds,
-    }
-    if min(numbers.values()) < 0:
-        raise UserError(f"{', '.join(f'{name}={value}' for name, value in numbers.items())}: expected 0 or more")
+    if min(seeds, simple_seeds, look_ahead_seeds, hu_seeds) < 0:
+        raise UserError(f"{seeds=}, {simple_seeds=}, {look_ahead_seeds=}, {hu_seeds=}: expected 0 or more")
     usual, most = profile.baselines, seeds or len(profile.seeds)
-    counts = {
-        "seeds": min(simple_seeds or usual.seeds, most),
-        "look_ahead_seeds": min(look_ahead_seeds or usual.look_ahead_seeds, most),
-        "hu_seeds": min(hu_seeds or usual.hu_seeds, most),
-    }
-    ahead = named(look_ahead, profile.benchmarks) or usual.look_ahead
-    chosen = replace(usual, hu=hu or usual.hu, look_ahead=ahead, **counts)  # type: ignore[arg-type]
+    chosen = replace(
+        usual,
+        hu=hu or usual.hu,  # type: ignore[arg-type]
+        look_ahead=named(look_ahead, profile.benchmarks) or usual.look_ahead,
+        seeds=min(simple_seeds or usual.seeds, most),
+        look_ahead_seeds=min(look_ahead_seeds or usual.look_ahead_seeds, most),
+        hu_seeds=min(hu_seeds or usual.hu_seeds, most),
+    )
+    names = named(benchmarks, profile.benchmarks) or profile.benchmarks
     return replace(profile, benchmarks=names, seeds=profile.seeds[:most], baselines=chosen)
-
-
-def named(text: str, known: Iterable[str]) -> tuple[str, ...]:
-    """The benchmarks in a text, parted by commas; none for an empty one. UserError for one that is not ``known``."""
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    if unknown := [name for name in names if name not in set(known)]:
-        raise UserError(f"benchmark {unknown[0]!r} is not known; expected some of {', '.join(known)}")
-    return names
-
-
-def hu(profile: Profile, variant: str = "", seeds: Iterable[int] | None = None) -> list[Cell]:
-    """Hu et al. on generated data and, unless it is the cheaper variant, on large real data as in Table 1.
-
-    ``variant`` and ``seeds`` are the profile's where they are not given.
-    """
-    variant = variant or profile.baselines.hu
-    pools = {"generated": GENERATED} if variant == "cheap" else {"generated": GENERATED, "train": LARGE}
-    cells = [
-        Cell(source, HU[variant], benchmark, seed, _hu(profile, benchmark, pool, variant, seed))
-        for seed in (profile.seeds[: profile.baselines.hu_seeds] if seeds is None else seeds)
-        for benchmark in profile.benchmarks
-        if benchmark in profile.baselines.look_ahead
-        for pool, source in pools.items()
-    ]
-    return without_curve(cells, ())
-
-
-def _hu(profile: Profile, benchmark: str, pool: str, variant: str, seed: int) -> RunSpec:
-    made = _looking_ahead(profile, benchmark, pool, "hu", seed)
-    if variant == "cheap":
-        return replace(made, options=(("group", 0), ("dev_batch", 32), ("chunk", 32)))
-    if variant == "official":
-        recipe: Recipe = replace(made.recipe, **HU_RECIPE)  # type: ignore[arg-type]
-        plain = replace(recipe, epochs=HU_PRETRAINING, select="last", test_curve=False)
-        return replace(made, recipe=recipe, start=replace(made, method="ce", recipe=plain))
-    return made
-
-
-def hu_as_written(results: Results) -> list[Cell]:
-    """Hu et al.'s rows of the paper's Table 1: those that the profile wants, else those that the store has."""
-    profile = results.profile
-    if profile.baselines.hu == "faithful":
-        return hu(profile)
-    return [cell for cell in hu(profile, "faithful", profile.seeds) if results.result(cell.spec) is not None]
 
 
 def extended(profile: Profile) -> list[Cell]:
@@ -201,48 +121,74 @@ def extended(profile: Profile) -> list[Cell]:
     Each row has the first seeds that the profile's ``baselines`` give it, Table 1's own rows have all. Cells that
     differ in an option to be chosen on D_P' share row and seed: see :func:`best_on_dev`.
     """
-    cells = [cell for cell in table1(profile) if cell.train_source == GENERATED or cell.method == CHECKER]
-    for place, seed in enumerate(profile.seeds):
-        for benchmark in profile.benchmarks:
-            made: dict[str, list[RunSpec]] = {}
-            if place < profile.baselines.seeds:
-                made |= _simple(profile, benchmark, seed)
-            if place < profile.baselines.look_ahead_seeds and benchmark in profile.baselines.look_ahead:
-                made |= {
-                    title: [_looking_ahead(profile, benchmark, "generated", method, seed)]
-                    for method, title in LOOK_AHEAD.items()
-                }
-            cells += [Cell(GENERATED, title, benchmark, seed, one) for title, specs in made.items() for one in specs]
-    return without_curve(cells, table1(profile)) + hu(profile)
-
-
-def _looking_ahead(profile: Profile, benchmark: str, pool: str, method: str, seed: int) -> RunSpec:
-    """A baseline that looks a step ahead, with the recipe of the CE run on the pool.
-
-    It differentiates through transformers' own model, which knows padded batches only.
-    """
-    made = spec(profile, benchmark, pool, "ce", seed)
-    padded = "fast" if made.recipe.fidelity == "packed" else made.recipe.fidelity
-    return replace(made, method=method, recipe=replace(made.recipe, fidelity=padded))
+    cells = [cell for cell in table1(profile) if cell.train_source == "generated" or cell.method == "checker"]
+    counts = profile.baselines
+    for benchmark in profile.benchmarks:
+        runs = {seed: _simple(profile, benchmark, seed) for seed in profile.seeds[: counts.seeds]}
+        for seed in profile.seeds[: counts.look_ahead_seeds] if benchmark in counts.look_ahead else ():
+            of_seed = {name: [_padded(profile, benchmark, "generated", name, seed)] for name in LOOK_AHEAD}
+            runs[seed] = runs.get(seed, {}) | of_seed
+        for seed, of_seed in runs.items():
+            cells += [Cell("generated", name, benchmark, seed, one) for name, some in of_seed.items() for one in some]
+    return without_curve(cells) + hu(profile)
 
 
 def _simple(profile: Profile, benchmark: str, seed: int) -> dict[str, list[RunSpec]]:
     """The baselines that learn no weights; RHO's hold-out model is the quality checker."""
     ce, checker = (spec(profile, benchmark, pool, "ce", seed) for pool in ("generated", "dev"))
-    quality, diversity = Checker(checker), Checker(ce)
-    made = {
-        "RHO-Loss selection": [replace(ce, method="rho", quality=quality)],
-        "CE-Loss on D_Q and D_P'": [replace(ce, source=Source("generated+dev"))],
-        "CE-Loss on D_Q, then on D_P'": [replace(checker, start=ce)],
-        FILTER: [replace(ce, method="filter", quality=quality, options=(("tau", tau),)) for tau in TAUS],
-        "Confident learning": [replace(ce, method="confident", diversity=Checker(ce, folds=5))],
-        DISTIL: [replace(ce, method="distil", quality=quality)],
-        ENSEMBLE: [replace(ce, method="ensemble", quality=quality, diversity=diversity)],
-    }
+    usual = {name: spec(profile, benchmark, "generated", name, seed) for name in ("rho", "filter", "confident")}
+    usual |= {name: spec(profile, benchmark, "generated", name, seed) for name in ("distil", "ensemble")}
+    runs = {name: [one] for name, one in usual.items()}
+    runs["filter"] = [replace(usual["filter"], options=(("tau", tau),)) for tau in TAUS]
+    runs |= {"ce_dq_dp": [replace(ce, source=Source("generated+dev"))], "ce_then_dp": [replace(checker, start=ce)]}
     if profile.kind == "miniature":
-        exact = oracle(profile, benchmark, seed).diversity
-        made[EXACT_Q] = [replace(ce, method="imp", quality=quality, diversity=exact)]
-    return made
+        imp = spec(profile, benchmark, "generated", "imp", seed)
+        runs["imp_exact_q"] = [replace(imp, diversity=Checker(exact="q"))]
+    return runs
+
+
+def _padded(profile: Profile, benchmark: str, pool: str, method: str, seed: int) -> RunSpec:
+    """A baseline that looks a step ahead. It differentiates through the model itself, which takes padded batches."""
+    made = spec(profile, benchmark, pool, method, seed)
+    fidelity = "fast" if made.recipe.fidelity == "packed" else made.recipe.fidelity
+    return replace(made, recipe=replace(made.recipe, fidelity=fidelity))
+
+
+def hu(profile: Profile, variant: str = "", seeds: Sequence[int] | None = None) -> list[Cell]:
+    """Hu et al. on generated data and, unless it is the cheaper variant, on large real data as in Table 1.
+
+    There is a cell for each of :data:`HU_SETTINGS`: see :func:`best_on_dev`. ``variant`` and ``seeds`` are the
+    profile's where they are not given.
+    """
+    variant = variant or profile.baselines.hu
+    cells = [
+        Cell(pool, HU[variant], benchmark, seed, one)
+        for seed in (profile.seeds[: profile.baselines.hu_seeds] if seeds is None else seeds)
+        for benchmark in profile.benchmarks
+        if benchmark in profile.baselines.look_ahead
+        for pool in (("generated",) if variant == "cheap" else ("generated", "train"))
+        for one in _hu(profile, benchmark, pool, variant, seed)
+    ]
+    return without_curve(cells)
+
+
+def _hu(profile: Profile, benchmark: str, pool: str, variant: str, seed: int) -> list[RunSpec]:
+    made = _padded(profile, benchmark, pool, "hu", seed)
+    if variant == "official":
+        recipe = replace(made.recipe, **OFFICIAL)  # type: ignore[arg-type]
+        plain = replace(recipe, epochs=PRETRAINING, select="last", test_curve=False)
+        made = replace(made, recipe=recipe, start=replace(made, method="ce", recipe=plain))
+    cheaper = CHEAP if variant == "cheap" else {}
+    return [replace(made, options=tuple({**setting, **cheaper}.items())) for setting in HU_SETTINGS]
+
+
+def hu_as_written(results: Results) -> list[Cell]:
+    """Hu et al.'s rows of the paper's Table 1: those that the profile wants, else those that the store has."""
+    profile = results.profile
+    if profile.baselines.hu == "faithful":
+        return best_on_dev(results, hu(profile))
+    every = hu(profile, "faithful", profile.seeds)
+    return best_on_dev(results, [cell for cell in every if results.result(cell.spec) is not None])
 
 
 def best_on_dev(results: Results, cells: Iterable[Cell]) -> list[Cell]:
@@ -261,10 +207,14 @@ def _best(results: Results, group: list[Cell]) -> Cell:
     if len(group) == 1:
         return group[0]
     found = [(cell, results.result(cell.spec)) for cell in group]
-    missing = [
-        cell
-        for cell, result in found
-        if result is None and not (results.failure(cell.spec) or "").startswith(NONE_LEFT)
-    ]
+    missing = [c for c, result in found if result is None and results.failure_kind(c.spec) != "NothingLeft"]
     accuracies = [-1.0 if result is None else result.selected.dev_accuracy for _, result in found]
     return missing[0] if missing else group[accuracies.index(max(accuracies))]
+
+
+def chosen_options(cell: Cell) -> str:
+    """The options by which a cell differs from the others of its row and seed: "tau 0.7", "linear, w_decay 10"."""
+    options = dict(cell.spec.options)
+    if cell.method in HU.values():
+        return f"{options['norm']}, w_decay {options['w_decay']:g}"
+    return f"tau {options['tau']:g}" if "tau" in options else ""

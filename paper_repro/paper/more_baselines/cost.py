@@ -1,41 +1,76 @@
 """What each method costs: forward-backward passes as counted, seconds and memory as measured, both relative to CE.
 
-Seconds and memory differ from run to run and from machine to machine, so that they stand in a file of their own.
+Seconds and memory differ from run to run and from machine to machine, so they have a file of their own.
+
+Counted are passes of one example, for each training example and epoch. A forward pass is a third of a
+forward-backward, a forward-mode derivative (jvp) as much as one. Arithmetic on parameters, which for Hu et al. is
+considerable, is not counted.
+
+===============  ====================================================================================
+method           passes
+===============  ====================================================================================
+the engine's     1, and 1/3 more for a weight from a second forward pass
+distil           1
+filter           1 for each example kept, confident likewise
+rho              1 + 1/3 for each of the 1/share candidates
+ren              3: training, the dev batch, the products
+meta_weight_net  4: the look-ahead, the dev batch, the products, training
+hu               2 + dev/group: the example alone, training, the dev set (or dev_batch) for every group
+sungen           1 + iterations * (2 + outer_share) / epochs: inner training, products, outer loss
+===============  ====================================================================================
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from paper_repro.method.registry import CLASSICAL
-from paper_repro.paper.ablations.table3 import ratio_interval
+from paper_repro.measures import intervals
+from paper_repro.method.registry import WITHOUT_EPOCHS, method_of, options_of
 from paper_repro.paper.cells import Cell
-from paper_repro.paper.more_baselines.passes import FORWARD, passes
+from paper_repro.paper.outcomes import seeds_status
 from paper_repro.runs.plan import models_of, scored_pools
+from paper_repro.runs.results import Results
 from paper_repro.runs.spec import Checker, RunResult, RunSpec, Source
 
-CE = "CE-Loss"
-UNCOUNTED = (*CLASSICAL, "ensemble")
-"""They train no network of their own."""
-Row = tuple[str, str, int]
+FORWARD = 1 / 3
+SELECTING = ("filter", "confident")
+"""They train on a part of the examples."""
+Place = tuple[str, str, int]
 """Method, benchmark, seed."""
 
 
-class Measured(Runs, Protocol):
-    """What the costs need of a :class:`paper_repro.study.Workspace`."""
+def passes(spec: RunSpec, dev_size: int, kept: float = 1.0) -> float:
+    """Forward-backward passes for each training example in each epoch.
 
-    def source_rows(self, benchmark: str, source: Source) -> NDArray[np.int64]: ...
-    def train_log_p(self, spec: RunSpec) -> NDArray[np.float32] | None: ...
-    def scoring_seconds(self, checker: Checker, benchmark: str, pool: str) -> float | None: ...
+    ``dev_size`` is the number of dev examples, ``kept`` the share of the examples that a filter keeps.
+    """
+    options = options_of(spec.method, dict(spec.options))
+    number = {name: float(value) for name, value in options.items() if not isinstance(value, str)}
+    dev_batch = min(dev_size / spec.recipe.batch_size, 1.0)  # of the training batch's size, by training example
+    match spec.method:
+        case "filter" | "confident":
+            return kept
+        case "rho":
+            return 1 + FORWARD / number["share"]
+        case "ren":
+            return 2 + dev_batch
+        case "meta_weight_net":
+            return 3 + dev_batch
+        case "hu":
+            group = min(number["group"] or spec.recipe.batch_size, spec.recipe.batch_size)
+            return 2 + min(number["dev_batch"] or dev_size, dev_size) / group
+        case "sungen":
+            return 1 + number["iterations"] * (2 + number["outer_share"]) / spec.recipe.epochs
+        case _:
+            return 1 + FORWARD * (spec.switches.weight_forward == "eval" and method_of(spec.method).dynamic)
 
 
-def baselines_cost(workspace: Measured, candidates: Iterable[Cell], chosen: Iterable[Cell]) -> pd.DataFrame:
+def baselines_cost(results: Results, candidates: Iterable[Cell], chosen: Iterable[Cell]) -> pd.DataFrame:
     """One row per method and benchmark; runs on large real data are left out.
 
     ``candidates`` are all cells, ``chosen`` one of them for each row and seed. Columns: method, benchmark;
@@ -43,35 +78,37 @@ def baselines_cost(workspace: Measured, candidates: Iterable[Cell], chosen: Iter
     _low and _high: seconds relative to the CE run of the same seed (geometric mean and Student's interval, from two
     seeds on); ms_per_batch (milliseconds for as many texts as a batch has, median); memory_mb (MiB that the run takes
     at most: on the GPU, or of main memory beyond what the process held before; median) and memory_ratio; n_runs,
-    device, status. "Training" is the chosen run with what it starts from,
-    "total" has the checkers, their scoring and all candidates as well.
+    device, status. "Training" is the chosen run with what it starts from, "total" has the checkers, their scoring and
+    all candidates as well.
     """
-    groups: dict[Row, list[Cell]] = {}
+    groups: dict[Place, list[RunSpec]] = {}
     for cell in candidates:
-        if cell.spec.source.pool != "train":
-            groups.setdefault((cell.method, cell.benchmark, cell.seed), []).append(cell)
-    best = {(c.method, c.benchmark, c.seed): c for c in chosen if c.spec.source.pool != "train"}
-    single = {row: _one(workspace, [cell.spec for cell in group], best[row].spec) for row, group in groups.items()}
+        if cell.train_source != "train":
+            groups.setdefault((cell.method, cell.benchmark, cell.seed), []).append(cell.spec)
+    best = {(c.method, c.benchmark, c.seed): c.spec for c in chosen if c.train_source != "train"}
+    single = {place: _one(results, specs, best[place]) for place, specs in groups.items()}
     pairs = dict.fromkeys((method, benchmark) for method, benchmark, _ in single)
     return pd.DataFrame([_summary(*pair, single) for pair in pairs])
 
 
-def _one(workspace: Measured, candidates: list[RunSpec], chosen: RunSpec) -> dict[str, Any]:
+def _one(results: Results, candidates: list[RunSpec], chosen: RunSpec) -> dict[str, Any]:
     """Passes, seconds and memory of one row's seed; nan where something is missing."""
-    training, everything = list(started_from(chosen)), list(dict.fromkeys(s for c in candidates for s in behind(c)))
-    everything = [spec for spec in everything if spec not in candidates or workspace.result(spec) is not None]
+    training = list(started_from(chosen))
+    runs = dict.fromkeys(run for spec in candidates for run in behind(spec))
+    every = [run for run in runs if run not in candidates or results.result(run) is not None]
     scores = {(checker, spec.benchmark, pool) for spec in candidates for checker, pool in scored(spec)}
-    result = workspace.result(chosen)
-    asked = sum(_size(workspace, benchmark, Source(pool)) for _, benchmark, pool in scores)
-    seconds = [workspace.scoring_seconds(*score) for score in scores]
+    asked = sum(_size(results, benchmark, Source(pool)) for _, benchmark, pool in scores)
+    waited = sum(_known(results.scoring_seconds(*score)) for score in scores)
+    result = results.result(chosen)
+    trains = result is not None and chosen.method not in WITHOUT_EPOCHS
+    texts = chosen.recipe.epochs * _size(results, chosen.benchmark, chosen.source)
     return {
-        "counted_training": sum(_work(workspace, spec) for spec in training),
-        "counted_total": sum(_work(workspace, spec) for spec in everything) + FORWARD * asked,
-        "training": sum(_seconds(workspace, spec) for spec in training),
-        "total": sum(_seconds(workspace, spec) for spec in everything)
-        + sum(math.nan if second is None else second for second in seconds),
-        "ms_per_batch": _per_batch(workspace, chosen),
-        "memory_mb": math.nan if result is None or chosen.method in UNCOUNTED else _memory(result),
+        "counted_training": sum(_work(results, run) for run in training),
+        "counted_total": sum(_work(results, run) for run in every) + FORWARD * asked,
+        "training": sum(_seconds(results, run) for run in training),
+        "total": sum(_seconds(results, run) for run in every) + waited,
+        "ms_per_batch": 1000 * _seconds(results, chosen) * chosen.recipe.batch_size / texts if trains else math.nan,
+        "memory_mb": _memory(result) if result is not None and trains else math.nan,
         "device": "" if result is None else str(result.environment.get("device")),
     }
 
@@ -98,32 +135,32 @@ def scored(spec: RunSpec) -> list[tuple[Checker, str]]:
     return [(checker, pool) for checker in checkers for pool in scored_pools(spec)]
 
 
-def _size(workspace: Measured, benchmark: str, source: Source) -> int:
-    return len(workspace.source_rows(benchmark, source))
+def _size(results: Results, benchmark: str, source: Source) -> int:
+    return len(results.inputs.source_rows(benchmark, source))
 
 
-def _work(workspace: Measured, spec: RunSpec) -> float:
+def _work(results: Results, spec: RunSpec) -> float:
     """Passes of a training, in examples."""
-    if spec.method in UNCOUNTED:
+    if spec.method in WITHOUT_EPOCHS:
         return 0.0
-    size, dev = (_size(workspace, spec.benchmark, source) for source in (spec.source, Source(spec.selection)))
-    kept = 1.0
-    if spec.method in ("filter", "confident"):
-        log_p = workspace.train_log_p(spec)
-        kept = math.nan if log_p is None else log_p.shape[1] / size
+    size, dev = (_size(results, spec.benchmark, source) for source in (spec.source, Source(spec.selection)))
+    kept = kept_share(results, spec) if spec.method in SELECTING else 1.0
     return passes(spec, dev, kept) * size * spec.recipe.epochs
 
 
-def _seconds(workspace: Measured, spec: RunSpec) -> float:
-    result = workspace.result(spec)
+def kept_share(results: Results, spec: RunSpec) -> float:
+    """The share of the examples that a run trains on; nan without the run."""
+    log_p = results.train_log_p(spec)
+    return math.nan if log_p is None else log_p.shape[1] / _size(results, spec.benchmark, spec.source)
+
+
+def _known(seconds: float | None) -> float:
+    return math.nan if seconds is None else seconds
+
+
+def _seconds(results: Results, spec: RunSpec) -> float:
+    result = results.result(spec)
     return math.nan if result is None else float(result.seconds["train"])
-
-
-def _per_batch(workspace: Measured, spec: RunSpec) -> float:
-    if spec.method in UNCOUNTED:
-        return math.nan
-    batches = spec.recipe.epochs * _size(workspace, spec.benchmark, spec.source) / spec.recipe.batch_size
-    return 1000 * _seconds(workspace, spec) / batches
 
 
 def _memory(result: RunResult) -> float:
@@ -134,32 +171,29 @@ def _memory(result: RunResult) -> float:
     return used / 2**20 if used > 0 else math.nan
 
 
-def _summary(method: str, benchmark: str, single: dict[Row, dict[str, Any]]) -> dict[str, Any]:
+def _summary(method: str, benchmark: str, single: dict[Place, dict[str, Any]]) -> dict[str, Any]:
     mine = {seed: one for (m, b, seed), one in single.items() if (m, b) == (method, benchmark)}
-    both = {s: (one, single[CE, benchmark, s]) for s, one in mine.items() if (CE, benchmark, s) in single}
-    whole = [(one, ce) for one, ce in both.values() if not math.isnan(one["training"] + one["total"] + ce["training"])]
+    pairs = [(one, ce) for seed, one in mine.items() if (ce := single.get(("ce", benchmark, seed)))]
+    whole = [(one, ce) for one, ce in pairs if not math.isnan(one["training"] + one["total"] + ce["training"])]
     row: dict[str, Any] = {"method": method, "benchmark": benchmark}
     for name in ("counted_training", "counted_total"):
-        row[name] = _mean([one[name] / ce["counted_training"] for one, ce in whole])
+        ratios = [one[name] / ce["counted_training"] for one, ce in whole]
+        row[name] = float(np.mean(ratios)) if ratios else math.nan
     for name in ("training", "total"):
-        ratio = ratio_interval([max(one[name], 1e-9) for one, _ in whole], [ce["training"] for _, ce in whole])
-        row |= {f"{name}_ratio": ratio.mean, f"{name}_ratio_low": ratio.low, f"{name}_ratio_high": ratio.high}
-    row["ms_per_batch"] = _median([one["ms_per_batch"] for one, _ in whole])
-    row["memory_mb"] = _median([one["memory_mb"] for one, _ in whole])
-    plain = [one["memory_mb"] for (m, b, _), one in single.items() if (m, b) == (CE, benchmark)]
-    row["memory_ratio"] = row["memory_mb"] / _median(plain)
+        logs = [math.log(max(one[name], 1e-9) / ce["training"]) for one, ce in whole]
+        interval = intervals.mean_interval(logs) if logs else None
+        row[f"{name}_ratio"] = math.exp(interval.mean) if interval else math.nan
+        for end in ("low", "high"):
+            row[f"{name}_ratio_{end}"] = math.exp(getattr(interval, end)) if len(logs) > 1 else math.nan
+    for name in ("ms_per_batch", "memory_mb"):
+        row[name] = _median(one[name] for one, _ in whole)
+    row["memory_ratio"] = row["memory_mb"] / _median(ce["memory_mb"] for _, ce in whole)
     devices = sorted({side["device"] for pair in whole for side in pair})
-    status = "complete" if len(whole) == len(mine) else f"{len(whole)} of {len(mine)} seeds"
-    if len(devices) > 1:
-        status = "its runs are of several machines"
+    status = "its runs are of several machines" if len(devices) > 1 else seeds_status(len(whole), len(mine))
     return {**row, "n_runs": len(whole), "device": "; ".join(devices), "status": status}
 
 
-def _median(values: list[float]) -> float:
-    """Without what is not known. (A process's first run takes more memory than the others, which a mean would show.)"""
+def _median(values: Iterable[float]) -> float:
+    """Of what is known. (A process's first run takes more memory than the others, which a mean would show.)"""
     known = [value for value in values if not math.isnan(value)]
     return float(np.median(known)) if known else math.nan
-
-
-def _mean(values: list[float]) -> float:
-    return float(np.mean(values)) if values else math.nan

@@ -2,206 +2,211 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from paper_repro.measures import intervals
+from paper_repro.method.baselines import NO_LABELS, SAME_LABELS
+from paper_repro.method.registry import method_of
 from paper_repro.paper.beside_paper import printed
 from paper_repro.paper.cells import Cell
-from paper_repro.paper.claims import POINTS, jointly, sentence
+from paper_repro.paper.claims import POINTS, conjunction
 from paper_repro.paper.csv_files import records
-from paper_repro.paper.outcomes import Key, Outcome, comparison, measures, outcomes_of, verdict
+from paper_repro.paper.more_baselines.cells import HU, chosen_options, rows
+from paper_repro.paper.more_baselines.cost import SELECTING, kept_share
+from paper_repro.paper.outcomes import Key, Outcome, comparison, measures, outcomes_of
+from paper_repro.paper.titles import method_title
 from paper_repro.runs.results import Results
 
-GENERATED, LARGE = "GPT-3.5 generated", "Large real world"
-IMP, DIMP = "IMP-Loss (Ours)", "DIMP-Loss (Ours)"
-SHORT = {IMP: "IMP", DIMP: "DIMP"}
-ITEM = "Table 1 extended"
-HU = "Hu et al.'s"
-"""How the titles of all variants of that method begin."""
+OURS = ("imp", "dimp")
+MOST_EVEN = 0.95
+"""A row whose weights have a larger effective sample size than this is no test of its method: the coefficient of
+variation of the weights is below 0.23."""
+NO_TEST = "not a test of the method"
+TWINS = (
+    ("distil", "imp_exact_q", "IMP with the true Q tends to P'"),
+    ("distil", "imp", "IMP tends to P', if its Q is right"),
+    ("ensemble", "dimp", "DIMP tends to sqrt(Q P')"),
+    ("ce", "imp", "For scale, not alike"),
+)
+"""Pairs of rows that theory predicts to be alike, and why."""
 
 
-class Rows:
-    """The cells of a table by row, and comparisons of two rows on the seeds that both of them plan.
+def benchmarks_of(cells: Iterable[Cell]) -> list[str]:
+    return list(dict.fromkeys(cell.benchmark for cell in cells))
 
-    Rows have their own numbers of seeds here, so that a row of two seeds is compared with the first two of another.
+
+def options_tried(results: Results, candidates: Iterable[Cell], chosen: Iterable[Cell]) -> pd.DataFrame:
+    """The options that are chosen on D_P', one row for each candidate run.
+
+    Columns: train_source, method, benchmark, seed, options, dev_accuracy (per cent; nan without a run), taken.
     """
-
-    def __init__(self, results: Results, cells: Iterable[Cell]) -> None:
-        self.results = results
-        self.cells: dict[Key, list[Cell]] = {}
-        for cell in cells:
-            self.cells.setdefault((cell.train_source, cell.method, cell.benchmark), []).append(cell)
-        self._outcomes: dict[tuple[Key, tuple[int, ...]], Outcome] = {}
-
-    def seeds(self, key: Key) -> tuple[int, ...]:
-        return tuple(cell.seed for cell in self.cells.get(key, ()))
-
-    def outcome(self, key: Key, seeds: Iterable[int] | None = None) -> Outcome | None:
-        """What a row's runs predicted, of ``seeds`` only if they are given; None for a row without a plan."""
-        wanted = tuple(seed for seed in self.seeds(key) if seeds is None or seed in set(seeds))
-        if not wanted:
-            return None
-        if (key, wanted) not in self._outcomes:
-            chosen = [cell for cell in self.cells[key] if cell.seed in wanted]
-            self._outcomes[key, wanted] = outcomes_of(self.results, chosen)[key]
-        return self._outcomes[key, wanted]
-
-    def pair(self, ours: Key, theirs: Key) -> tuple[Outcome | None, Outcome | None]:
-        return self.outcome(ours, self.seeds(theirs)), self.outcome(theirs, self.seeds(ours))
-
-    def compare(self, ours: Key, theirs: Key) -> dict[str, Any]:
-        """:func:`paper_repro.tables.comparison` of two rows on the seeds that both plan."""
-        return comparison(*self.pair(ours, theirs))
-
-    def source(self, method: str) -> str:
-        """The training data of a method on generated data; the quality checker has other ones."""
-        return next((s for s, m, _ in self.cells if m == method and s != LARGE), GENERATED)
+    taken, found = {cell.spec for cell in chosen}, []
+    for cell in candidates:
+        if options := chosen_options(cell):
+            result = results.result(cell.spec)
+            dev = np.nan if result is None else 100 * result.selected.dev_accuracy
+            place = (cell.train_source, cell.method, cell.benchmark, cell.seed)
+            found.append((*place, options, dev, cell.spec in taken))
+    names = ["train_source", "method", "benchmark", "seed", "options", "dev_accuracy", "taken"]
+    return pd.DataFrame(found, columns=names)
 
 
-def table1_extended(results: Results, cells: Iterable[Cell], groups: Mapping[str, str]) -> pd.DataFrame:
+def row_outcomes(results: Results, cells: Iterable[Cell]) -> dict[tuple[str, str], Outcome]:
+    """Predictions by row and benchmark; runs on large real data are left out."""
+    outcomes = outcomes_of(results, [cell for cell in cells if cell.train_source != "train"])
+    return {(row, benchmark): outcome for (_, row, benchmark), outcome in outcomes.items()}
+
+
+def unevenness(results: Results, cells: Iterable[Cell]) -> dict[Key, tuple[float, float]]:
+    """How uneven the weights of each row are in the selected epoch, means over the seeds.
+
+    Of each row that weights or selects: the effective sample size, a fraction, and the share of the weights' sum on
+    their largest tenth; of a filter, those of its 0/1 weights. ``cells`` hold one candidate for each row and seed.
+    """
+    found: dict[Key, list[tuple[float, float]]] = {}
+    for cell in cells:
+        result, numbers = results.result(cell.spec), found.setdefault(_key(cell), [])
+        if result is not None and cell.spec.method in SELECTING:
+            kept = kept_share(results, cell.spec)
+            numbers.append((kept, min(0.1 / kept, 1.0)))
+        elif result is not None and method_of(cell.spec.method).reweights:
+            numbers.append((result.selected.weight_ess, result.selected.weight_top_tenth))
+    means = {key: np.mean(numbers, axis=0).tolist() for key, numbers in found.items() if numbers}
+    return {key: (ess, top) for key, (ess, top) in means.items()}
+
+
+def _key(cell: Cell) -> Key:
+    return cell.train_source, cell.method, cell.benchmark
+
+
+def table1_extended(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     """One row per group, method and benchmark, Hu et al.'s on large real data too.
 
-    ``cells`` hold one candidate a row and seed, ``groups`` the group of each title, in the table's order. Columns:
-    group, train_source, method, benchmark, paper_accuracy, paper_macro_f1, those of
-    :func:`paper_repro.tables.beside_paper` on our runs, chosen (options picked on D_P', seed by seed), status.
+    ``cells`` hold one candidate a row and seed. Columns: group, train_source, method, benchmark, paper_accuracy,
+    paper_macro_f1, those of :func:`paper_repro.paper.outcomes.measures`, weight_ess, weight_top_tenth, chosen (options
+    picked on D_P', seed by seed), status.
     """
-    rows, paper = Rows(results, cells), printed("table1")
-    order = [(group, rows.source(method), method) for method, group in groups.items()]
-    order += [("large real data", LARGE, method) for method in groups if method.startswith(HU)]
-    found = []
+    cells, paper, found = list(cells), printed("table1"), []
+    outcomes, uneven = outcomes_of(results, cells), unevenness(results, cells)
+    order = [(row.group, "dev" if name == "checker" else "generated", name) for name, row in rows().items()]
+    order += [("large real data", "train", name) for name in HU.values()]
     for group, source, method in order:
-        for benchmark in results.profile.benchmarks:
+        for benchmark in benchmarks_of(cells):
             key = (source, method, benchmark)
-            outcome, numbers = rows.outcome(key), paper.get(key)
-            if outcome is None and numbers is None:
+            outcome, numbers = outcomes.get(key), paper.get(key, (np.nan, np.nan))
+            if outcome is None and key not in paper:
                 continue
-            found.append(
-                {
-                    "group": group,
-                    "train_source": source,
-                    "method": method,
-                    "benchmark": benchmark,
-                    **dict(zip(("paper_accuracy", "paper_macro_f1"), numbers or (np.nan, np.nan), strict=True)),
-                    **measures(outcome),
-                    "chosen": _chosen(rows.cells.get(key, ())),
-                    "status": outcome.status if outcome else "not run",
-                }
-            )
+            place = dict(zip(("train_source", "method", "benchmark"), key, strict=True))
+            about = {"group": group, **place, "paper_accuracy": numbers[0], "paper_macro_f1": numbers[1]}
+            about |= measures(outcome)
+            about |= dict(zip(("weight_ess", "weight_top_tenth"), uneven.get(key, (np.nan, np.nan)), strict=True))
+            chosen = [chosen_options(cell) for cell in cells if _key(cell) == key]
+            about["chosen"] = "; ".join(dict.fromkeys(filter(None, chosen)))
+            found.append({**about, "status": outcome.status if outcome else "not run"})
     return pd.DataFrame(found)
 
 
-def _chosen(cells: Iterable[Cell]) -> str:
-    """The tau of each seed, where there is one to choose."""
-    values = [value for cell in cells for name, value in cell.spec.options if name == "tau"]
-    return "tau " + ", ".join(f"{value:g}" for value in values) if values else ""
-
-
-def baseline_differences(results: Results, cells: Iterable[Cell], groups: Mapping[str, str]) -> pd.DataFrame:
+def baseline_differences(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     """IMP and DIMP minus every other row on generated data, by benchmark.
 
-    Columns: method, group and rival (the other row), benchmark, those of :func:`paper_repro.tables.comparison` (paired
-    over the seeds that both rows plan and all test examples), verdict on "IMP (DIMP) is more accurate".
+    A row that the table has on some benchmarks only has a comparison without runs on the others; and where the
+    weights of a row are nearly even, the comparison says nothing about its method and has no verdict.
+    Columns: method, group and rival (the other row), benchmark, those of :func:`comparison` (paired over the seeds
+    that both rows plan and all test texts, with the verdict on "IMP (DIMP) is more accurate").
     """
-    rows, found = Rows(results, cells), []
-    for method in SHORT:
-        for rival, group in groups.items():
-            for benchmark in results.profile.benchmarks:
-                keys = (GENERATED, method, benchmark), (rows.source(rival), rival, benchmark)
-                if rival != method and keys[1] in rows.cells:
-                    compared = rows.compare(*keys)
-                    judged = verdict(compared["low"], compared["high"], compared["status"])
-                    names = {"method": method, "group": group, "rival": rival, "benchmark": benchmark}
-                    found.append({**names, **compared, "verdict": judged})
-    columns = ["method", "group", "rival", "benchmark", *comparison(None, None), "verdict"]
-    return pd.DataFrame(found, columns=columns)
+    cells = [cell for cell in cells if cell.train_source != "train"]
+    outcomes = row_outcomes(results, cells)
+    ess = {(row, benchmark): ess for (_, row, benchmark), (ess, _) in unevenness(results, cells).items()}
+    present = {name: row for name, row in rows().items() if name in {cell.method for cell in cells}}
+    found = []
+    for method in OURS:
+        for rival, row in present.items():
+            for benchmark in benchmarks_of(cells) if rival != method else ():
+                compared = comparison(outcomes.get((method, benchmark)), outcomes.get((rival, benchmark)))
+                even = max(ess.get((side, benchmark), 0.0) for side in (rival, method))
+                if even > MOST_EVEN:
+                    status = f"{NO_TEST}: its weights are nearly even (ESS {100 * even:.0f} %)"
+                    compared |= {"status": status, "verdict": "incomplete", "f1_verdict": "incomplete"}
+                names = {"method": method, "group": row.group, "rival": rival, "benchmark": benchmark}
+                found.append({**names, **compared})
+    return pd.DataFrame(found, columns=["method", "group", "rival", "benchmark", *comparison(None, None)])
 
 
-def families(
-    differences: pd.DataFrame, groups: Mapping[str, str], same: str, rivals: Iterable[str]
-) -> dict[str, list[str]]:
-    """Sets of baselines by name: Table 1's, those of the group ``same``, all of the groups ``rivals``."""
-    present = [title for title in groups if title in set(differences["rival"])]
-    wanted = [title for title in present if groups[title] in set(rivals)]
+def families(differences: pd.DataFrame) -> dict[str, tuple[str, list[str]]]:
+    """Sets of baselines by id, each with a title and its rows: Table 1's, those with the same labels, all of them."""
+    groups: dict[str, str] = dict(zip(differences["rival"], differences["group"], strict=True))
+    everything = [rival for rival, group in groups.items() if group in (NO_LABELS, SAME_LABELS)]
+    in_table1 = [rival for rival in everything if rival in ("ce", "focal", *HU.values())]
+    same = [rival for rival in everything if groups[rival] == SAME_LABELS]
     return {
-        "those of Table 1": [title for title in wanted if title in ("CE-Loss", "Focal-Loss") or title.startswith(HU)],
-        f"those with the {same}": [title for title in wanted if groups[title] == same],
-        "all of the extended table": wanted,
+        "table1": ("those of Table 1", in_table1),
+        "same_labels": ("those with the labels of D_P'", same),
+        "all": ("all of the extended table", everything),
     }
 
 
-def baseline_claims(differences: pd.DataFrame, sets: Mapping[str, Iterable[str]]) -> pd.DataFrame:
-    """ "IMP and DIMP outperform every baseline", for each of ``sets`` of baselines, and the rows behind it.
+def baseline_claims(differences: pd.DataFrame) -> pd.DataFrame:
+    """ "IMP and DIMP outperform every baseline", for each of :func:`families`, and the rows behind it.
 
-    ``differences`` is that of :func:`baseline_differences`. Columns: claim, section, item, benchmark, statistic, those
-    of :func:`paper_repro.tables.comparison`, verdict. A sentence holds if all of its rows do and fails if one does;
-    it has a row a benchmark and one for "all".
+    ``differences`` is that of :func:`baseline_differences`. Columns: id, claim, section, item, benchmark, statistic,
+    those of :func:`comparison`. Sentences have a row for each benchmark and one for "all".
     """
-    members = list(dict.fromkeys(title for titles in sets.values() for title in titles))
+    section, item, sets = "5.1", "Table 1 extended", families(differences)
     found = []
-    for row in records(differences[differences["rival"].isin(members)]):
-        claim = f"Generated data: {SHORT[row['method']]} beats {row['rival']}"
-        names = {"claim": claim, "section": "5.1", "item": ITEM, "benchmark": row["benchmark"], "statistic": POINTS}
-        found.append({**names, **{name: row[name] for name in comparison(None, None)}, "verdict": row["verdict"]})
-    for name, titles in sets.items():
-        for who in (*SHORT, None):
-            behind = differences[differences["rival"].isin(list(titles))]
-            if who is not None:
-                behind = behind[behind["method"] == who]
-            claim = f"{SHORT[who] + ' outperforms' if who else 'IMP and DIMP outperform'} every baseline: {name}"
-            for benchmark in (*dict.fromkeys(behind["benchmark"]), "all"):
-                here = behind if benchmark == "all" else behind[behind["benchmark"] == benchmark]
-                verdicts = Counter(here["verdict"])
-                found.append(sentence(claim, "5.1", ITEM, benchmark, verdicts, jointly(verdicts)))
+    for row in records(differences[differences["rival"].isin(sets["all"][1])]):
+        claim = f"Generated data: {row['method'].upper()} beats {method_title(row['rival'])}"
+        names = {"id": f"{row['method']}_{row['rival']}", "claim": claim, "section": section, "item": item}
+        compared = {name: row[name] for name in comparison(None, None)}
+        found.append({**names, "benchmark": row["benchmark"], "statistic": POINTS, **compared})
+    for family, (title, rivals) in sets.items():
+        members = differences[differences["rival"].isin(rivals)]
+        for who in (*OURS, "both"):
+            ours = members if who == "both" else members[members["method"] == who]
+            says = "IMP and DIMP outperform" if who == "both" else f"{who.upper()} outperforms"
+            claim = f"{says} every baseline: {title}"
+            for benchmark in (*dict.fromkeys(ours["benchmark"]), "all"):
+                here = records(ours if benchmark == "all" else ours[ours["benchmark"] == benchmark])
+                found.append(conjunction(f"{who}_{family}", claim, section, item, benchmark, here))
     return pd.DataFrame(found)
 
 
-def best_rivals(frame: pd.DataFrame, differences: pd.DataFrame, group: str) -> pd.DataFrame:
+def best_rivals(table: pd.DataFrame, differences: pd.DataFrame, group: str = SAME_LABELS) -> pd.DataFrame:
     """The most accurate row of a group by benchmark (mean over its seeds), with IMP and DIMP minus it.
 
-    ``frame`` is that of :func:`table1_extended`. Columns: benchmark, rival, mean_accuracy, n_seeds, and for IMP and
-    DIMP <name>_mean, _low, _high, _verdict. It is chosen on the test set, which flatters it.
+    ``table`` is that of :func:`table1_extended`. Columns: those of :func:`baseline_differences`, and mean_accuracy of
+    the rival. It is chosen on the test set, which flatters it.
     """
-    found = []
-    known = frame[(frame["group"] == group) & frame["mean_accuracy"].notna()]
-    for benchmark in known["benchmark"].unique():
-        rows = records(known[known["benchmark"] == benchmark])
-        best = max(rows, key=lambda row: float(row["mean_accuracy"]))
-        line: dict[str, Any] = {"benchmark": benchmark, "rival": best["method"]}
-        line |= {name: best[name] for name in ("mean_accuracy", "n_seeds")}
-        here = differences[(differences["rival"] == best["method"]) & (differences["benchmark"] == benchmark)]
-        for row in records(here):
-            line |= {f"{SHORT[row['method']]}_{part}": row[part] for part in ("mean", "low", "high", "verdict")}
-        found.append(line)
-    return pd.DataFrame(found)
+    known = table[(table["group"] == group) & table["mean_accuracy"].notna()]
+    best = known.loc[known.groupby("benchmark", sort=False)["mean_accuracy"].idxmax()]
+    best = best[["benchmark", "method", "mean_accuracy"]].rename(columns={"method": "rival"})
+    return differences.merge(best, on=["benchmark", "rival"])
 
 
-def predicted_twins(results: Results, cells: Iterable[Cell], pairs: Mapping[tuple[str, str], str]) -> pd.DataFrame:
-    """Pairs of methods that theory calls alike: their difference, and how often they answer alike.
+def predicted_twins(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
+    """The pairs of rows in :data:`TWINS`: their difference, and how often they answer alike.
 
-    ``pairs`` are two titles on generated data with what is said of them. Columns: prediction, method, other,
-    benchmark, those of :func:`paper_repro.tables.comparison`, alike, alike_low, alike_high (per cent of the test
-    examples, same seed, with the 95 % interval over seeds and examples).
+    Columns: prediction, method, other, benchmark, those of :func:`comparison`, alike, alike_low, alike_high (per cent
+    of the test texts, same seed, with the 95 % interval over seeds and texts).
     """
-    rows, found = Rows(results, cells), []
-    for (method, other), prediction in pairs.items():
-        for benchmark in results.profile.benchmarks:
-            keys = (GENERATED, method, benchmark), (GENERATED, other, benchmark)
-            if set(keys) <= set(rows.cells):
+    cells, found = list(cells), []
+    outcomes = row_outcomes(results, cells)
+    for method, other, prediction in TWINS:
+        for benchmark in benchmarks_of(cells):
+            if (method, benchmark) in outcomes and (other, benchmark) in outcomes:
+                ours, theirs = outcomes[method, benchmark], outcomes[other, benchmark]
                 names = {"prediction": prediction, "method": method, "other": other, "benchmark": benchmark}
-                found.append({**names, **rows.compare(*keys), **_alike(*rows.pair(*keys))})
+                found.append({**names, **comparison(ours, theirs), **_alike(ours, theirs)})
     return pd.DataFrame(found)
 
 
-def _alike(ours: Outcome | None, theirs: Outcome | None) -> dict[str, float]:
+def _alike(ours: Outcome, theirs: Outcome) -> dict[str, Any]:
     names = ("alike", "alike_low", "alike_high")
-    shared = [] if ours is None or theirs is None else [seed for seed in ours.seeds if seed in theirs.seeds]
-    if ours is None or theirs is None or not shared:
+    if not (shared := [seed for seed in ours.seeds if seed in theirs.seeds]):
         return dict.fromkeys(names, np.nan)
-    a, b = (side.predictions[[side.seeds.index(seed) for seed in shared]] for side in (ours, theirs))
-    interval = intervals.mean_interval(a == b).scaled(100)
+    same = ours.predictions[ours.rows(shared)] == theirs.predictions[theirs.rows(shared)]
+    interval = intervals.mean_interval(same).scaled(100)
     return dict(zip(names, (interval.mean, interval.low, interval.high), strict=True))

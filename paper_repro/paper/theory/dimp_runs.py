@@ -1,4 +1,4 @@
-"""What the training passes of finished DIMP runs say about App. C and App. D, example by example."""
+"""What the training passes of finished DIMP runs say about Apps. C and D, text by text."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from paper_repro.measures.weights import diagnose
 from paper_repro.method import losses
 from paper_repro.paper.cells import Cell
 from paper_repro.paper.theory import closed_forms
+from paper_repro.runs.results import Results
 from paper_repro.tools.errors import UserError
 
 Floats = NDArray[np.float64]
@@ -25,16 +27,16 @@ def observed_quality(results: Results, cell: Cell) -> Floats:
     """
     assert cell.spec.quality is not None
     labels = results.benchmark(cell.benchmark).pool(cell.spec.source.pool).labels
-    scores = results.scores(cell.spec.quality, cell.benchmark, cell.spec.source.pool, compute=False)
+    scores = results.scores(cell.spec.quality, cell.benchmark, cell.spec.source.pool)
     return scores[np.arange(len(labels)), labels].astype(np.float64)
 
 
 def by_epoch(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
-    """One row a DIMP run and epoch; runs that are not finished have one row that says so.
+    """One row per DIMP run and epoch; a run that is not finished has one row that says so.
 
     Columns: benchmark, seed, epoch, n; log_weight_gap (largest distance of ln w to the reducible hold-out loss),
     recorded_gap (of the mean weight to the one that training recorded, as a fraction), top_tenth (share of the
-    weight on the tenth with the largest reducible loss); loss, bound, bound_eq24 (means over the texts), gap_min
+    weight on the tenth of the texts with the largest weights); loss, bound, bound_eq24 (means over the texts), gap_min
     (smallest loss - bound of a text), am_gm and hoelder (means of what the two steps give away), negative (share
     of texts whose bound is below 0); status.
     """
@@ -50,28 +52,21 @@ def by_epoch(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
             rows.append({**names, "status": results.failure(cell.spec) or "missing"})
             continue
         for record, log_p in zip(result.history, log_ps.astype(np.float64), strict=True):
-            found = {**_weights(log_p, quality, record.weight_mean), **_bound(log_p, quality)}
-            rows.append({**names, "epoch": record.epoch, "n": len(log_p), **found, "status": "complete"})
+            about = {"epoch": record.epoch, "n": len(log_p), **_epoch(log_p, quality, record.weight_mean)}
+            rows.append({**names, **about, "status": "complete"})
     return pd.DataFrame(rows)
 
 
-def _weights(log_p: Floats, log_quality: Floats, recorded: float) -> dict[str, float]:
-    """App. C: the package's weight against the difference of the two models' losses."""
+def _epoch(log_p: Floats, log_quality: Floats, recorded: float) -> dict[str, float]:
+    """App. C: the package's weight against the difference of the two models' losses. App. D: what is between."""
     weight = losses.weights("dimp", torch.from_numpy(log_p), torch.from_numpy(log_quality)).numpy()
-    reducible = closed_forms.reducible_loss(log_p, log_quality)
-    top = np.sort(weight)[-max(len(weight) // 10, 1) :]
-    return {
-        "log_weight_gap": float(np.abs(np.log(weight) - reducible).max()),
-        "recorded_gap": float(abs(np.exp(reducible).mean() / recorded - 1)),
-        "top_tenth": float(top.sum() / weight.sum()),
-    }
-
-
-def _bound(log_p: Floats, log_quality: Floats) -> dict[str, float]:
-    """App. D: loss, bounds and what lies between."""
+    reducible = log_quality - log_p  # CE of the model minus CE of the hold-out model
     p, quality = np.exp(log_p), np.exp(log_quality)
     loss, bound = closed_forms.dimp_term(p, quality), closed_forms.bound(p, quality)
     return {
+        "log_weight_gap": float(np.abs(np.log(weight) - reducible).max()),
+        "recorded_gap": float(abs(np.exp(reducible).mean() / recorded - 1)),
+        "top_tenth": diagnose(weight).top_tenth,
         "loss": float(loss.mean()),
         "bound": float(bound.mean()),
         "bound_eq24": float(closed_forms.bound(p, quality, 1).mean()),

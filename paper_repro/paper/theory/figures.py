@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from itertools import product
+from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import StrMethodFormatter
 
-from paper_repro.paper.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION, caption, panels, plain_numbers, styled
-from paper_repro.paper.theory import closed_forms
-from paper_repro.paper.titles import benchmark_title
+from paper_repro.method.registry import METHODS
+from paper_repro.paper.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    VERMILION,
+    benchmark_panels,
+    caption,
+    interval_dots,
+    panels,
+    plain_numbers,
+    row_labels,
+    source,
+    styled,
+)
+from paper_repro.paper.theory.closed_forms import bound, dimp_term
+from paper_repro.paper.theory.fixed_points import CANDIDATES
+from paper_repro.paper.theory.one_step import CRITERIA
+from paper_repro.paper.titles import benchmark_title, short_title
 
 LINES: tuple[dict[str, Any], ...] = (
     {"color": BLUE, "linestyle": "-", "marker": "o"},
@@ -20,192 +41,182 @@ LINES: tuple[dict[str, Any], ...] = (
     {"color": GREEN, "linestyle": (0, (4, 1.5)), "marker": "s"},
     {"color": ORANGE, "linestyle": (0, (1, 1)), "marker": "^"},
 )
+DASHED, DOTTED = (0, (4, 1.5)), (0, (1, 1))
 
 
 @styled
-def theory_convergence(frame: pd.DataFrame, errors: pd.DataFrame, source: str) -> Figure:
-    """App. B in pictures. Left: how often the empirical IMP loss is off by more than epsilon, and Chebyshev's bound.
-
-    ``frame``: loss, benchmark, size, share, share_low, share_high, bound, resamples, epsilon. Right: the typical
-    error of the mean weight in three made examples; ``errors``: case, size, error, resamples, slope.
-    """
+def convergence(frame: pd.DataFrame, errors: pd.DataFrame) -> Figure:
+    """App. B. Left: how often the empirical IMP loss is off by more than epsilon, and Chebyshev's bound; ``frame`` is
+    that of :func:`..convergence.simulated`. Right: the typical error of the mean weight; ``errors`` is that of
+    :func:`..convergence.mean_weight_errors`."""
     figure, (left, right) = panels(2, 7.4, 3.1)
+    frame = frame[frame["method"] == "imp"]
     floor = 0.5 / frame["resamples"].max()
     for style, (name, group) in zip(LINES, frame.groupby("benchmark", sort=False), strict=False):
-        title = benchmark_title(str(name))
         share = group["share"].clip(lower=floor)
-        spans = np.abs(group[["share_low", "share_high"]].clip(lower=floor).to_numpy().T - share.to_numpy())
-        left.errorbar(group["size"], share, yerr=spans, elinewidth=0.8, label=title, **style)
+        spans = _spans(share, group[["share_low", "share_high"]].clip(lower=floor))
+        left.errorbar(group["size"], share, yerr=spans, elinewidth=0.8, label=benchmark_title(str(name)), **style)
         left.plot(group["size"], group["bound"], color=style["color"], linewidth=0.9, alpha=0.6)
-    left.set(xscale="log", yscale="log", ylim=(floor * 0.8, 1.5))
+    left.set(xscale="log", yscale="log", ylim=(floor * 0.8, 1.5), xlabel="generated texts N")
+    left.set(ylabel="share of data sets")
     left.set_title("further than ε from the limit", loc="left")
-    left.set(xlabel="generated texts N", ylabel="share of data sets")
     left.legend(loc="lower left", title="thin: Chebyshev's bound", title_fontsize=8)
     for style, (case, group) in zip(LINES, errors.groupby("case", sort=False), strict=False):
         right.plot(group["size"], group["error"], label=case, **style)
     right.set(xscale="log", yscale="log", xlabel="generated texts N", ylabel="typical error of the mean weight")
-    right.set_title("the mean weight", loc="left")
     right.set_ylim(errors["error"].min() / 12, errors["error"].max() * 1.5)
+    right.set_title("the mean weight", loc="left")
     right.legend(loc="lower left")
     plain_numbers(right, "both")
-    caption(
-        figure,
-        f"Left: IMP loss with the true weights at a fixed model, ε = {frame['epsilon'].iloc[0]:g} of the limit, "
-        f"{frame['resamples'].iloc[0]:,} data sets of each size (bars: 95 % Wilson intervals; 0 is drawn at the lower "
-        f"edge). Right: median over {errors['resamples'].iloc[0]} data sets of each size. {source}",
-    )
+    text = f"Left: IMP loss with the true weights at a fixed model, ε = {frame['epsilon'].iloc[0]:g} of the limit, "
+    text += f"{frame['resamples'].iloc[0]:,} data sets of each size (bars: 95 % Wilson intervals; 0 is drawn at the "
+    text += f"lower edge). Right: median over {errors['resamples'].iloc[0]} data sets of each size. The miniature "
+    caption(figure, f"{text}world, in every profile.{source('convergence.csv, conditions.csv')}")
     return figure
 
 
 @styled
-def theory_bound(frame: pd.DataFrame, source: str) -> Figure:
+def lower_bound(frame: pd.DataFrame, *, profile: str = "") -> Figure:
     """Eq. 10. Left: the gap between DIMP's term and the bound over (p, P'); middle: both as functions of p.
 
-    Right: in training, the mean loss and the mean bound by epoch; ``frame``: benchmark, seed, epoch, loss, bound.
+    Right: in training, the mean loss and the mean bound by epoch; ``frame``: :func:`..dimp_runs.by_epoch`.
     """
     figure, (left, middle, right) = panels(3, 7.4, 2.9)
-    p, quality = np.meshgrid(np.linspace(0.03, 1, 200), np.linspace(0, 1, 201))
-    gap = closed_forms.dimp_term(p, quality) - closed_forms.bound(p, quality)
-    levels = [0, 0.03, 0.1, 0.3, 1, 3, 10, 1000]
-    colours = matplotlib.colormaps["Blues"](np.linspace(0.08, 1, len(levels) - 1))
-    left.contourf(p, quality, gap, levels=levels, colors=colours)
-    lines = left.contour(p, quality, gap, levels=levels[2:-1], colors="#333333", linewidths=0.5)
-    left.clabel(lines, fmt="%g", fontsize=6.5)
-    left.plot([0, 1], [0, 0.5], color=VERMILION, linewidth=1, linestyle="--")
-    left.text(0.96, 0.05, "bound < 0", color=VERMILION, fontsize=7.5, ha="right")
-    left.set(xlabel="$p(y|x)$", ylabel="$P'(y|x)$", xlim=(0, 1), ylim=(0, 1))
-    left.set_title("loss - bound (nats)", loc="left")
-    left.grid(False)
+    _gap(left)
     line = np.linspace(0.01, 1, 400)
     for colour, level in zip((BLUE, VERMILION, GREEN), (0.9, 0.5, 0.1), strict=True):
-        middle.plot(line, closed_forms.dimp_term(line, level), color=colour, label=f"P' = {level:g}")
-        middle.plot(line, closed_forms.bound(line, level), color=colour, linestyle=(0, (4, 1.5)))
-        middle.plot(line, closed_forms.bound(line, level, 1), color=colour, linestyle=(0, (1, 1)), linewidth=1)
+        middle.plot(line, dimp_term(line, level), color=colour, label=f"P' = {level:g}")
+        middle.plot(line, bound(line, level), color=colour, linestyle=DASHED)
+        middle.plot(line, bound(line, level, 1), color=colour, linestyle=DOTTED, linewidth=1)
     middle.set(ylim=(-0.6, 3), xlabel="$p(y|x)$")
     middle.set_title("loss, bound (dashed)", loc="left")
     middle.legend(loc="upper right")
     means = frame.groupby(["benchmark", "epoch"], sort=False)[["loss", "bound"]].mean()
-    for style, name in zip(LINES, means.index.get_level_values(0).unique(), strict=False):
-        here = means.loc[name]
-        label = benchmark_title(name)
-        right.plot(here.index, here["loss"], label=label, **style)
-        right.plot(here.index, here["bound"], color=style["color"], linestyle=(0, (4, 1.5)), linewidth=1)
+    for style, (name, here) in zip(LINES, means.groupby("benchmark", sort=False), strict=False):
+        epochs = here.index.get_level_values("epoch")
+        right.plot(epochs, here["loss"], label=benchmark_title(str(name)), **style)
+        right.plot(epochs, here["bound"], color=style["color"], linestyle=DASHED, linewidth=1)
     right.axhline(0, color=GREY, linewidth=0.8)
-    right.set(xlabel="epoch", xticks=sorted(set(frame["epoch"])))
+    right.set(xlabel="epoch", xticks=sorted(set(frame["epoch"].dropna())))
     right.set_title("DIMP runs", loc="left")
     if len(means):
         right.legend(loc="best", fontsize=7.5)
-    caption(
-        figure,
+    text = (
         "Dotted: the bound without the factor 2 (Eq. 24). Below the red line the bound is negative and says nothing. "
-        f"Right: means over the training texts and n = {frame['seed'].nunique()} seeds; dashed: the bound. {source}",
     )
+    text += f"Right: means over the training texts and n = {frame['seed'].nunique()} seeds; dashed: the bound."
+    caption(figure, text + source("bound.csv", profile))
     return figure
 
 
-@styled
-def theory_fixed_points(frame: pd.DataFrame, source: str) -> Figure:
-    """Where trained models stand: total variation from each candidate, one row a loss; the prediction is boxed.
-
-    ``frame``: loss, candidate, predicted, mean, low, high, n_seeds, n (:func:`paper_repro.paper.theory.fixed_points.distances`).
-    """
-    figure, (ax,) = panels(1, 7.4, 0.42 * frame["loss"].nunique() + 1.3)
-    names = list(dict.fromkeys(frame["loss"]))
-    order = list(dict.fromkeys(frame["candidate"]))
-    values = frame.pivot(index="loss", columns="candidate", values="mean").loc[names, order]
-    colours = matplotlib.colormaps["Blues_r"](np.linspace(0.15, 0.95, 256))
-    ax.imshow(values, cmap=matplotlib.colors.ListedColormap(colours), aspect="auto")
-    middle = float(np.nanmean(values.to_numpy()))
-    for row in frame.itertuples():
-        y, x = names.index(cast(str, row.loss)), order.index(cast(str, row.candidate))
-        mean, low, high = (cast(float, value) for value in (row.mean, row.low, row.high))
-        tone = "white" if mean < 0.8 * middle else BLACK
-        ax.text(x, y, f"{mean:.3f}\n[{low:.3f}, {high:.3f}]", ha="center", va="center", fontsize=6.5, color=tone)
-        if row.predicted:
-            ax.add_patch(
-                matplotlib.patches.Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, fill=False, color=VERMILION, linewidth=2)
-            )
-    ax.set_xticks(range(len(order)), order)
-    ax.set_yticks(range(len(names)), names)
-    ax.xaxis.tick_top()
+def _gap(ax: Axes) -> None:
+    """Loss minus bound over (p, P') as filled contours, in nats."""
+    p, quality = np.meshgrid(np.linspace(0.03, 1, 200), np.linspace(0, 1, 201))
+    gap, levels = dimp_term(p, quality) - bound(p, quality), [0, 0.03, 0.1, 0.3, 1, 3, 10, 1000]
+    ax.contourf(p, quality, gap, levels=levels, colors=sns.color_palette("Blues", len(levels) - 1))
+    lines = ax.contour(p, quality, gap, levels=levels[2:-1], colors="#333333", linewidths=0.5)
+    ax.clabel(lines, fmt="%g", fontsize=6.5)
+    ax.plot([0, 1], [0, 0.5], color=VERMILION, linewidth=1, linestyle="--")
+    ax.text(0.96, 0.05, "bound < 0", color=VERMILION, fontsize=7.5, ha="right")
+    ax.set(xlabel="$p(y|x)$", ylabel="$P'(y|x)$", xlim=(0, 1), ylim=(0, 1))
+    ax.set_title("loss - bound (nats)", loc="left")
     ax.grid(False)
-    ax.tick_params(length=0)
-    for side in ax.spines.values():
-        side.set_visible(False)
-    caption(
-        figure,
-        "Total variation between trained models and each law (products: up to their normalisation), mean and 95 % "
-        f"interval over n = {frame['n_seeds'].iloc[0]} seeds and {frame['n'].iloc[0]:,} test texts; dark: near. "
-        f"Red: the predicted limit. {source}",
-    )
-    return figure
 
 
 @styled
-def theory_growing(frame: pd.DataFrame, tolerance: float, source: str) -> Figure:
-    """How far each loss is from each loss's limit as D_Q grows, one panel a loss; its own limit is the thick line.
+def fixed_points(frame: pd.DataFrame, *, texts: int, profile: str = "") -> Figure:
+    """Where trained models stand: total variation from each candidate, one row per loss; the prediction is boxed.
 
-    ``frame``: :func:`paper_repro.paper.theory.fixed_points.distances` with a column ``texts``, the size of D_Q; ``tolerance`` is
-    drawn as a dotted line.
+    ``frame``: :func:`..fixed_points.distances` of one benchmark; ``texts`` is the size of its D_Q.
     """
-    losses = list(dict.fromkeys(frame["loss"]))
-    laws = list(dict.fromkeys(frame.loc[frame["predicted"], "candidate"]))
+    figure, (ax,) = panels(1, 7.4, 0.42 * frame["method"].nunique() + 1.3)
+    rows, columns = (list(dict.fromkeys(frame[name])) for name in ("method", "candidate"))
+    about = frame.set_index(["method", "candidate"])
+    labels = [[_cell(about.loc[(row, column)]) for column in columns] for row in rows]
+    values = about["distance"].unstack().loc[rows, columns]
+    sns.heatmap(values, annot=np.array(labels), fmt="", cmap="Blues_r", cbar=False, ax=ax, annot_kws={"size": 6.5})
+    for y, x in product(range(len(rows)), range(len(columns))):
+        if about.loc[(rows[y], columns[x]), "predicted"]:
+            ax.add_patch(Rectangle((x + 0.02, y + 0.04), 0.96, 0.92, fill=False, color=VERMILION, linewidth=2))
+    ax.set_xticklabels([CANDIDATES[name] for name in columns])
+    ax.set_yticklabels([short_title(name) for name in rows], rotation=0)
+    ax.xaxis.tick_top()
+    ax.tick_params(length=0)
+    ax.set(xlabel="", ylabel="")
+    text = "Total variation between trained models and each distribution (products: up to their normalisation), mean "
+    text += f"and 95 % interval over n = {frame['n_seeds'].iloc[0]} seeds and {frame['n'].iloc[0]:,} test texts; dark: "
+    text += f"near. Red: the predicted limit. {benchmark_title(frame['benchmark'].iloc[0])}, {texts:,} generated texts."
+    caption(figure, text + source("fixed_points.csv", profile))
+    return figure
+
+
+def _cell(row: Any) -> str:
+    return f"{row['distance']:.3f}\n[{row['distance_low']:.3f}, {row['distance_high']:.3f}]"
+
+
+@styled
+def growing(frame: pd.DataFrame, tolerance: float, *, profile: str = "") -> Figure:
+    """How far each loss is from each loss's limit as D_Q grows, one panel per loss; its own limit is the thick line.
+
+    ``frame``: :func:`..fixed_points.distances` with a column ``texts``, the size of D_Q; ``tolerance`` is dotted.
+    """
+    losses, goals = (
+        list(dict.fromkeys(frame["method"])),
+        list(dict.fromkeys(frame.loc[frame["predicted"], "candidate"])),
+    )
+    styles = {g: {"color": METHODS[g].colour, "marker": METHODS[g].marker, "linestyle": METHODS[g].line} for g in goals}
     figure, axes = panels(len(losses), 7.4, 2.9, sharey=True)
     for ax, loss in zip(axes, losses, strict=True):
-        for style, law in zip(LINES, laws, strict=True):
-            here = frame[(frame["loss"] == loss) & (frame["candidate"] == law)]
-            spans = np.abs(here[["low", "high"]].to_numpy().T - here["mean"].to_numpy())
+        for goal, style in styles.items():
+            here = frame[(frame["method"] == loss) & (frame["candidate"] == goal)]
+            spans = _spans(here["distance"], here[["distance_low", "distance_high"]])
             width = 2.2 if here["predicted"].all() else 0.8
-            ax.errorbar(here["texts"], here["mean"], yerr=spans, linewidth=width, elinewidth=0.8, label=law, **style)
+            ax.errorbar(here["texts"], here["distance"], yerr=spans, linewidth=width, elinewidth=0.8, **style)
         ax.axhline(tolerance, color=GREY, linestyle=":", linewidth=1)
         ax.set(xscale="log", xticks=sorted(set(frame["texts"])), xlabel="generated texts", ylim=(0, None))
-        ax.set_title(loss, loc="left")
+        ax.set_title(short_title(loss), loc="left")
         ax.minorticks_off()
-        ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         ax.tick_params(axis="x", labelsize=7)
     axes[0].set_ylabel("total variation")
-    samples = [Line2D([], [], linewidth=0.8, label=law, **style) for style, law in zip(LINES, laws, strict=True)]
-    figure.legend(handles=samples, loc="outside upper center", ncols=len(laws))
-    caption(
-        figure,
-        "Distance of trained models from each law, with the exact P and Q for checkers (P' is P); thick: the limit "
-        f"predicted for the loss; dotted: the tolerance, {tolerance}. Mean and 95 % interval over "
-        f"n = {frame['n_seeds'].min()} seeds and {frame['n'].min():,} test texts. {source}",
-    )
+    samples = [Line2D([], [], linewidth=0.8, label=CANDIDATES[goal], **style) for goal, style in styles.items()]
+    figure.legend(handles=samples, loc="outside upper center", ncols=len(goals))
+    text = "Distance of trained models from each distribution, with the exact P and Q for checkers (P' is P); thick: "
+    text += f"the limit predicted for the loss; dotted: the tolerance, {tolerance}. Mean and 95 % interval over n = "
+    text += f"{frame['n_seeds'].min()} seeds and {frame['n'].min():,} test texts. "
+    text += f"{benchmark_title(frame['benchmark'].iloc[0])}."
+    caption(figure, text + source("limits_growing.csv", profile))
     return figure
 
 
 @styled
-def theory_one_step(frame: pd.DataFrame, source: str) -> Figure:
-    """Spearman's correlation of each criterion with Eq. 7's brute force, one panel a benchmark.
+def one_step(frame: pd.DataFrame, *, profile: str = "") -> Figure:
+    """Spearman's correlation of each criterion with what a step gains on D_P', one panel per benchmark.
 
-    ``frame``: benchmark, epochs, step, target, criterion, spearman, low, high, n (:mod:`paper_repro.paper.theory.one_step`).
+    ``frame``: rows of :func:`..one_step.compare`.
     """
-    benchmarks = list(dict.fromkeys(frame["benchmark"]))
-    figure, axes = panels(len(benchmarks), 7.4, 3.4, sharey=True, sharex=True)
-    criteria = list(dict.fromkeys(frame["criterion"]))
+    frame = frame[frame["target"] == "D_P'"]
+    frame, criteria = frame.assign(status="complete"), list(dict.fromkeys(frame["criterion"]))
     cases = list(dict.fromkeys(zip(frame["epochs"], frame["step"], strict=True)))
-    for ax, name in zip(axes, benchmarks, strict=True):
-        for style, (index, case) in zip(LINES, enumerate(cases), strict=False):
-            here = frame[(frame["benchmark"] == name) & (frame["epochs"] == case[0]) & (frame["step"] == case[1])]
-            here = here.set_index("criterion").loc[criteria]
-            y = np.arange(len(criteria)) + (index - (len(cases) - 1) / 2) * 0.17
-            spans = np.abs(here[["low", "high"]].to_numpy().T - here["spearman"].to_numpy())
-            ax.errorbar(
-                here["spearman"], y, xerr=spans, color=style["color"], marker=style["marker"], linestyle="",
-                elinewidth=1, label=f"θ after {case[0]} epoch{'s' * (case[0] > 1)}, {case[1]} step",
-            )  # fmt: skip
+    figure, filled = benchmark_panels(frame, 7.4, 3.4, sharey=True, sharex=True)
+    for ax, here in filled:
+        for style, (place, (epochs, step)) in zip(LINES, enumerate(cases), strict=False):
+            rows = here[(here["epochs"] == epochs) & (here["step"] == step)]
+            rows = rows.assign(place=rows["criterion"].map(criteria.index) + (place - (len(cases) - 1) / 2) * 0.17)
+            interval_dots(ax, rows, "spearman", colour=style["color"], marker=style["marker"])
         ax.axvline(0, color=GREY, linewidth=0.9)
-        ax.set(title=benchmark_title(name), xlabel="Spearman", xlim=(-1.05, 1.05))
-    axes[0].set_yticks(range(len(criteria)), criteria)
-    axes[0].invert_yaxis()
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
-    caption(
-        figure,
-        f"Ranks of n = {frame['n'].iloc[0]} generated texts by each criterion against how much one step on the text "
-        f"lowers the loss on D_P'; 95 % bootstrap intervals over the texts. {source}",
-    )
+        ax.set(xlabel="Spearman", xlim=(-1.05, 1.05))
+        row_labels(ax, [CRITERIA.get(name, name) for name in criteria])
+    labels = [f"θ after {epochs} epoch{'s' * (epochs > 1)}, {step} step" for epochs, step in cases]
+    looks = [{**style, "linestyle": ""} for style in LINES]
+    handles = [Line2D([], [], label=label, **look) for label, look in zip(labels, looks, strict=False)]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2)
+    text = f"Ranks of n = {frame['n'].iloc[0]} generated texts by each criterion against how much one step on the text "
+    text += "lowers the loss on D_P'; 95 % bootstrap intervals over the texts."
+    caption(figure, text + source("one_step.csv", profile))
     return figure
 
 
-__all__ = ["theory_bound", "theory_convergence", "theory_fixed_points", "theory_growing", "theory_one_step"]
+def _spans(middle: pd.Series[float], ends: pd.DataFrame) -> Any:
+    """(2, points) distances of the ends of intervals from the middle, as error bars want them."""
+    return np.abs(ends.to_numpy().T - middle.to_numpy())

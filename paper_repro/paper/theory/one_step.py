@@ -7,18 +7,16 @@ their inner product, so every candidate's "model after the step" is exact and co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, hstack
 from scipy.special import log_softmax
+from scipy.stats import rankdata
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from paper_repro.measures import intervals
 from paper_repro.texts.pools import Benchmark, Pool
 
 Floats = NDArray[np.float64]
@@ -30,6 +28,16 @@ STEPS = {"whole": RATE, f"1/{BATCH}": RATE / BATCH}
 """The step on a single candidate: with the whole learning rate, or as small as one text's part in a batch."""
 HOLDOUT_EPOCHS = 20
 """Passes over D_P' by which P', and theta_t further trained on D_P', are made."""
+TARGETS = {"D_P'": "dev", "P": "train"}
+"""Whose likelihood a step should raise, and the pool of it: Eq. 8 has D_P', Eq. 7 asks for P."""
+CRITERIA = {
+    "theta_t, then D_P'": "$\\theta_t$ trained on $D_{P'}$ / p",
+    "P'/p": "P' / p",
+    "BERT P'/p": "BERT P' / p",
+    "P'": "P' alone",
+    "1/p": "1 / p alone",
+}
+"""What texts are ranked by: Eq. 8's own ratio, the paper's weight with a small P' and with another, and its halves."""
 
 
 def _words(pool: Pool) -> list[str]:
@@ -38,12 +46,11 @@ def _words(pool: Pool) -> list[str]:
 
 def bags(benchmark: Benchmark) -> dict[str, csr_matrix]:
     """tf-idf vectors and a constant for each text of D_Q, D_P' and D_P, (texts, words + 1), by pool."""
-    pools = ("generated", "dev", "train")
+    words = {name: _words(benchmark.pools[name]) for name in ("generated", *TARGETS.values())}
     vectoriser = TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?u)\b\w+\b", max_features=20_000)
-    vectoriser.fit(_words(benchmark.pools["generated"]) + _words(benchmark.pools["dev"]))
-
-    made = {name: vectoriser.transform(_words(benchmark.pools[name])) for name in pools}
-    return {name: csr_matrix(hstack([bag, np.ones((bag.shape[0], 1))])) for name, bag in made.items()}
+    vectoriser.fit(words["generated"] + words["dev"])
+    vectors = {name: vectoriser.transform(texts) for name, texts in words.items()}
+    return {name: csr_matrix(hstack([bag, np.ones((bag.shape[0], 1))])) for name, bag in vectors.items()}
 
 
 def sgd(table: Floats, texts: csr_matrix, labels: Ints, epochs: int, rng: np.random.Generator) -> Floats:
@@ -65,84 +72,71 @@ def gains(
 
     Eq. 7's criterion with ``target`` drawn from P, Eq. 8's left side (over its number of texts) with D_P'.
     """
-    before = target @ table
-    own = np.exp(log_softmax(candidates @ table, axis=1))
-    direction = np.eye(table.shape[1])[labels] - own
+    before, rows = target @ table, np.arange(len(target_labels))
+    direction = np.eye(table.shape[1])[labels] - np.exp(log_softmax(candidates @ table, axis=1))
     kernel = (target @ candidates.T).toarray()
-    rows = np.arange(len(target_labels))
-    start = log_softmax(before, axis=1)[rows, target_labels].mean()
-    after = [
-        log_softmax(before + rate * kernel[:, [i]] * direction[i], axis=1)[rows, target_labels].mean()
-        for i in range(len(labels))
-    ]
-    return np.array(after) - start
+
+    def fit(logits: Floats) -> float:
+        return float(log_softmax(logits, axis=1)[rows, target_labels].mean())
+
+    after = [fit(before + rate * kernel[:, [i]] * direction[i]) for i in range(len(labels))]
+    return np.array(after) - fit(before)
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """Spearman's correlation with a bootstrap interval over candidates, and where the ratio's favourite stands.
+def agreement(ratio: ArrayLike, gain: ArrayLike, draws: int = 500, seed: int = 0) -> dict[str, float]:
+    """Does the order of the ratios (candidates,) follow that of the gains (candidates,)?
 
-    ``better`` is the share of candidates that help more than the one with the largest ratio; 0 if it is the best.
+    spearman, low and high: the rank correlation with a bootstrap interval over the candidates. better: the share of
+    candidates that help more than the one with the largest ratio; 0 if it is the best.
     """
-
-    spearman: float
-    low: float
-    high: float
-    better: float
-
-
-def agreement(ratio: ArrayLike, gain: ArrayLike, draws: int = 500, seed: int = 0) -> Agreement:
-    """Does the order of the ratios (candidates,) follow that of the gains (candidates,)?"""
     a, b = np.asarray(ratio, dtype=np.float64), np.asarray(gain, dtype=np.float64)
-    rng = np.random.default_rng(seed)
-    drawn = [intervals.spearman(a[rows], b[rows]) for rows in rng.integers(len(a), size=(draws, len(a)))]
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
-    return Agreement(intervals.spearman(a, b), float(low), float(high), float((b > b[a.argmax()]).mean()))
+    rows = np.random.default_rng(seed).integers(len(a), size=(draws, len(a)))
+    low, high = np.nanquantile(_spearman(a[rows], b[rows]), [0.025, 0.975])
+    spearman, better = float(_spearman(a, b)), float((b > b[a.argmax()]).mean())
+    return {"spearman": spearman, "low": float(low), "high": float(high), "better": better}
+
+
+def _spearman(a: Floats, b: Floats) -> Floats:
+    """Rank correlation of each row of (..., values); all rows at once, which scipy's own function does not do."""
+    x, y = (rankdata(values, axis=-1) - (values.shape[-1] + 1) / 2 for values in (a, b))
+    with np.errstate(invalid="ignore"):  # nan where all values are equal
+        return np.asarray((x * y).sum(axis=-1) / np.sqrt((x**2).sum(axis=-1) * (y**2).sum(axis=-1)))
 
 
 def compare(
-    benchmark: Benchmark,
-    checker: Mapping[str, Floats],
-    *,
-    epochs: int,
-    candidates: int = 400,
-    seed: int = 0,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+    benchmark: Benchmark, checker: Mapping[str, Floats], *, epochs: int, candidates: int = 400, seed: int = 0
+) -> pd.DataFrame:
     """Ranks of D_Q's texts by Eq. 7's brute force against ranks by ratios, after ``epochs`` of CE on D_Q.
 
-    ``checker`` holds further log P'(y_i|x_i) of all texts of D_Q by name (such as a BERT's). Returns the table
-    (benchmark, epochs, step, target, criterion, spearman, low, high, better, n, n_target) and the points behind
-    it, one row a candidate, with the gains of the smaller step. "theta_t trained on D_P'" is Eq. 8's own numerator,
-    P' the paper's replacement.
+    ``checker`` holds further log P'(y_i|x_i) of all texts of D_Q by name (such as a BERT's). Columns: benchmark,
+    epochs, step, target, criterion (of :data:`CRITERIA`), those of :func:`agreement`, n, n_target.
     """
     rng, texts = np.random.default_rng(seed), bags(benchmark)
-    pools = {name: benchmark.pools[name] for name in texts}
-    labels = pools["generated"].labels
+    labels = {name: benchmark.pools[name].labels for name in texts}
     nothing = np.zeros((texts["dev"].shape[1], benchmark.classes))
-    theta = sgd(nothing, texts["generated"], labels, epochs, rng)
-    rows = np.sort(rng.choice(len(labels), min(candidates, len(labels)), replace=False))
-    chosen, named = texts["generated"][rows], labels[rows]
+    theta = sgd(nothing, texts["generated"], labels["generated"], epochs, rng)
+    size = len(labels["generated"])
+    rows = np.sort(rng.choice(size, min(candidates, size), replace=False))
+    chosen, named = texts["generated"][rows], labels["generated"][rows]
 
     def observed(table: Floats) -> Floats:
         return np.asarray(log_softmax(chosen @ table, axis=1)[np.arange(len(rows)), named], dtype=np.float64)
 
     def held(start: Floats) -> Floats:
-        return observed(sgd(start, texts["dev"], pools["dev"].labels, HOLDOUT_EPOCHS, rng))
+        return observed(sgd(start, texts["dev"], labels["dev"], HOLDOUT_EPOCHS, rng))
 
     log_p, quality = observed(theta), held(nothing)
-    points = {
-        "theta_t trained on D_P' / p": held(theta) - log_p,
-        "P' / p": quality - log_p,
-        **{f"{name} / p": log[rows] - log_p for name, log in checker.items()},
-        "P' alone": quality,
-        "1 / p alone": -log_p,
+    criteria = {
+        "theta_t, then D_P'": held(theta) - log_p,
+        "P'/p": quality - log_p,
+        **{f"{name}/p": log[rows] - log_p for name, log in checker.items()},
+        "P'": quality,
+        "1/p": -log_p,
     }
-    found: list[dict[str, Any]] = []
-    reached: dict[str, Floats] = {}
-    for (step, rate), (target, pool) in product(STEPS.items(), (("D_P'", "dev"), ("P", "train"))):
-        gain = reached[f"gain on {target}"] = gains(theta, chosen, named, texts[pool], pools[pool].labels, rate)
+    found = []
+    for (step, rate), (target, pool) in product(STEPS.items(), TARGETS.items()):
+        gain = gains(theta, chosen, named, texts[pool], labels[pool], rate)
         place = {"benchmark": benchmark.name, "epochs": epochs, "step": step, "target": target}
-        sizes = {"n": len(rows), "n_target": len(pools[pool])}
-        found += [{**place, "criterion": name, **vars(agreement(v, gain)), **sizes} for name, v in points.items()]
-    frame = pd.DataFrame({"row": rows, **points, **reached})
-    return pd.DataFrame(found), frame.assign(benchmark=benchmark.name, epochs=epochs)
+        sizes = {"n": len(rows), "n_target": len(labels[pool])}
+        found += [{**place, "criterion": name, **agreement(v, gain), **sizes} for name, v in criteria.items()]
+    return pd.DataFrame(found)

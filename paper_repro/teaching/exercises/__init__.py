@@ -1,6 +1,6 @@
 """The five exercises of the primer: ``check(number, function)`` tells a student right from wrong, and why.
 
-The questions stand in notebook 00, each with a solution below it.
+The questions are in notebook 00, each with a solution below it.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ EXERCISES: Mapping[int, Callable[[], Exercise]] = {
 
 
 def check(number: int, answer: Answer) -> Feedback:
-    """Look at the answer to exercise ``number``, a function. Raises ValueError for a number that there is not."""
+    """Look at the answer to exercise ``number``, a function. ValueError for a number without an exercise."""
     if number not in EXERCISES:
         raise ValueError(f"there is no exercise {number}; expected 1 to {len(EXERCISES)}")
     return EXERCISES[number]().check(answer)

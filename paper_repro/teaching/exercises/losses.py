@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from paper_repro.method import losses
-from paper_repro.teaching.feedback import Answer, Exercise, Floats, Malformed, Mistake, numbers
+from paper_repro.teaching.feedback import Answer, Exercise, Floats, Malformed, numbers
 from paper_repro.teaching.texts import observed
 
 Ints = NDArray[np.int64]
@@ -21,7 +21,7 @@ Ints = NDArray[np.int64]
 
 def imp(p: Floats, quality: Floats, diversity: Floats, y: Ints) -> float:
     """The package's own IMP loss; all arguments (texts, classes) but the labels, (texts,)."""
-    own = [torch.from_numpy(observed(law, y)) for law in (quality, diversity)]
+    own = [torch.from_numpy(observed(side, y)) for side in (quality, diversity)]
     return float(losses.weighted_loss("imp", torch.from_numpy(p).log(), torch.from_numpy(y), *own))
 
 
@@ -39,69 +39,54 @@ def weight_of_the_guess(p: Floats, quality: Floats, diversity: Floats, y: Ints) 
     return float((observed(quality, guess) / observed(diversity, guess) * -np.log(observed(p, y))).mean())
 
 
-IMP_MISTAKES = (
-    Mistake(
-        "The sign: a loss is to be made small, and log p is negative. Take -log p.",
-        of(lambda w, ce: -(w * ce).mean()),
+IMP_MISTAKES: dict[str, Answer] = {
+    "The sign: a loss is to be made small, and log p is negative. Take -log p.": of(lambda w, ce: -(w * ce).mean()),
+    "This is the sum over the batch; the loss is its mean.": of(lambda w, ce: (w * ce).sum()),
+    "This is CE-Loss: the weights are missing.": of(lambda w, ce: ce.mean()),
+    "Your weights are upside down: Q/P' instead of P'/Q.": of(lambda w, ce: (ce / w).mean()),
+    "You divide by the sum of the weights (self-normalised). IMP-Loss as the paper defines it divides by n.": of(
+        lambda w, ce: (w * ce).sum() / w.sum()
     ),
-    Mistake("This is the sum over the batch; the loss is its mean.", of(lambda w, ce: (w * ce).sum())),
-    Mistake("This is CE-Loss: the weights are missing.", of(lambda w, ce: ce.mean())),
-    Mistake("Your weights are upside down: Q/P' instead of P'/Q.", of(lambda w, ce: (ce / w).mean())),
-    Mistake(
-        "You divide by the sum of the weights (self-normalised). IMP-Loss as the paper has it divides by n.",
-        of(lambda w, ce: (w * ce).sum() / w.sum()),
+    "The logarithm is the natural one, not log2.": of(lambda w, ce: (w * ce).mean() / np.log(2)),
+    "The logarithm is the natural one, not log10.": of(lambda w, ce: (w * ce).mean() / np.log(10)),
+    "The weight belongs outside the logarithm.": of(lambda w, ce: (ce - np.log(w)).mean()),
+    "Multiply text by text, then average: the mean of products is not the product of means.": of(
+        lambda w, ce: w.mean() * ce.mean()
     ),
-    Mistake("The logarithm is the natural one, not log2.", of(lambda w, ce: (w * ce).mean() / np.log(2))),
-    Mistake("The logarithm is the natural one, not log10.", of(lambda w, ce: (w * ce).mean() / np.log(10))),
-    Mistake("The weight stands outside the logarithm.", of(lambda w, ce: (ce - np.log(w)).mean())),
-    Mistake(
-        "Multiply text by text, then average: the mean of products is not the product of means.",
-        of(lambda w, ce: w.mean() * ce.mean()),
+    "The weight is of the wrong class: you took the label that the model prefers, not the observed one.": (
+        weight_of_the_guess
     ),
-    Mistake(
-        "The weight is of the wrong class: you took the label that the model prefers, not the observed one.",
-        weight_of_the_guess,
+    "The wrong class: log p and the weight belong to the observed label, not to the one that the model prefers.": (
+        lambda p, quality, diversity, y: imp(p, quality, diversity, p.argmax(axis=1))
     ),
-    Mistake(
-        "The wrong class: log p and the weight belong to the observed label, not to the one that the model prefers.",
-        lambda p, quality, diversity, y: imp(p, quality, diversity, p.argmax(axis=1)),
+    'Your weight is that of "w/o diversity checker", P\' alone: divide by Q.': (
+        lambda p, quality, diversity, y: imp(p, quality, np.ones_like(p), y)
     ),
-    Mistake(
-        'Your weight is that of "w/o diversity checker", P\' alone: divide by Q.',
-        lambda p, quality, diversity, y: imp(p, quality, np.ones_like(p), y),
+    "Your weight is 1/Q: P' is missing.": lambda p, quality, diversity, y: imp(p, np.ones_like(p), diversity, y),
+    "You divided by the model's p: this is DIMP-Loss. IMP divides by the diversity checker.": (
+        lambda p, quality, diversity, y: imp(p, quality, p, y)
     ),
-    Mistake(
-        "Your weight is 1/Q: P' is missing.",
-        lambda p, quality, diversity, y: imp(p, np.ones_like(p), diversity, y),
-    ),
-    Mistake(
-        "You divided by the model's p: this is DIMP-Loss. IMP divides by the diversity checker.",
-        lambda p, quality, diversity, y: imp(p, quality, p, y),
-    ),
-)
+}
 
 
 def imp_by_hand() -> Exercise:
     rng = np.random.default_rng(1)
+    p, quality = np.array([[0.5, 0.3, 0.2], [0.6, 0.15, 0.25]]), np.array([[0.2, 0.7, 0.1], [0.1, 0.3, 0.6]])
+    random = (rng.dirichlet(np.ones(3), size=5) for _ in range(3))
     return Exercise(
         number=3,
         parts=("loss",),
         cases=[
-            (
-                np.array([[0.5, 0.3, 0.2], [0.6, 0.15, 0.25]]),
-                np.array([[0.2, 0.7, 0.1], [0.1, 0.3, 0.6]]),
-                np.array([[0.8, 0.1, 0.1], [0.5, 0.3, 0.2]]),
-                np.array([0, 2]),
-            ),
-            (*(rng.dirichlet(np.ones(3), size=5) for _ in range(3)), np.array([2, 0, 1, 1, 0])),
+            (p, quality, np.array([[0.8, 0.1, 0.1], [0.5, 0.3, 0.2]]), np.array([0, 2])),
+            (*random, np.array([2, 0, 1, 1, 0])),
         ],
         right=imp,
         mistakes=IMP_MISTAKES,
         observe=_one_loss,
         example="For two texts with p = 0.5 and 0.25 and weights 0.2/0.8 and 0.6/0.2",
         lesson=lambda: (
-            "In the first case P' doubts one label and Q takes it for granted: its text counts a quarter. "
-            "The other counts three times, because P' finds it likely and Q gives it seldom."
+            "In the first case P' doubts a label that Q takes for granted: its text counts a quarter. "
+            "The other text counts three times, because P' finds its label likely and Q rarely gives it."
         ),
     )
 
@@ -124,51 +109,38 @@ def log_p(logits: Tensor, labels: Tensor) -> Tensor:
     return losses.observed_log_probability(logits, labels)
 
 
-DIMP_MISTAKES = (
-    Mistake(
-        "The value is right, the gradient is not: p in the weight is not detached. The gradient of each text is now "
-        f"1 - ln p times what it should be ({1 - np.log(0.3):.2f} times where p = 0.3), so that the texts which the "
-        "model finds unlikely pull too hard.",
-        lambda logits, quality, y: dimp(logits, quality, y, detach=False),
+DIMP_MISTAKES: dict[str, Answer] = {
+    "The value is right, the gradient is not: p in the weight is not detached. The gradient of each text is now "
+    f"1 - ln p times what it should be ({1 - np.log(0.3):.2f} times where p = 0.3), so that the texts which the model "
+    "finds unlikely pull too hard.": lambda logits, quality, y: dimp(logits, quality, y, detach=False),
+    "The value is right, the gradient is not: you detached log p in the loss and left p in the weight.": (
+        lambda logits, quality, y: (quality / log_p(logits, y).exp() * -log_p(logits, y).detach()).mean()
     ),
-    Mistake(
-        "The value is right, the gradient is not: you detached log p in the loss and left p in the weight.",
-        lambda logits, quality, y: (quality / log_p(logits, y).exp() * -log_p(logits, y).detach()).mean(),
+    "The weight is upside down: p/P' instead of P'/p.": (
+        lambda logits, quality, y: (log_p(logits, y).detach().exp() / quality * -log_p(logits, y)).mean()
     ),
-    Mistake(
-        "The weight is upside down: p/P' instead of P'/p.",
-        lambda logits, quality, y: (log_p(logits, y).detach().exp() / quality * -log_p(logits, y)).mean(),
+    "The weight is P' alone: divide it by the model's p.": (
+        lambda logits, quality, y: losses.weighted_loss("quality_only", logits, y, quality)
     ),
-    Mistake(
-        "The weight is P' alone: divide it by the model's p.",
-        lambda logits, quality, y: losses.weighted_loss("quality_only", logits, y, quality),
+    "P' is missing from the weight.": lambda logits, quality, y: dimp(logits, torch.ones_like(quality), y),
+    "This is CE-Loss: the weight is missing.": lambda logits, quality, y: losses.weighted_loss("ce", logits, y),
+    "This is the sum over the batch; the loss is its mean.": lambda logits, quality, y: (
+        dimp(logits, quality, y) * len(y)
     ),
-    Mistake("P' is missing from the weight.", lambda logits, quality, y: dimp(logits, torch.ones_like(quality), y)),
-    Mistake(
-        "This is CE-Loss: the weight is missing.",
-        lambda logits, quality, y: losses.weighted_loss("ce", logits, y),
+    "The sign: take -log p.": lambda logits, quality, y: -dimp(logits, quality, y),
+    "The wrong class: you took the label that the model prefers, not the observed one.": (
+        lambda logits, quality, y: dimp(logits, quality, logits.argmax(dim=1))
     ),
-    Mistake(
-        "This is the sum over the batch; the loss is its mean.",
-        lambda logits, quality, y: dimp(logits, quality, y) * len(y),
-    ),
-    Mistake("The sign: take -log p.", lambda logits, quality, y: -dimp(logits, quality, y)),
-    Mistake(
-        "The wrong class: you took the label that the model prefers, not the observed one.",
-        lambda logits, quality, y: dimp(logits, quality, logits.argmax(dim=1)),
-    ),
-)
+}
 
 
 def dimp_detached() -> Exercise:
     rng = np.random.default_rng(2)
+    random = (torch.from_numpy(rng.normal(size=(4, 3))), torch.from_numpy(rng.random(4)), torch.tensor([0, 2, 1, 2]))
     return Exercise(
         number=4,
         parts=("loss", "gradient"),
-        cases=[
-            _first_batch(),
-            (torch.from_numpy(rng.normal(size=(4, 3))), torch.from_numpy(rng.random(4)), torch.tensor([0, 2, 1, 2])),
-        ],
+        cases=[_first_batch(), random],
         right=dimp,
         mistakes=DIMP_MISTAKES,
         observe=_loss_and_gradient,
@@ -198,12 +170,8 @@ def _loss_and_gradient(answer: Answer, case: tuple[Any, ...]) -> tuple[Floats, .
 
 
 def _with_and_without() -> str:
-    gradients = []
-    for detach in (True, False):
-        logits, quality, labels = _first_batch()
-        loss = dimp(logits.requires_grad_(), quality, labels, detach=detach)
-        gradients.append(float(torch.autograd.grad(loss, logits)[0][0, 1]))
-    with_it, without = gradients
+    gradients = [_loss_and_gradient(lambda *case, d=d: dimp(*case, detach=d), _first_batch())[1] for d in (True, False)]
+    with_it, without = (float(gradient[0, 1]) for gradient in gradients)
     return (
         f"For a text with P' = 0.4 and p = 0.3 the gradient of the label's logit is {with_it:.3f} with detach and "
         f"{without:.3f} without: {without / with_it:.3f} times as large, which is 1 - ln 0.3 = {1 - np.log(0.3):.3f}."

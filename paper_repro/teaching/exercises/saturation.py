@@ -10,18 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paper_repro.measures.intervals import Interval
+from paper_repro.measures.intervals import Interval, mean_interval
 from paper_repro.teaching import texts
 from paper_repro.teaching.experiment import Classifier, bag_of_words, softmax_regression
-from paper_repro.teaching.feedback import Answer, Exercise, Floats, Malformed, Mistake, numbers
-from paper_repro.teaching.sampling import mean_interval
+from paper_repro.teaching.feedback import Answer, Exercise, Floats, Malformed, numbers
 from paper_repro.teaching.texts import observed
 from paper_repro.texts.folds import fold_of
 
 Ints = NDArray[np.int64]
 TEXTS, FOLDS, WORLDS = 1000, 5, 8
 CHECKED = 200
-"""Texts that an answer is compared on: enough to tell the answers apart, and quick."""
+"""Texts that an answer is compared on: enough to distinguish the answers, and quick."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +36,12 @@ class Seen:
 
 @lru_cache(maxsize=WORLDS)
 def seen(world: int = 0) -> Seen:
-    """Generated texts with so many features that a model can learn much of them by heart."""
+    """Generated texts with so many features that a model can memorise much of them."""
     made = texts.benchmark(replace(texts.CONFIG, generated=TEXTS, dev=1, test=1, seed=world))
-    labels, law = made.pools["generated"].labels, made.truth["generated"]
-    features = bag_of_words(longest=2).fit_transform(made.pools["generated"].texts)
-    return Seen(features, labels, fold_of(labels, FOLDS), observed(law.p, labels), observed(law.q, labels))
+    pool, truth = made.pools["generated"], texts.truth_of(made)
+    features = bag_of_words(longest=2).fit_transform(pool.texts)
+    own = (observed(side, pool.labels) for side in (truth.p, truth.q))
+    return Seen(features, pool.labels, fold_of(pool.labels, FOLDS), *own)
 
 
 def fit(features: Any, labels: Ints) -> Classifier:
@@ -50,7 +50,7 @@ def fit(features: Any, labels: Ints) -> Classifier:
 
 
 def fold_by_fold(score: Callable[[Any, Ints, NDArray[np.bool_], Any], Floats]) -> Answer:
-    """An answer that scores each fold in its turn; ``score`` gets the mask of the fold."""
+    """An answer that scores one fold at a time; ``score`` gets the mask of the fold."""
 
     def answer(features: Any, labels: Ints, folds: Ints, fit: Any) -> Floats:
         scores = np.empty(len(labels))
@@ -68,22 +68,19 @@ def in_sample(features: Any, labels: Ints, folds: Ints, fit: Any) -> Floats:
 cross_fitted = fold_by_fold(lambda x, y, held, fit: observed(fit(x[~held], y[~held])(x[held]), y[held]))
 """Q(y_i|x_i) of each observed label, (texts,), by a model that was fitted on the other folds."""
 
-SCORE_MISTAKES = (
-    Mistake("Every text was seen by the model that scores it: fit on the texts of the other folds only.", in_sample),
-    Mistake(
-        "Fitted on the very fold that it scores, the other way round: fit where folds != k, score where folds == k.",
-        fold_by_fold(lambda x, y, held, fit: observed(fit(x[held], y[held])(x[held]), y[held])),
+SCORE_MISTAKES: dict[str, Answer] = {
+    "Every text was seen by the model that scores it: fit on the texts of the other folds only.": in_sample,
+    "Fitted on the same fold that it scores, the other way round: fit where folds != k, score where folds == k.": (
+        fold_by_fold(lambda x, y, held, fit: observed(fit(x[held], y[held])(x[held]), y[held]))
     ),
-    Mistake(
-        "You took the probability of the likeliest label; asked for is that of the observed one.",
-        fold_by_fold(lambda x, y, held, fit: fit(x[~held], y[~held])(x[held]).max(axis=1)),
+    "You took the probability of the most likely label; asked for is that of the observed one.": fold_by_fold(
+        lambda x, y, held, fit: fit(x[~held], y[~held])(x[held]).max(axis=1)
     ),
-    Mistake(
-        "You took the probability of class 0 for every text; asked for is that of the observed label.",
-        fold_by_fold(lambda x, y, held, fit: fit(x[~held], y[~held])(x[held])[:, 0]),
+    "You took the probability of class 0 for every text; asked for is that of the observed label.": fold_by_fold(
+        lambda x, y, held, fit: fit(x[~held], y[~held])(x[held])[:, 0]
     ),
-    Mistake("These are weights 1/Q; asked for are the scores Q themselves.", lambda *case: 1 / cross_fitted(*case)),
-)
+    "These are weights 1/Q; asked for are the scores Q themselves.": lambda *case: 1 / cross_fitted(*case),
+}
 
 
 @lru_cache(maxsize=1)
@@ -112,26 +109,26 @@ def _scores(answer: Answer, case: tuple[Any, ...]) -> tuple[Floats, ...]:
 @lru_cache(maxsize=1)
 def mean_weights() -> dict[str, Interval]:
     """Mean of P/Q over D_Q with its 95 % interval over the worlds: Q in-sample, cross-fitted, and the true Q."""
-    found: dict[str, list[float]] = {"Q fitted on all texts": [], "Q cross-fitted": [], "the true Q": []}
+    means = []
     for data in map(seen, range(WORLDS)):
         case = (data.features, data.labels, data.folds, fit)
-        for means, scores in zip(found.values(), (in_sample(*case), cross_fitted(*case), data.q), strict=True):
-            means.append(float((data.p / scores).mean()))
-    return {name: mean_interval(np.array(means)) for name, means in found.items()}
+        means.append([(data.p / scores).mean() for scores in (in_sample(*case), cross_fitted(*case), data.q)])
+    names = ("Q fitted on all texts", "Q cross-fitted", "the true Q")
+    return {name: mean_interval(column) for name, column in zip(names, np.transpose(means), strict=True)}
 
 
 def saturation_lesson() -> str:
-    """The test E_Q[P'/Q] = 1 on the three kinds of scores, read off their intervals."""
+    """The test E_Q[P'/Q] = 1 on the three kinds of scores, read from their intervals."""
     lines = [
         f"The test: with a right Q the mean of P'/Q over D_Q is 1, whatever P' is. Here with P' = P, {TEXTS:,} texts "
-        f"each from n = {WORLDS} worlds:"
+        f"from each of n = {WORLDS} worlds:"
     ]
     for name, found in mean_weights().items():
         where = "below 1" if found.high < 1 else "above 1" if found.low > 1 else "1 lies in the interval"
         lines.append(f"- {name}: {found.mean:.2f} [{found.low:.2f}, {found.high:.2f}]: {where}")
     lines.append(
-        "Below 1, Q gives the observed labels too much: it has learnt them by heart (at worst Q = 1, and IMP is "
+        "Below 1, Q gives the observed labels too much probability: it has memorised them (at worst Q = 1, and IMP is "
         '"w/o diversity checker"). Above 1, it gives them too little: the other texts have not taught it enough. '
-        "A mean of 1 does not prove that Q is right; a mean that is another beyond chance proves that it is wrong."
+        "A mean of 1 does not prove that Q is right; a mean that differs from 1 beyond chance proves that it is wrong."
     )
     return "\n".join(lines)
