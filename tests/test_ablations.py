@@ -275,7 +275,9 @@ def test_the_ratio_is_taken_within_repetitions() -> None:
     assert frame.loc["imp", ["total_s", "total_s_low", "total_s_high"]].tolist() == [50, 20, 80]
     assert frame["paper_ratio"].tolist() == pytest.approx([1, 733.363 / 333.242, 371.524 / 333.242])
     shown = table3.seconds(times)
-    assert shown.loc[("ours", "total"), "IMP-Loss"] == 50 and shown.loc[("paper", "training"), "CE-Loss"] == 333.24
+    assert (
+        shown.loc[("ours", "total"), "IMP-Loss"] == "50.00" and shown.loc[("paper", "training"), "CE-Loss"] == "333.24"
+    )
 
 
 def test_ratio_interval_by_hand() -> None:

@@ -1,4 +1,4 @@
-"""Any encoder: six architectures train by the same loop, and a folder that does not fill its architecture is refused."""
+"""Any encoder: six architectures train by one loop; a folder that does not fill its architecture is refused."""
 
 from __future__ import annotations
 

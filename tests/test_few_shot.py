@@ -198,7 +198,8 @@ def test_proposals_that_cannot_be_read_are_counted(server: ChatServer, tmp_path:
 def test_the_command_asks_about_a_benchmark_of_ones_own_and_once_only(tmp_path: Path) -> None:
     """Every draw holds all 240 texts of the example, so that C/S follows from their first words."""
     first = [text.split()[0] for text in benchmarks.load(description.EXAMPLE).pools["generated"].texts]
-    words = ["diversity", "--benchmark", str(description.EXAMPLE), "-n", "2", "-k", "240", "-m", "2", "--model", "scripted"]
+    words = ["diversity", "--benchmark", str(description.EXAMPLE), "--model", "scripted"]
+    words += ["-n", "2", "-k", "240", "-m", "2"]
     words += ["--results-dir", str(tmp_path / "results"), "--key-env", "", "--base-url"]
     with serving(tmp_path / "server", scripted_server.__file__) as server:
         asked = CliRunner().invoke(cli, [*words, server.url])

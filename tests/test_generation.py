@@ -143,7 +143,7 @@ def test_prompts_refuse_what_does_not_fit() -> None:
         with pytest.raises(UserError, match="asks for texts of one label; give that of"):
             prompts.prompt("tweet_irony", label, one, words=9)
     with pytest.raises(UserError, match="there is no example of label 'irony' to show; put some into D_P'"):
-        prompts.prompt("tweet_irony", 1, prompts.draw_examples(one, 1), words=9)
+        prompts.prompt("tweet_irony", 1, prompts.draw_examples(one, 1, n=1), words=9)
     with pytest.raises(UserError, match="asks for a length; give words="):
         prompts.prompt("tweet_irony", 0, one)
 
@@ -170,8 +170,10 @@ def test_examples_are_seeded_and_of_the_label() -> None:
     assert set(prompts.draw_examples(dev, None, n=40).labels.tolist()) == {0, 1}
     assert sorted(prompts.draw_examples(dev, 1, n=21).texts) == sorted(dev.texts[1::2])
     assert len(prompts.draw_examples(dev, 2)) == 0
-    with pytest.raises(UserError, match="0 examples asked for"):
-        prompts.draw_examples(dev, 1, n=0)
+    assert len(prompts.draw_examples(dev, 1, n=0)) == 0
+    for n in (-1, 41):
+        with pytest.raises(UserError, match=f"{n} examples asked for, but pool 'dev' holds 40"):
+            prompts.draw_examples(dev, 1, n=n)
 
 
 def test_lengths_are_drawn_around_the_mean() -> None:

@@ -154,24 +154,6 @@ def test_sungens_hypergradient_is_the_one_through_the_look_ahead(held_out: int) 
     assert (found[:held_out] == 0).all() and (found[held_out:] != 0).all()
 
 
-def test_a_swapped_label_loses_weight_and_a_right_one_gains() -> None:
-    """Two classes at x = +1 and -1, logits (x, -x), one label in five swapped: by symmetry all right labels have one
-    hypergradient and all swapped ones another, e^2 times as large and of the other sign."""
-    x = torch.tensor([1.0, -1.0] * 5, dtype=torch.float64)
-    right = torch.tensor([False] * 2 + [True] * 8)
-    y = torch.where(right, x < 0, x > 0).long()
-    at = {"w": torch.ones(1, dtype=torch.float64)}
-
-    def logits(p: Parameters) -> Tensor:
-        return torch.stack([p["w"] * x, -p["w"] * x], dim=1)
-
-    outer = look_ahead.gradient(lambda p: sungen.reverse_cross_entropy(logits(p), y).sum(), at)
-    products = look_ahead.alignments(lambda p: F.cross_entropy(logits(p), y, reduction="none"), at, outer)[1]
-    found = sungen.hypergradient(products, torch.zeros(10).double(), torch.ones(10).double(), 1e-3)
-    assert (found[right] < 0).all() and (found[~right] > 0).all()  # Adam goes against it
-    torch.testing.assert_close(found[~right], -np.exp(2) * found[right][:2])
-
-
 # -- the same on BERT -----------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -228,24 +229,9 @@ def test_the_page_shows_formulas_pictures_and_widgets_and_loads_nothing(folder, 
         "import ipywidgets\nipywidgets.IntSlider()",
     )
     text = execute(paths).with_suffix(".html").read_text(encoding="utf-8")
-    assert notebook_html.external_resources(text) == []
-    assert "<script" not in text
+    assert not re.findall(r"<(?:script|link|iframe)|src=.?(?:https?:)?//|(?:@import|url\()\W*(?:https?:)?//", text)
     for shown in ("<mfrac>", "<mtable", "data:image/png;base64,", "&lt;script&gt;alert(1)", "IntSlider(value=0)"):
         assert shown in text
-
-
-@pytest.mark.parametrize(
-    ("page", "count"),
-    [
-        ('<script src="https://x.org/a.js"></script>', 1),
-        ("<img alt='' src='//x.org/a.png'>", 1),
-        ("<link rel=stylesheet href=http://x.org/a.css>", 1),
-        ("<style>@import url(https://x.org/a.css);</style>", 1),
-        ('<a href="https://x.org">paper</a> <img src="data:image/png;base64,AA=="> <math xmlns="http://w3">', 0),
-    ],
-)
-def test_external_resources_are_what_a_browser_would_fetch(page, count):
-    assert len(notebook_html.external_resources(page)) == count
 
 
 def test_a_formula_that_cannot_be_converted_is_shown_as_written():

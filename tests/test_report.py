@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from paper_repro.paper import csv_files, style
+from paper_repro.paper import csv_files, published, style
 from paper_repro.report import manifest, page, reference
 from paper_repro.tools import paths as places
 from paper_repro.tools.errors import UserError
@@ -194,6 +194,8 @@ def test_every_item_of_the_paper_stands_with_its_state(paths: Paths) -> None:
     names = [f"Table {n}" for n in range(1, 7)] + [f"Figure {n}" for n in range(1, 8)]
     names += [f"Eq. {n}" for n in range(1, 11)] + ["Sec. 3.2", "App. B", "App. C", "App. D"]
     assert [name for name in names if name not in text] == []
+    modules = {module for module in published.items()["module"] if module}
+    assert [module for module in modules if f"in the code: paper_repro.{module}" not in text] == []
     assert "paper-repro run 05 --profile mini" in text
     assert "Table 1 Accuracy and macro-F1 of every loss on three benchmarks complete 1 holds, 1 fails" in text
 

@@ -13,10 +13,10 @@ from sklearn.metrics import roc_auc_score
 
 from paper_repro.paper.information import figures
 from paper_repro.paper.information.input_shift import (
+    aucs,
     best_auc,
     compared,
     extremes,
-    input_shift,
     mean_auc,
     ratio_summary,
     ratios,
@@ -141,12 +141,12 @@ def test_the_tables_and_the_picture() -> None:
         ("mrpc", "generated", 0.5): apart,
         ("financial", "generated", 0.0): apart,
     }
-    frame = input_shift(tested)
+    frame = aucs(tested)
     assert frame["best_auc"].tolist() == [pytest.approx(math.nan, nan_ok=True), 0.7, 0.7]
     assert (frame["n_p"] == 80).all() and (frame["low"] < frame["auc"]).all()
     table = ratios(tested).set_index("benchmark")
     assert table.loc["mrpc", "mean"] == pytest.approx(np.exp(same.log_ratio_q).mean()), "of the benchmark's own D_Q"
-    figure = figures.input_shift(frame, "demo", margin=0.1)
+    figure = figures.auc_dots(frame, "demo", margin=0.1)
     assert [ax.get_title() for ax in figure.axes] == ["Financial", "MRPC"]
     lines = [np.asarray(line.get_xydata()) for line in figure.axes[1].lines if line.get_marker() == "o"]
     assert sorted(map(tuple, np.concatenate(lines))) == sorted([(same.auc.mean, 0), (apart.auc.mean, 1)])

@@ -51,8 +51,9 @@ ENOUGH_SEEDS = 4
 class Interval:
     """An estimate with its interval, in the unit of the data.
 
-    ``p_value``: two-sided, for a true value of 0; the interval at level 1 - p_value ends at 0. nan where nobody asks
-    for it (a proportion). ``n_seeds``: the runs behind it; for a difference, those of the side that has fewer.
+    ``p_value``: two-sided, for a true value of 0; the interval at level 1 - p_value ends at 0. nan where 0 is not a
+    hypothesis (a proportion, an AUROC). ``n_seeds``: the runs behind it; for a difference, those of the side that has
+    fewer.
     """
 
     mean: float

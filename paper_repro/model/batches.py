@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -36,7 +35,6 @@ class Batch:
         return output
 
 
-@cache
 def _takes_token_types(architecture: Any) -> bool:
     return "token_type_ids" in inspect.signature(architecture.forward).parameters
 

@@ -162,8 +162,13 @@ def _write_first_layers(whole: Path, layers: int, folder: Path) -> None:
         if (whole / name).exists():
             shutil.copyfile(whole / name, folder / name)
     config = config_of(whole)
-    counts = {name: layers for name in LAYER_COUNTS if name in config}
-    (folder / "config.json").write_text(json.dumps({**config, **counts}, indent=2) + "\n", "utf-8")
+    available = max(int(config[name]) for name in LAYER_COUNTS if name in config)
+    cut: dict[str, Any] = {name: layers for name in LAYER_COUNTS if name in config}
+    # ModernBERT lists the kind of each layer.
+    cut |= {
+        name: entry[:layers] for name, entry in config.items() if isinstance(entry, list) and len(entry) == available
+    }
+    (folder / "config.json").write_text(json.dumps({**config, **cut}, indent=2) + "\n", "utf-8")
     kept: dict[str, Any] = {}
     for path in weight_files(whole):
         with safe_open(path, framework="pt") as file:

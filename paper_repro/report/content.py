@@ -64,10 +64,8 @@ class Sides:
     def products(self) -> list[Row]:
         """All products, in the order of the notebooks and of the paper's items."""
         order = {name: place for place, name in enumerate(published.items()["item"])}
-        shipped = [
-            {**e, "shipped": True} for name, e in self.reference.products.items() if name not in self.run.products
-        ]
-        both = [{**entry, "shipped": False} for entry in self.run.products.values()] + shipped
+        known = {**self.reference.products, **self.run.products}
+        both = [{**entry, "shipped": name not in self.run.products} for name, entry in known.items()]
         return sorted(both, key=lambda e: (e["notebook"], min([order.get(i, 99) for i in e["items"]], default=99)))
 
     def side_of(self, entry: Mapping[str, Any]) -> Side:

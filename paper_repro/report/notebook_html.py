@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import re
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +20,12 @@ PAGE = """{% extends 'lab/index.html.j2' %}
 {% block jupyter_widgets %}{% endblock %}
 """
 
-EXTERNAL = re.compile(
-    r"""<(?:script|img|iframe|source|video|audio|embed)\b[^>]*\bsrc\s*=\s*["']?(?:https?:)?//[^"'\s>]+"""
-    r"""|<link\b[^>]*\bhref\s*=\s*["']?(?:https?:)?//[^"'\s>]+"""
-    r"""|(?:@import|url\()\s*["']?(?:https?:)?//[^"'\s)]+""",
-    re.IGNORECASE,
-)
-
 # What the formula converter does not know, and what it does know that looks the same.
 SYNONYMS = (
     (r"\begin{aligned}", r"\begin{split}"),
     (r"\end{aligned}", r"\end{split}"),
     (r"\operatorname*", r"\operatorname"),
 )
-
-
-def external_resources(page: str) -> list[str]:
-    """What a browser would fetch from another machine to show the page (links to click on do not count)."""
-    return EXTERNAL.findall(page)
 
 
 def convert(notebook: Path, title: str) -> str:

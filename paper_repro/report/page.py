@@ -24,20 +24,20 @@ from paper_repro.tools.paths import BUNDLED, Paths
 def build(paths: Paths) -> Path:
     """Make the report of a profile and return where it lies. Raises UserError where there is nothing to show."""
     sides = Sides(Side.of(paths.figures), Side.of(paths.reference))
-    products = sides.products
+    products, has_run = sides.products, bool(sides.run.products)
     if not products:
         manifest.read(paths.figures)  # says what to do
-    profile = profiles.load(paths.profile) if paths.profile in profiles.names() else None
+    profile = profiles.load(paths.profile)
     benchmarks = {paths.benchmark: paths.benchmark} if paths.benchmark else BENCHMARKS
     claims = content.claims(sides)
     page = _template().render(
         profile=paths.folder,
-        title=profile.title if profile else paths.profile,
-        other_data=OTHER_DATA if profile and profile.kind == "miniature" and not paths.benchmark else "",
+        title=profile.title,
+        other_data=OTHER_DATA if profile.kind == "miniature" and not paths.benchmark else "",
         own=bool(paths.benchmark),
         benchmarks=benchmarks,
         rule=RULE,
-        has_run=bool(sides.run.products),
+        has_run=has_run,
         has_reference=bool(sides.reference.products),
         verdicts=Counter(claim["verdict"] for claim in claims),
         differing=[{**claim, "claim": content.claim_title(claim)} for claim in content.differing(claims)],
@@ -46,7 +46,7 @@ def build(paths: Paths) -> Path:
         sections=content.sections(sides),
         products=products,
         runs=content.runs(paths, sides.run.tables.get("table1_runs.csv")),
-        incomplete=[entry for entry in products if not entry["complete"] or entry["changed"]],
+        incomplete=[e for e in products if e["shipped"] != has_run and (not e["complete"] or e["changed"])],
     )
     return write(paths.report, page.encode())
 

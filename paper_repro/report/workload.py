@@ -9,6 +9,7 @@ from statistics import median
 import pandas as pd
 
 from paper_repro.paper.cells import Cell
+from paper_repro.runs.archive import Part
 from paper_repro.runs.plan import needed
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.results import Results
@@ -25,14 +26,26 @@ def grids(profile: Profile) -> dict[str, list[Cell]]:
     from paper_repro.paper.ablations.switches import switches
     from paper_repro.paper.ablations.table2 import table2
     from paper_repro.paper.ablations.table3 import table3
-    from paper_repro.paper.information.cells import section3_2
+    from paper_repro.paper.information.cells import fitted_models
     from paper_repro.paper.more_baselines.cells import extended
     from paper_repro.paper.noisy.cells import table4
     from paper_repro.paper.search.cells import search
     from paper_repro.paper.table1.cells import table1
 
-    first = (table1, section3_2, table4, table2, figure2, real_sizes)
-    return {grid.__name__: grid(profile) for grid in (*first, generated_sizes, switches, table3, extended, search)}
+    made = {
+        "table1": table1,
+        "section3_2": fitted_models,
+        "table4": table4,
+        "table2": table2,
+        "figure2": figure2,
+        "real_sizes": real_sizes,
+        "generated_sizes": generated_sizes,
+        "switches": switches,
+        "table3": table3,
+        "table1_extended": extended,
+        "search": search,
+    }
+    return {name: grid(profile) for name, grid in made.items()}
 
 
 def workload(results: Results, tables: Mapping[str, Iterable[Cell]]) -> pd.DataFrame:
@@ -59,3 +72,19 @@ def workload(results: Results, tables: Mapping[str, Iterable[Cell]]) -> pd.DataF
         known |= set(runs)
     frame = pd.DataFrame(rows)
     return pd.concat([frame, frame.sum(numeric_only=True).to_frame().T.assign(table="all", runs=len(known))])
+
+
+def archive_parts(profile: Profile) -> list[Part]:
+    """What :func:`paper_repro.runs.archive.pack` files: one part for each table and benchmark."""
+    from paper_repro.paper.information.cells import wanted_scores
+
+    scores = wanted_scores(profile)
+    return [
+        Part(
+            f"{table}-{benchmark}",
+            tuple(cell.spec for cell in cells if cell.benchmark == benchmark),
+            tuple(wanted for wanted in scores if wanted[1] == benchmark) if table == "section3_2" else (),
+        )
+        for table, cells in grids(profile).items()
+        for benchmark in profile.benchmarks
+    ]

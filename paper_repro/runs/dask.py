@@ -39,7 +39,9 @@ class Misfit(UserError):
 
 
 def execute(results: Results, tasks: Sequence[Task], progress: Progress, scheduler: str, device: str) -> None:
-    """Compute every task on the cluster ``scheduler``, each worker on its ``device``; a failure is recorded and the rest goes on.
+    """Compute every task on the cluster ``scheduler``, each worker on its ``device``.
+
+    A failure is recorded and the rest goes on.
 
     Waits for workers as long as there are none. Raises UserError when the scheduler cannot be reached or is lost on
     the way, and for a worker with other code, with several threads or without the results folder.

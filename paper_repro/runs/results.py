@@ -59,7 +59,7 @@ class Results:
         return None if entry is None else str(entry["reason"])
 
     def failure_kind(self, spec: RunSpec) -> str:
-        """The name of the exception's class that the last try failed with, or "" ("NothingLeft", "OutOfMemoryError")."""
+        """The class name of the exception that the last try failed with, such as "NothingLeft"; else ""."""
         return str((self.store.failure(self.key(spec)) or {}).get("kind", ""))
 
     def state(self, spec: RunSpec) -> str:

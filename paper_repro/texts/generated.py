@@ -153,7 +153,7 @@ def samples(pool: Pool, label_names: Sequence[str], per_label: int = 2, seed: in
     """A few texts of each class, or as many as there are: columns label, text (pairs: sentence1, sentence2)."""
     frames = []
     for label, name in enumerate(label_names):
-        drawn = draw_examples(pool, label, per_label, seed)
+        drawn = draw_examples(pool, label, min(per_label, len(pool)), seed)
         texts = {"text": drawn.texts} if drawn.pairs is None else {"sentence1": drawn.texts, "sentence2": drawn.pairs}
         frames.append(pd.DataFrame({"label": name, **texts}))
     return pd.concat(frames, ignore_index=True)

@@ -1,4 +1,4 @@
-"""Files of data sets from the Hugging Face hub at pinned revisions, or from its local cache; no remote code is run.
+"""Files of data sets and models from the Hugging Face hub at pinned revisions, or from its cache; no code of theirs.
 
 ``HF_ENDPOINT``, ``HF_HOME`` and ``HF_HUB_OFFLINE`` mean what they mean to ``huggingface_hub``.
 """
@@ -17,7 +17,9 @@ class NotCachedError(UserError):
     """A file is not in the cache and the hub may not be asked, or cannot be reached."""
 
 
-def get_file(repository: str, revision: str, file: str, *, offline: bool = False) -> tuple[Path, Origin]:
+def get_file(
+    repository: str, revision: str, file: str, *, kind: str = "dataset", offline: bool = False
+) -> tuple[Path, Origin]:
     """One file at a commit (40 hex digits): from the cache if it is there, else from the hub unless ``offline``.
 
     Raises NotCachedError when it is not in the cache and the hub may not be or cannot be asked; UserError
@@ -27,9 +29,7 @@ def get_file(repository: str, revision: str, file: str, *, offline: bool = False
     from huggingface_hub import constants
 
     def download(*, cached: bool) -> Path:
-        return Path(
-            hub.hf_hub_download(repository, file, revision=revision, repo_type="dataset", local_files_only=cached)
-        )
+        return Path(hub.hf_hub_download(repository, file, revision=revision, repo_type=kind, local_files_only=cached))
 
     try:
         return download(cached=True), "cache"

@@ -31,12 +31,13 @@ def template(benchmark: str | Path) -> Template:
 
 
 def draw_examples(pool: Pool, label: int | None, n: int = 8, seed: int = 0) -> Pool:
-    """``n`` different examples of class ``label`` (None: of any class), or all where the pool has no more.
+    """``n`` different examples of class ``label`` (None: of any class), or all of a class that has fewer.
 
-    The same for the same seed. The paper draws them from D_P', the dev set. Raises UserError for ``n`` below 1.
+    The same for the same seed. The paper draws them from D_P', the dev set. Raises UserError where the whole pool is
+    smaller.
     """
-    if n < 1:
-        raise UserError(f"{n} examples asked for; expected 1 or more")
+    if not 0 <= n <= len(pool):
+        raise UserError(f"{n} examples asked for, but pool {pool.name!r} holds {len(pool)}")
     found = np.arange(len(pool)) if label is None else np.flatnonzero(pool.labels == label)
     return pool.subset(np.random.default_rng(seed).choice(found, min(n, len(found)), replace=False), name="examples")
 

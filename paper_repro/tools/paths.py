@@ -75,5 +75,10 @@ class Paths:
         return self.results / what / benchmark
 
     @property
+    def archive(self) -> Path:
+        """The shipped runs of the profile (:mod:`paper_repro.runs.archive`)."""
+        return self.reference / "runs"
+
+    @property
     def report(self) -> Path:
         return self.results / "report.html"

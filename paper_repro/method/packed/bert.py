@@ -1,4 +1,4 @@
-"""BERT's classifier on packed batches: the numbers of ``BertForSequenceClassification``, first token only at the end."""
+"""BERT's classifier on packed batches: the numbers of ``BertForSequenceClassification``."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def figure2_lines(frame: pd.DataFrame, *, profile: str = "") -> Figure:
     ``frame`` is that of :func:`paper_repro.paper.ablations.variants.by_variant` for :func:`figure2`. Bars are 95 %
     intervals; CE-Loss, which has no checker, is flat.
     """
-    figure, (ax,) = panels(1, 5.6, 3.5)
+    figure, (ax,) = panels(1, 6.8, 3.5)
     shown = frame.rename(columns={"mean_accuracy": "mean", "accuracy_low": "low", "accuracy_high": "high"})
     places = shown["variant"].astype(float) + 0.6 * (shown["method"].map(LINES.index) - 1.5)
     interval_lines(ax, shown.assign(share=places), "share")

@@ -169,12 +169,12 @@ def about_verdict(low: float, high: float, about: float) -> str:
 def seconds(frame: pd.DataFrame) -> pd.DataFrame:
     """Table 3 for the eye: seconds by phase, the paper's above ours, one column for each method."""
     times = {**PHASES, "total_s": "total", "loading_and_evaluation_s": "loading, evaluation"}
-    names = {f"{whose}{time}": (title, text) for whose, title in WHOSE.items() for time, text in times.items()}
-    table = frame.set_index(frame["method"].map(short_title))[[name for name in names if name in frame]].T
-    return table.set_axis(pd.MultiIndex.from_tuples([names[str(name)] for name in table.index])).astype(float).round(2)
-
-
-WHOSE = {"paper_": "paper", "": "ours"}
+    whose = {"paper_": "paper", "": "ours"}
+    names = {f"{side}{time}": (title, text) for side, title in whose.items() for time, text in times.items()}
+    names = {name: title for name, title in names.items() if name in frame}
+    table = frame.set_index(frame["method"].map(short_title))[[*names]].astype(float)
+    texts = table.map(lambda second: "" if pd.isna(second) else f"{second:.2f}")
+    return texts.T.set_axis(pd.MultiIndex.from_tuples(names.values()))
 
 
 @styled

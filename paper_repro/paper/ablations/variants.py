@@ -96,4 +96,4 @@ def excluding_zero(frame: pd.DataFrame) -> pd.DataFrame:
         above, below = int((rows["low"] > 0).sum()), int((rows["high"] < 0).sum())
         ends = {"above zero": above, "below zero": below, "by chance": 0.05 * len(rows)}
         counts[f"minus {rival}"] = {"intervals": len(rows), **ends}
-    return pd.DataFrame(counts).T
+    return pd.DataFrame.from_dict(counts, orient="index")

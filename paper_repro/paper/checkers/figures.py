@@ -69,7 +69,7 @@ def score_histograms(frame: pd.DataFrame, hue: str = "pool", profile: str = "") 
             weights=[np.full(len(values), 100 / len(values)) for _, values in groups],
             histtype="stepfilled",
             alpha=0.5,
-            color=[style.BLUE, style.ORANGE][-groups.ngroups :],
+            color=[style.ORANGE, style.BLUE][: groups.ngroups],
             label=[f"{POOLS.get(str(kind), kind)} (n = {len(values)})" for kind, values in groups],
         )
         if score == "quality":

@@ -205,7 +205,7 @@ def diversity_by_epoch(results: Results, benchmark: str) -> pd.DataFrame:
         if run and (result := results.result(run)) and (log_p := results.train_log_p(run)) is not None:
             means = {f"epoch {epoch}": mean for epoch, mean in enumerate(np.exp(log_p).mean(axis=1), 1)}
             rows[benchmark, seed] = {**means, "kept": result.selected_epoch}
-    return pd.DataFrame(rows).T.rename_axis(["benchmark", "seed"])
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["benchmark", "seed"])
 
 
 def cross_fit(results: Results, frame: pd.DataFrame) -> pd.DataFrame:

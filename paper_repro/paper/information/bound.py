@@ -70,7 +70,8 @@ def _point(
     numbers = dict.fromkeys((*ENTROPY, *ERROR, "expected_error"), np.nan)
     if len(log_p):
         terms = entropy.entropy_terms(log_p, labels if form == "label" else None)
-        numbers = {**span(terms, *ENTROPY), **span(100 * entropy.error_terms(log_p, labels), *ERROR)}
+        error = span(entropy.error_terms(log_p, labels), *ERROR)
+        numbers = {**span(terms, *ENTROPY), **{name: 100 * share for name, share in error.items()}}
         numbers["expected_error"] = 100 * float(entropy.expected_error_terms(log_p).mean())
     return {**numbers, "n_seeds": len(log_p), "n": len(labels), "status": status}
 

@@ -194,7 +194,7 @@ def information_claims(found: Iterable[Estimate], inputs: pd.DataFrame, margin: 
     """The paper's claims on P and Q, judged by :data:`paper_repro.paper.outcomes.RULE` on a difference.
 
     That of the first two claims is in nats, over shared seeds and each side's own texts. The third says that Q(x) is
-    close to P(x): ``inputs`` is the frame of :func:`paper_repro.paper.information.input_shift.input_shift`, and the
+    close to P(x): ``inputs`` is the frame of :func:`paper_repro.paper.information.input_shift.aucs`, and the
     difference is 0.5 + ``margin`` minus the AUC of D_P against the benchmark's own D_Q. Columns: id, claim, section,
     benchmark, statistic (what the numbers are), variant, paper_difference, those of
     :func:`paper_repro.paper.outcomes.judged`, n (texts of both sides), item.

@@ -70,7 +70,7 @@ def estimate_dots(frame: pd.DataFrame, profile: str) -> Figure:
 
 
 @style.styled
-def entropy_bound(frame: pd.DataFrame, profile: str) -> Figure:
+def entropy_points(frame: pd.DataFrame, profile: str) -> Figure:
     """Error against conditional entropy with the two bounds, one panel for each benchmark.
 
     ``frame`` is that of :func:`paper_repro.paper.information.bound.entropy_bound`. Dark: no model and no data can lie
@@ -99,9 +99,10 @@ def entropy_bound(frame: pd.DataFrame, profile: str) -> Figure:
         )  # fmt: skip
         ax.set_xlabel("conditional entropy (nats)")
         ax.set_ylabel("error on the same texts (%)")
-    handles, labels = shown[0][0].get_legend_handles_labels()
+    entries = zip(*shown[0][0].get_legend_handles_labels(), strict=True)
+    named = [(handle, label) for handle, label in entries if label not in ("data", "point", "form")]
     shown[0][0].legend().remove()
-    figure.legend(handles, labels, loc="outside upper center", ncols=5, fontsize=7.5)
+    figure.legend(*zip(*named, strict=True), loc="outside upper center", ncols=4, fontsize=7.5)
     text = "Solid: error = H / (2 ln 2), dashed: error = loss / ln 2. Bars: 95 % intervals over seeds and texts. "
     style.caption(figure, text + _counts(frame[frame["seen"] != "paper"]) + style.source("entropy_bound.csv", profile))
     return figure
@@ -124,10 +125,10 @@ def bounds(right: float, top: float, *, ax: Axes | None = None) -> Axes:
 
 
 @style.styled
-def input_shift(frame: pd.DataFrame, profile: str, *, margin: float = MARGIN) -> Figure:
+def auc_dots(frame: pd.DataFrame, profile: str, *, margin: float = MARGIN) -> Figure:
     """AUC of each two-sample test with its 95 % interval, one panel for each benchmark; 0.5 is chance.
 
-    ``frame`` is that of :func:`paper_repro.paper.information.input_shift.input_shift`. The band reaches to 0.5 +
+    ``frame`` is that of :func:`paper_repro.paper.information.input_shift.aucs`. The band reaches to 0.5 +
     ``margin``; green bars are the AUC of the best classifier, where it is known.
     """
     tests = list(frame[["comparison", "input_shift"]].drop_duplicates().itertuples(index=False, name=None))

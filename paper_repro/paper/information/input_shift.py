@@ -146,7 +146,7 @@ def best_auc(p: ArrayLike, q: ArrayLike) -> float:
 # ---------------------------------------------------------------- tables
 
 
-def input_shift(tested: Tests) -> pd.DataFrame:
+def aucs(tested: Tests) -> pd.DataFrame:
     """One row per test: benchmark, comparison, input_shift, auc, low, high (95 %), best_auc, n_p, n_q (texts)."""
     rows = [
         {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from paper_repro.method.baselines import NO_LABELS, SAME_LABELS
 from paper_repro.method.registry import METHODS
 from paper_repro.paper.csv_files import records
-from paper_repro.paper.more_baselines.cells import GROUPS, OURS, WORLD
+from paper_repro.paper.more_baselines.cells import GROUPS, OURS, WORLD, rows
 from paper_repro.paper.style import (
     BLACK,
     BLUE,
@@ -50,7 +50,7 @@ def differences(frame: pd.DataFrame, *, profile: str = "") -> Figure:
 
     ``frame`` is that of :func:`..tables.baseline_differences`.
     """
-    order = list(dict.fromkeys(frame["rival"]))
+    order = [name for name in rows() if name in set(frame["rival"])]
     placed = frame.assign(place=frame["rival"].map(order.index) + frame["method"].map(LIFTS))
     figure, filled = benchmark_panels(placed, 7.4, 1.2 + 0.24 * len(order), sharey=True)
     for ax, here in filled:
@@ -98,8 +98,8 @@ def cost(frame: pd.DataFrame, table: pd.DataFrame, *, profile: str = "") -> Figu
 
 def _cost_panel(ax: Axes, frame: pd.DataFrame) -> None:
     """One panel of :func:`cost`, a name beside each dot."""
-    rows = sorted(records(frame), key=lambda row: (row["total_ratio"], row["mean_accuracy"]))
-    for row in rows:
+    dots = sorted(records(frame), key=lambda row: (row["total_ratio"], row["mean_accuracy"]))
+    for row in dots:
         colour, marker = LOOKS[row["group"]]
         x = row["total_ratio"]
         ax.plot([x, x], [row["accuracy_low"], row["accuracy_high"]], color=colour, linewidth=1, alpha=0.35)
@@ -110,12 +110,11 @@ def _cost_panel(ax: Axes, frame: pd.DataFrame) -> None:
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_minor_locator(NullLocator())
     plain_numbers(ax, "x")
-    _name_dots(ax, rows)
+    _name_dots(ax, dots)
 
 
-def _name_dots(ax: Axes, rows: Iterable[dict[str, Any]]) -> None:
+def _name_dots(ax: Axes, dots: Sequence[dict[str, Any]]) -> None:
     """Names at the first of several places around each dot where they cover no dot and no other name."""
-    rows = list(rows)
     low, high = np.log10(ax.get_xlim())
     bottom, top = ax.get_ylim()
     width, height = 6.6 * 72, 1.85 * 72  # of a panel, about, in points
@@ -124,8 +123,8 @@ def _name_dots(ax: Axes, rows: Iterable[dict[str, Any]]) -> None:
         x = (np.log10(row["total_ratio"]) - low) / (high - low) * width
         return float(x), float((row["mean_accuracy"] - bottom) / (top - bottom) * height)
 
-    taken = [(x - 3, y - 3, x + 3, y + 3) for x, y in map(place, rows)]
-    for row in rows:
+    taken = [(x - 3, y - 3, x + 3, y + 3) for x, y in map(place, dots)]
+    for row in dots:
         x, y = place(row)
         text = short_title(row["method"])
         wide, tall = 3.7 * len(text), 7.0

@@ -208,7 +208,8 @@ def one_step(frame: pd.DataFrame, *, profile: str = "") -> Figure:
         ax.set(xlabel="Spearman", xlim=(-1.05, 1.05))
         row_labels(ax, [CRITERIA.get(name, name) for name in criteria])
     labels = [f"θ after {epochs} epoch{'s' * (epochs > 1)}, {step} step" for epochs, step in cases]
-    handles = [Line2D([], [], label=label, **style) for label, style in zip(labels, LINES, strict=False)]
+    looks = [{**style, "linestyle": ""} for style in LINES]
+    handles = [Line2D([], [], label=label, **look) for label, look in zip(labels, looks, strict=False)]
     figure.legend(handles=handles, loc="outside upper center", ncols=2)
     text = f"Ranks of n = {frame['n'].iloc[0]} generated texts by each criterion against how much one step on the text "
     text += "lowers the loss on D_P'; 95 % bootstrap intervals over the texts."

@@ -1,8 +1,8 @@
 """What does not add up in the paper's first version: thirteen points, each with a computation that shows it.
 
-``assets/published/slips.csv`` states the points, the functions here check them. A "slip" contradicts the paper's own
-or public numbers; an "open point" is a condition or a choice that is not named. None of them says that a result is
-wrong.
+``assets/published/slips.csv`` states the points; the functions here fill in its numbers and check them. A "slip"
+contradicts the paper's own or public numbers; an "open point" is a condition or a choice that is not named. None of
+them says that a result is wrong.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ FEW_SHOT_IN_TEXT, SENTENCES_IN_TEXT = 68.82, 4840
 """MRPC's few-shot accuracy in Sec. 5.1, and the sentences of Financial PhraseBank in App. H."""
 SLACK = 1e-9
 Floats = NDArray[np.float64]
-Found = tuple[str, bool]
-"""What a computation finds, in words, and whether it bears the point out."""
+Found = tuple[dict[str, Any], bool]
+"""The numbers that a computation finds, and whether they bear the point out."""
 
 
 def table() -> pd.DataFrame:
     """All points, one a row: point, id, subject, kind, where, printed, found, follows, result."""
     points = pd.read_csv(published.FOLDER / "slips.csv")
-    found, borne_out = zip(*(CHECKS[name]() for name in points["id"]), strict=True)
+    numbers, borne_out = zip(*(CHECKS[name]() for name in points["id"]), strict=True)
+    points["found"] = [text.format(**found) for text, found in zip(points["found"], numbers, strict=True)]
     points.insert(0, "point", range(1, len(points) + 1))
-    points.insert(6, "found", found)
     return points.assign(result=["borne out" if shown else "not borne out" for shown in borne_out])
 
 
@@ -130,54 +130,44 @@ def z_value(a: float, b: float, size: int) -> float:
 
 def few_shot_mrpc() -> Found:
     size, in_table = size_of("test", "mrpc"), value("table1", method="few_shot", benchmark="mrpc")
-    counts: dict[str, list[float]] = {"rounded": [], "truncated": [], "neither": []}
+    ways: dict[str, list[float]] = {"rounded": [], "truncated": [], "neither": []}
     for name in ("table1", "table2", "table4"):
         for row in records(published.table(name)):
             behind = counts_behind(row["accuracy"], size_of("test", row["benchmark"]))
-            counts[next((way for way in ("rounded", "truncated") if behind[way]), "neither")].append(row["accuracy"])
-    text, of_table = counts_behind(FEW_SHOT_IN_TEXT, size), counts_behind(in_table, size)["rounded"]
-    found = f"{in_table:g} is {of_table[0]} of {size:,}; no k/{size} gives {FEW_SHOT_IN_TEXT}, rounded or truncated. "
-    found += (
-        f"Of {sum(map(len, counts.values()))} accuracies in Tables 1, 2 and 4, {len(counts['rounded'])} are rounded, "
-    )
-    found += f"{len(counts['truncated'])} can only be truncated, {len(counts['neither'])} neither: "
-    found += ", ".join(f"{accuracy:g}" for accuracy in counts["neither"])
-    return found, not any(text.values()) and len(of_table) == 1
+            ways[next((way for way in ("rounded", "truncated") if behind[way]), "neither")].append(row["accuracy"])
+    text, right = counts_behind(FEW_SHOT_IN_TEXT, size), counts_behind(in_table, size)["rounded"]
+    numbers: dict[str, Any] = {"table": in_table, "right": right[0], "size": size, "text": FEW_SHOT_IN_TEXT}
+    numbers |= {way: len(found) for way, found in ways.items()}
+    numbers |= {"all": sum(map(len, ways.values())), "odd": ", ".join(f"{number:g}" for number in ways["neither"])}
+    return numbers, not any(text.values()) and len(right) == 1
 
 
 def sentences() -> Found:
     total = sum(size_of(split, "financial") for split in ("train", "dev", "test"))
-    return f"the splits of Table 5 sum to {total:,}, the size of the public file", total != SENTENCES_IN_TEXT
+    return {"total": total}, total != SENTENCES_IN_TEXT
 
 
 def macro_f1_above_accuracy() -> Found:
     rows = [row for name in ("table1", "table4") for row in records(published.table(name))]
     above = {row["method"] for row in rows if row["benchmark"] in TEST_LABELS and row["macro_f1"] > row["accuracy"]}
-    excess, texts = largest_excess(30), []
+    numbers: dict[str, Any] = {"excess": largest_excess(30)}
     for benchmark in TEST_LABELS:
         where = {"method": "few_shot", "benchmark": benchmark}
         accuracy, printed = (value("table1", column, **where) for column in ("accuracy", "macro_f1"))
         right, f1 = confusions(benchmark, accuracy)
         fits = np.argwhere(prints_as(f1, printed))
-        texts.append(f"{benchmark_title(benchmark)}: no class's F1 gives {printed:g} at {accuracy:g} %")
-        if len(fits):
-            label, place = fits[0]
-            zeros, ones = right[:, place]
-            texts[-1] = f"{benchmark_title(benchmark)}: {printed:g} is the F1 of class {label} alone in {len(fits)} "
-            texts[-1] += f"table(s), with {zeros} and {ones} right by class; its macro-F1 is {f1[:, place].mean():.2f}"
-    found = f"over all two-class tables with up to 30 texts macro-F1 - accuracy is at most {excess:g} points, and by "
-    found += f"concavity it never exceeds 0. {'; '.join(texts)}"
-    return found, above == {"few_shot"} and excess <= 0
+        numbers |= {f"{benchmark}_tables": len(fits), f"{benchmark}_f1": printed, f"{benchmark}_accuracy": accuracy}
+        for label, place in fits[:1]:
+            numbers |= {"label": label, "right": right[:, place].tolist(), "macro": f1[:, place].mean()}
+    return numbers, above == {"few_shot"} and numbers["excess"] <= 0
 
 
 def majority_classifier() -> Found:
     where = {"train_source": "train", "method": "hu", "benchmark": "tweet_irony"}
-    accuracy, f1 = (value("table1", column, **where) for column in ("accuracy", "macro_f1"))
-    counts, (right, f1s) = TEST_LABELS["tweet_irony"], confusions("tweet_irony", accuracy)
-    fitting = right[:, prints_as(f1s.mean(axis=0), f1)].T.tolist()
-    found = f"always naming the larger class is right on {counts[0]} of {sum(counts)}. Of all tables with the class "
-    found += f"counts, {len(fitting)} gives the printed pair: {fitting[0][0]} and {fitting[0][1]} right by class"
-    return found, fitting == [[counts[0], 0]]
+    accuracy, printed = (value("table1", column, **where) for column in ("accuracy", "macro_f1"))
+    counts, (right, f1) = TEST_LABELS["tweet_irony"], confusions("tweet_irony", accuracy)
+    fitting = right[:, prints_as(f1.mean(axis=0), printed)].T.tolist()
+    return {"larger": counts[0], "size": sum(counts), "tables": len(fitting)}, fitting == [[counts[0], 0]]
 
 
 def without_diversity_checker() -> Found:
@@ -185,27 +175,21 @@ def without_diversity_checker() -> Found:
     one, model = torch.zeros_like(quality), torch.linspace(0.9, 0.1, 20, dtype=torch.float64).log()
     alone = losses.weights("quality_only", model, quality)
     imp, dimp = losses.weights("imp", model, quality, one), losses.weights("dimp", one, quality)
-    found = "its weight P' is the numerator of both losses: with Q = 1 IMP has exactly this weight, with p = 1 DIMP has"
-    return found, torch.equal(alone, imp) and torch.equal(alone, dimp)
+    return {}, torch.equal(alone, imp) and torch.equal(alone, dimp)
 
 
 def lower_bound() -> Found:
     p, quality = np.meshgrid(np.linspace(1e-3, 1, 1000), np.linspace(0, 1, 501))
-    loss = closed_forms.dimp_term(p, quality)
-    first, last = (float((loss - closed_forms.bound(p, quality, factor)).min()) + 0.0 for factor in (2.0, 1.0))
-    least = closed_forms.regulariser_minimum()
-    found = f"on {p.size:,} pairs (p, P') the loss minus the bound is at least {first:g} with the factor and {last:g} "
-    found += "without: both hold, Eq. 10 is the sharper. The regulariser is p log p of the observed label only, "
-    found += f"smallest at p = {least:.4f} = 1/e whatever the number of classes; entropy is largest at 1/C"
-    return found, min(first, last) >= -1e-12 and abs(least - 1 / e) < 1e-6
+    loss, least = closed_forms.dimp_term(p, quality), closed_forms.regulariser_minimum()
+    eq10, eq24 = (float((loss - closed_forms.bound(p, quality, factor)).min()) + 0.0 for factor in (2.0, 1.0))
+    numbers = {"pairs": p.size, "eq10": eq10, "eq24": eq24, "least": least}
+    return numbers, min(eq10, eq24) >= -1e-12 and abs(least - 1 / e) < 1e-6
 
 
 def pointwise_convergence() -> Found:
     heavy, cut = TailExample(2.0), TailExample(2.0, gap=0.3)
-    found = f"P << Q does not make the variance finite: in one example E_Q[w] = {heavy.mean:g} and E_Q[w^2] = "
-    found += f"{heavy.second_moment:g}. Without P << Q the limit is another: E_Q[w] = {cut.mean:g}. The proof is for "
-    found += "one fixed theta and the true P and Q; with Q fitted on the same texts the terms are not independent"
-    return found, bool(np.isinf(heavy.second_moment)) and heavy.mean == 1 and cut.mean < 1
+    numbers = {"mean": heavy.mean, "second": heavy.second_moment, "cut": cut.mean}
+    return numbers, bool(np.isinf(heavy.second_moment)) and heavy.mean == 1 and cut.mean < 1
 
 
 def ratio_is_one() -> Found:
@@ -213,12 +197,9 @@ def ratio_is_one() -> Found:
     direct, ratio = closed_forms.bayes_gains(seen, holdout)
     _, known = closed_forms.bayes_gains(1e12 * seen, holdout)  # as good as conditioning on the distribution itself
     log_p, log_quality = torch.tensor([0.2, 0.9]).double().log(), torch.tensor([0.6, 0.3]).double().log()
-    weight = losses.weights("dimp", log_p, log_quality)
-    gaps = [np.abs(direct - ratio).max(), np.abs(known).max(), float((weight.log() + log_p - log_quality).abs().max())]
-    found = f"for a model that keeps a posterior, Eq. 22 is exact (gap {gaps[0]:.1g}); with the parameters known in "
-    found += f"full the ratio is 1 (largest |log| {gaps[1]:.1g}): D_P' adds nothing. The log of DIMP's weight is "
-    found += f"CE(theta_t) - CE(hold-out) (gap {gaps[2]:.1g}), the reducible hold-out loss"
-    return found, bool(gaps[0] < 1e-12 and gaps[1] < 1e-9 and gaps[2] < 1e-12)
+    reducible = losses.weights("dimp", log_p, log_quality).log() + log_p - log_quality
+    numbers = {"bayes": np.abs(direct - ratio).max(), "known": np.abs(known).max(), "rho": float(reducible.abs().max())}
+    return numbers, bool(numbers["bayes"] < 1e-12 and numbers["known"] < 1e-9 and numbers["rho"] < 1e-12)
 
 
 def not_in_all_benchmarks() -> Found:
@@ -226,13 +207,11 @@ def not_in_all_benchmarks() -> Found:
     ours = frame[(frame["train_source"] == "generated") & frame["method"].isin(["imp", "dimp"])]
     best = ours.groupby("benchmark")["macro_f1"].max()
     few = frame[frame["method"] == "few_shot"].set_index("benchmark")["macro_f1"]
-    lost = [name for name in BENCHMARKS if few[name] > best[name]]
+    lost = {name: f"{benchmark_title(name)} {few[name]:g} against {best[name]:g}" for name in BENCHMARKS}
+    lost = {name: text for name, text in lost.items() if few[name] > best[name]}
     large = {"model_size": "large", "benchmark": "tweet_irony"}
     imp, ce = (value("table2", method=method, **large) for method in ("imp_base_dc", "ce"))
-    found = "the few-shot row's F1, as printed, is above the best of IMP and DIMP: "
-    found += "; ".join(f"{benchmark_title(name)} {few[name]:g} against {best[name]:g}" for name in lost)
-    found += f". Table 2's IMP with the base diversity checker has {imp:g} on Tweet Irony, CE {ce:g}"
-    return found, lost == ["financial", "mrpc"] and imp < ce
+    return {"pairs": "; ".join(lost.values()), "imp": imp, "ce": ce}, [*lost] == ["financial", "mrpc"] and imp < ce
 
 
 def standard_errors() -> Found:
@@ -240,47 +219,31 @@ def standard_errors() -> Found:
     frame = frame[(frame["train_source"] == "generated") & (frame["method"] != "hu")]
     means, errors, zs = frame.groupby("benchmark")["accuracy"].mean(), [], []
     for name in BENCHMARKS:
-        where = {"train_source": "generated", "benchmark": name}
-        errors.append(f"{benchmark_title(name)} {standard_error(means[name], size_of('test', name)):.2f}")
+        size, where = size_of("test", name), {"train_source": "generated", "benchmark": name}
+        errors.append(f"{benchmark_title(name)} {standard_error(means[name], size):.2f}")
         imp, without = (value("table1", method=method, **where) for method in ("imp", "quality_only"))
-        zs.append(z_value(imp, without, size_of("test", name)))
+        zs.append(z_value(imp, without, size))
     irony = {"train_source": "generated", "benchmark": "tweet_irony"}
     dimp, ce = (value("table1", method=method, **irony) for method in ("dimp", "ce"))
-    against_ce = z_value(dimp, ce, size_of("test", "tweet_irony"))
-    found = f"one standard error at the mean printed accuracy on generated data: {', '.join(errors)} points. The best "
-    found += f"of 4 runs that differ by chance lies {expected_maximum(4):.2f} sd above their mean, of 32 (8 settings x "
-    found += f"4 seeds) {expected_maximum(32):.2f}. IMP against w/o diversity checker: z = "
-    found += f"{', '.join(f'{z:.2f}' for z in zs)}; DIMP against CE on Tweet Irony: z = {against_ce:.2f} (as if the "
-    found += "two were independent; on a shared test set a paired test can be sharper, but needs the predictions)"
-    return found, sum(abs(z) < 1.96 for z in zs) == 2 and against_ce < 1.96
+    numbers: dict[str, Any] = {"errors": ", ".join(errors), "four": expected_maximum(4), "many": expected_maximum(32)}
+    numbers |= {"zs": ", ".join(f"{z:.2f}" for z in zs), "z": z_value(dimp, ce, size_of("test", "tweet_irony"))}
+    return numbers, sum(abs(z) < 1.96 for z in zs) == 2 and numbers["z"] < 1.96
 
 
 def labels_of_dev() -> Found:
     shares = ", ".join(f"{size_of('dev', name)} of {size_of('generated', name):,}" for name in BENCHMARKS)
-    sources = list(published.table("table1")["train_source"].unique())
-    found = f"IMP and DIMP learn from D_P' through P', CE on D_Q does not (real against generated texts: {shares}). "
-    found += "None of the sources is D_Q and D_P' together, D_Q then D_P', or D_Q filtered by P'"
-    return found, set(sources) == {"dev", "generated", "train"}
+    return {"shares": shares}, set(published.table("table1")["train_source"]) == {"dev", "generated", "train"}
 
 
 def units_and_sizes() -> Found:
     small, tenth = size_of("dev", "financial"), round(size_of("train", "financial") / 10)
     nats = value("section3_2", "value", quantity="H(P)")
-    found = f"nats are meant (H(P) = {nats:g} nats is {nats / np.log(2):.4f} bits). The 10 % of the training set that "
-    found += f"the text on Fig. 2 names are {tenth} texts, more than the {small} of D_P'. App. G.1 gives neither the "
-    found += "sizes of the parts nor how a label is swapped"
-    return found, tenth > small
+    return {"nats": nats, "bits": nats / np.log(2), "tenth": tenth, "small": small}, tenth > small
 
 
 def direction_of_kl() -> Found:
-    q, p = [0.9, 0.1], [0.5, 0.5]
-    found = "it is named from the approximation to the truth: D_KL(Q||P) averages over Q what P's model needs more in "
-    found += f"nats. For Q = (0.9, 0.1) and P = (0.5, 0.5) the two are {entropy(q, p):.3f} and {entropy(p, q):.3f}, so "
-    return found + "the order matters", _printed_kl("KL(Q||P)") > _printed_kl("KL(P||Q)")
-
-
-def _printed_kl(quantity: str) -> float:
-    return value("section3_2", "value", quantity=quantity)
+    q_p, p_q = (value("section3_2", "value", quantity=quantity) for quantity in ("KL(Q||P)", "KL(P||Q)"))
+    return {"one": entropy([0.9, 0.1], [0.5, 0.5]), "other": entropy([0.5, 0.5], [0.9, 0.1])}, q_p > p_q
 
 
 CHECKS: dict[str, Callable[[], Found]] = {

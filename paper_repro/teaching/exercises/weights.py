@@ -21,7 +21,7 @@ WEIGHT_MISTAKES = {
     FAVOURITE.format("each"): lambda p, q, y: p.max() / q.max(),
     "You returned P(y|x); divide it by Q(y|x).": lambda p, q, y: p[y],
     "You returned 1/Q(y|x); P(y|x) is missing.": lambda p, q, y: 1 / q[y],
-    "You capped the weight at 1. A label that Q gives too seldom must count more than 1, or the mean of the weights "
+    "You capped the weight at 1. A label that Q gives too rarely must count more than 1, or the mean of the weights "
     "falls below 1.": lambda p, q, y: min(p[y] / q[y], 1),
     "A difference says how far apart P and Q are; a weight is a ratio.": lambda p, q, y: p[y] - q[y],
     "You returned the logarithm of the weight; take exp of it.": lambda p, q, y: np.log(p[y] / q[y]),
