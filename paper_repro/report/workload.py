@@ -26,7 +26,7 @@ def grids(profile: Profile) -> dict[str, list[Cell]]:
     from paper_repro.paper.ablations.switches import switches
     from paper_repro.paper.ablations.table2 import table2
     from paper_repro.paper.ablations.table3 import table3
-    from paper_repro.paper.information.cells import fitted_models
+    from paper_repro.paper.information.cells import section3_2
     from paper_repro.paper.more_baselines.cells import extended
     from paper_repro.paper.noisy.cells import table4
     from paper_repro.paper.search.cells import search
@@ -34,7 +34,7 @@ def grids(profile: Profile) -> dict[str, list[Cell]]:
 
     made = {
         "table1": table1,
-        "section3_2": fitted_models,
+        "section3_2": section3_2,
         "table4": table4,
         "table2": table2,
         "figure2": figure2,
@@ -76,9 +76,9 @@ def workload(results: Results, tables: Mapping[str, Iterable[Cell]]) -> pd.DataF
 
 def archive_parts(profile: Profile) -> list[Part]:
     """What :func:`paper_repro.runs.archive.pack` files: one part for each table and benchmark."""
-    from paper_repro.paper.information.cells import wanted_scores
+    from paper_repro.paper.information.cells import section3_2_scores
 
-    scores = wanted_scores(profile)
+    scores = section3_2_scores(profile)
     return [
         Part(
             f"{table}-{benchmark}",
