@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from paper_repro.measures import entropy
 from paper_repro.paper.information import bound, estimates, figures
-from paper_repro.paper.information.cells import Fits, fitted_models, wanted_scores
+from paper_repro.paper.information.cells import Fits, section3_2, section3_2_scores
 from paper_repro.paper.information.estimates import QUANTITIES
 from paper_repro.paper.table1.cells import table1
 from paper_repro.runs.profiles import Profile
@@ -180,7 +180,7 @@ def test_errors_stand_beside_entropies_of_the_same_texts(perfect: PerfectModels)
 
 def test_nothing_of_table_1_is_trained_twice() -> None:
     profile = fake_runs.profile("real")
-    cells = fitted_models(profile)
+    cells = section3_2(profile)
     own = [cell.spec for cell in cells if cell.spec.source.held_out is None]
     assert len(own) == 4 * 3 * 2 and set(own) <= {cell.spec for cell in table1(profile)}
     assert len(cells) - len(own) == 3 * 2 * 5
@@ -189,11 +189,11 @@ def test_nothing_of_table_1_is_trained_twice() -> None:
 
 def test_scores_are_wanted_of_both_pools_and_of_folds_for_the_first_seeds() -> None:
     profile = fake_runs.profile("real")
-    wanted = wanted_scores(profile, Fits(cross_fit_seeds=2, folds=3))
+    wanted = section3_2_scores(profile, Fits(cross_fit_seeds=2, folds=3))
     assert len(set(wanted)) == len(wanted) == 4 * 3 * 5 + 2 * 3 * 2
     folded = [(c.run.source.pool, pool, c.run.seed) for c, _, pool in wanted if c.run is not None and c.folds]
     assert all(fitted == pool for fitted, pool, _ in folded) and {seed for _, _, seed in folded} == {0, 1}
-    last = wanted_scores(profile, Fits(0, seeds=1, select="last"))
+    last = section3_2_scores(profile, Fits(0, seeds=1, select="last"))
     assert len(last) == 3 * 5
     assert all(c.run is not None and c.run.recipe.select == "last" and c.run.seed == 0 for c, _, _ in last)
 

@@ -163,7 +163,7 @@ def _write_first_layers(whole: Path, layers: int, folder: Path) -> None:
             shutil.copyfile(whole / name, folder / name)
     config = config_of(whole)
     available = max(int(config[name]) for name in LAYER_COUNTS if name in config)
-    cut = {name: layers for name in LAYER_COUNTS if name in config}
+    cut: dict[str, Any] = {name: layers for name in LAYER_COUNTS if name in config}
     # ModernBERT lists the kind of each layer.
     cut |= {
         name: entry[:layers] for name, entry in config.items() if isinstance(entry, list) and len(entry) == available

@@ -32,8 +32,20 @@ def grids(profile: Profile) -> dict[str, list[Cell]]:
     from paper_repro.paper.search.cells import search
     from paper_repro.paper.table1.cells import table1
 
-    first = (table1, section3_2, table4, table2, figure2, real_sizes)
-    return {grid.__name__: grid(profile) for grid in (*first, generated_sizes, switches, table3, extended, search)}
+    made = {
+        "table1": table1,
+        "section3_2": section3_2,
+        "table4": table4,
+        "table2": table2,
+        "figure2": figure2,
+        "real_sizes": real_sizes,
+        "generated_sizes": generated_sizes,
+        "switches": switches,
+        "table3": table3,
+        "table1_extended": extended,
+        "search": search,
+    }
+    return {name: grid(profile) for name, grid in made.items()}
 
 
 def workload(results: Results, tables: Mapping[str, Iterable[Cell]]) -> pd.DataFrame:

@@ -42,10 +42,10 @@ class Fits:
 TABLE1_FITS = Fits()
 
 
-def fitted_models(profile: Profile, fits: Fits = TABLE1_FITS) -> list[Cell]:
+def section3_2(profile: Profile, fits: Fits = TABLE1_FITS) -> list[Cell]:
     """Every run behind Sec. 3.2: both models for each seed ("ce"), and for the first seeds one model a fold."""
     cells = []
-    for checker, benchmark, pool in wanted_scores(profile, fits):
+    for checker, benchmark, pool in section3_2_scores(profile, fits):
         run = checker.run
         if run is not None and run.source.pool == pool:
             models = fold_models(run, checker.folds) if checker.folds else [run]
@@ -54,7 +54,7 @@ def fitted_models(profile: Profile, fits: Fits = TABLE1_FITS) -> list[Cell]:
     return cells
 
 
-def wanted_scores(profile: Profile, fits: Fits = TABLE1_FITS) -> list[tuple[Checker, str, str]]:
+def section3_2_scores(profile: Profile, fits: Fits = TABLE1_FITS) -> list[tuple[Checker, str, str]]:
     """Every (checker, benchmark, pool) whose scores Sec. 3.2 needs: both models on both pools, M_P on the test set
     too, and held-out ones of each model's own pool for the seeds that have them."""
     wanted = []

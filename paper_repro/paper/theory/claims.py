@@ -46,7 +46,7 @@ def theory_claims(
 
 def _row(name: str, claim: str, place: tuple[str, str], statistic: str, spans: Spans, **other: Any) -> Row:
     """``place`` is the section and the item of the paper; the verdict is the rule's, unless it is given."""
-    row = {"id": name, "claim": claim, "section": place[0], "item": place[1], "statistic": statistic}
+    row = {"id": name, "claim": claim, "variant": "", "section": place[0], "item": place[1], "statistic": statistic}
     row |= dict(zip(("mean", "low", "high"), spans, strict=True)) | other
     return {"verdict": verdict(spans[1], spans[2], row["status"]), **row}
 
