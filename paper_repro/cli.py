@@ -118,7 +118,7 @@ def _reach(common: Mapping[str, Any]) -> None:
 
 
 def _for_own(chosen: Sequence[Path], *, asked: bool) -> list[Path]:
-    """Those of the notebooks that take a benchmark of one's own; UserError where another was asked for by name."""
+    """Those of the notebooks that take your own benchmark; UserError where another was asked for by name."""
     from paper_repro.report import notebooks as driver
 
     able = [path for path in chosen if "benchmark_file" in declared(path)]
@@ -130,7 +130,7 @@ def _for_own(chosen: Sequence[Path], *, asked: bool) -> list[Path]:
 
 
 def _introduce(common: Mapping[str, Any]) -> None:
-    """Say what the benchmark of one's own holds. What is wrong with its files is told here, before any kernel."""
+    """Say what your own benchmark holds. What is wrong with its files is told here, before any kernel."""
     from paper_repro.runs import profiles
     from paper_repro.texts import benchmarks
 

