@@ -27,10 +27,12 @@ TITLES: Mapping[str, Callable[[str], str]] = {
 
 
 def interval_text(mean: float, low: float, high: float, digits: int = 1, *, signed: bool = True) -> str:
-    """An estimate with its 95 % interval, "+1.2 [-0.3, +2.7]"; "" where it is not known."""
+    """An estimate with its 95 % interval, "+1.2 [-0.3, +2.7]", as far as they are known."""
     form = f"{'+' if signed else ''}z.{digits}f"  # z: no -0.0
     mean_text, low_text, high_text = (format(number, form) for number in (mean, low, high))
-    return "" if pd.isna(mean) else f"{mean_text} [{low_text}, {high_text}]"
+    if pd.isna(mean):
+        return ""
+    return mean_text if pd.isna(low) else f"{mean_text} [{low_text}, {high_text}]"
 
 
 def text_of(value: str = "mean", digits: int = 2, *, signed: bool = False) -> CellText:

@@ -8,7 +8,17 @@ from statistics import median
 
 import pandas as pd
 
+from paper_repro.paper.ablations.figure2 import figure2
+from paper_repro.paper.ablations.sizes import generated_sizes, real_sizes
+from paper_repro.paper.ablations.switches import switches
+from paper_repro.paper.ablations.table2 import table2
+from paper_repro.paper.ablations.table3 import table3
 from paper_repro.paper.cells import Cell
+from paper_repro.paper.information.cells import section3_2
+from paper_repro.paper.more_baselines.cells import extended
+from paper_repro.paper.noisy.cells import table4
+from paper_repro.paper.search.cells import search
+from paper_repro.paper.table1.cells import table1
 from paper_repro.runs.archive import Part
 from paper_repro.runs.plan import needed
 from paper_repro.runs.profiles import Profile
@@ -21,17 +31,6 @@ Kind = tuple[str, str, str, str]
 
 def grids(profile: Profile) -> dict[str, list[Cell]]:
     """The cells of every table that a profile's notebooks train."""
-    from paper_repro.paper.ablations.figure2 import figure2
-    from paper_repro.paper.ablations.sizes import generated_sizes, real_sizes
-    from paper_repro.paper.ablations.switches import switches
-    from paper_repro.paper.ablations.table2 import table2
-    from paper_repro.paper.ablations.table3 import table3
-    from paper_repro.paper.information.cells import section3_2
-    from paper_repro.paper.more_baselines.cells import extended
-    from paper_repro.paper.noisy.cells import table4
-    from paper_repro.paper.search.cells import search
-    from paper_repro.paper.table1.cells import table1
-
     made = {
         "table1": table1,
         "section3_2": section3_2,
@@ -70,8 +69,8 @@ def workload(results: Results, tables: Mapping[str, Iterable[Cell]]) -> pd.DataF
         counts = {"table": name, "runs": len(runs), "new": len(new), "left": len(left)}
         rows.append({**counts, "minutes": sum(measured) / 60, "not measured": len(left) - len(measured)})
         known |= set(runs)
-    frame = pd.DataFrame(rows)
-    return pd.concat([frame, frame.sum(numeric_only=True).to_frame().T.assign(table="all", runs=len(known))])
+    totals = {name: sum(row[name] for row in rows) for name in ("new", "left", "minutes", "not measured")}
+    return pd.DataFrame([*rows, {"table": "all", "runs": len(known), **totals}])
 
 
 def archive_parts(profile: Profile) -> list[Part]:
