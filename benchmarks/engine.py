@@ -39,16 +39,16 @@ import speed_table
 import torch
 import trainer_baseline as baseline
 import workloads
+from paper_repro.method.packed.together import Member, Stack, train_together
 from speed_table import Row
 from trainer_baseline import Clock
 from workloads import CLASSES, Workload
 
 from paper_repro.method import packed, train
+from paper_repro.method.packed.batches import Packer
+from paper_repro.method.recipe import Recipe
 from paper_repro.model import classifier
 from paper_repro.model.tokens import Batcher, Encoded
-from paper_repro.method.packed.batches import Packer
-from paper_repro.method.packed.together import Member, Stack, train_together
-from paper_repro.method.recipe import Recipe
 from paper_repro.tools.machine import processor
 
 HERE = Path(__file__).resolve().parent

@@ -24,12 +24,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from paper_repro.model.tokens import encode
-from paper_repro.runs.execute import one_thread_each
 from paper_repro.measures.intervals import mean_interval
 from paper_repro.method.train import TrainingData, train
-from paper_repro.tools.machine import environment
+from paper_repro.model.tokens import encode
+from paper_repro.runs.execute import one_thread_each
 from paper_repro.study import open_workspace
+from paper_repro.tools.machine import environment
 
 Engine = Literal["authors", "packed", "fast"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)

@@ -40,10 +40,10 @@ from trainer_baseline import Clock, timed
 from workloads import BATCH, CLASSES, Workload
 
 from paper_repro.method import train
-from paper_repro.model import classifier
-from paper_repro.model.tokens import Batcher, kept_tokens
 from paper_repro.method.losses import observed_log_probability
 from paper_repro.method.recipe import Recipe
+from paper_repro.model import classifier
+from paper_repro.model.tokens import Batcher, kept_tokens
 from paper_repro.tools.machine import processor
 
 HERE = Path(__file__).resolve().parent

@@ -27,14 +27,14 @@ import pandas as pd
 
 from paper_repro import experiments, report
 from paper_repro.method import train
+from paper_repro.method.recipe import EpochRecord
 from paper_repro.runs.execute import execute
+from paper_repro.runs.plan import Task, plan
+from paper_repro.runs.spec import RunSpec
+from paper_repro.study import Workspace, open_workspace
+from paper_repro.tools.machine import environment
 from paper_repro.tools.paths import Paths, project_root
 from paper_repro.tools.progress import Progress
-from paper_repro.method.recipe import EpochRecord
-from paper_repro.runs.spec import RunSpec
-from paper_repro.runs.plan import Task, plan
-from paper_repro.tools.machine import environment
-from paper_repro.study import Workspace, open_workspace
 
 TARGETS = {"a run, store": 20.0, "a run, executor": 20.0, "a run, Dask": 20.0}  # ms
 LIMIT = 5.0  # seconds, for everything that looks at all runs

@@ -33,8 +33,8 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from paper_repro.model.tokens import Encoded
 from paper_repro.method.losses import weighted_loss
+from paper_repro.model.tokens import Encoded
 
 PADDED_LENGTH = 128
 SCORING_BATCH = 64

@@ -14,8 +14,8 @@ from transformers.utils import logging
 
 from paper_repro.model import locate
 from paper_repro.model.tokens import Encoded, encode, kept_tokens
-from paper_repro.tools.errors import UserError
 from paper_repro.texts.pools import Pool
+from paper_repro.tools.errors import UserError
 
 BATCH = 32
 CLASSES = 3

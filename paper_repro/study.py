@@ -49,8 +49,8 @@ def open_study(
     ``encoder_dir`` an encoder in Hugging Face layout; left empty they are looked for in the environment, the caches
     and the hub. ``device`` is "auto", "cpu", "cuda" or "cuda:1". ``workers`` is the number of training processes;
     0 takes one for each core (one on a GPU). With ``scheduler``, the address or the scheduler file of a Dask cluster,
-    its workers train, and ``device`` is theirs. ``few_shot`` "asked" takes the labels that ``paper-repro few-shot`` got for the first row of
-    Tables 1 and 4. ``world`` sets knobs of the miniature world, by the names of
+    its workers train, and ``device`` is theirs. ``few_shot`` "asked" takes the labels that ``paper-repro few-shot``
+    got for the first row of Tables 1 and 4. ``world`` sets knobs of the miniature world, by the names of
     :class:`paper_repro.texts.world.WorldConfig`. With ``offline`` nothing is looked for on the hub.
     ``notebook`` is the name of the notebook that shows what comes out.
 
