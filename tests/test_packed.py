@@ -17,12 +17,12 @@ import torch.nn.functional as F
 from tiny import losses
 from torch import Tensor
 
-from paper_repro.method import packed, scoring
+from paper_repro.method import gpu_engine, scoring
+from paper_repro.method.gpu_engine import loop
+from paper_repro.method.gpu_engine.attention import Spans, attention
+from paper_repro.method.gpu_engine.batches import Packed, Packer
+from paper_repro.method.gpu_engine.loop import PACKED as ENGINE
 from paper_repro.method.losses import LOSSES as METHODS
-from paper_repro.method.packed import loop
-from paper_repro.method.packed.attention import Spans, attention
-from paper_repro.method.packed.batches import Packed, Packer
-from paper_repro.method.packed.loop import PACKED as ENGINE
 from paper_repro.method.recipe import Recipe
 from paper_repro.method.train import Trained, TrainingData
 from paper_repro.method.train import train as train_by
@@ -273,8 +273,8 @@ BARE = """
 import sys
 for name in ("datasets", "papermill", "seaborn", "matplotlib", "pandas", "click", "accelerate", "pydantic"):
     sys.modules[name] = None  # not installed
-import paper_repro.method.packed.loop, paper_repro.method.train
-assert "paper_repro.method.packed.loop" in sys.modules
+import paper_repro.method.gpu_engine.loop, paper_repro.method.train
+assert "paper_repro.method.gpu_engine.loop" in sys.modules
 """
 
 
@@ -296,7 +296,7 @@ def test_the_kernel_is_the_padded_attention(dropout: float, monkeypatch: pytest.
     inputs = [torch.randn(54, 4, 64, device="cuda", dtype=torch.bfloat16) for _ in range(3)]
     where = Spans(spans(lengths).offsets.cuda(), 31)
     found = torch.stack([attention(*inputs, where, where, dropout).float() for _ in range(draws)]).mean(0)
-    monkeypatch.setattr(packed, "CHOICES", packed.Choices(flash=False))
+    monkeypatch.setattr(gpu_engine, "CHOICES", gpu_engine.Choices(flash=False))
     expected = attention(*(x.float() for x in inputs), where, where, 0.0)
     torch.testing.assert_close(found, expected, rtol=0.1, atol=0.1 if dropout else 0.02)
 
@@ -310,6 +310,6 @@ def test_graphs_give_the_losses_of_plain_steps(
     recipe = replace(PACKED, epochs=8, learning_rate=1e-4)
     reference = losses(train(data, encoder, "dimp", recipe, 1, dropout=0.0))
     for graphs in (False, True):
-        monkeypatch.setattr(packed, "CHOICES", packed.Choices(graphs=graphs))
+        monkeypatch.setattr(gpu_engine, "CHOICES", gpu_engine.Choices(graphs=graphs))
         run = train(data, encoder, "dimp", replace(recipe, precision=precision), 1, dropout=0.0, device="cuda")
         np.testing.assert_allclose(losses(run), reference, rtol=1e-4 if precision == "fp32" else 5e-3)

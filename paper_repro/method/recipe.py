@@ -20,7 +20,7 @@ class Recipe:
     ``learning_rate`` decays linearly to zero. ``max_length`` counts tokens, special ones included. ``precision`` is
     "fp32" or "bf16" (autocast, fp32 master weights). ``fidelity`` "authors" pads every batch to ``max_length`` as the
     authors did, "fast" batches texts of similar length, "packed" puts the texts of random batches end to end (for
-    GPUs, :mod:`paper_repro.method.packed`). ``select`` is the epoch that counts: the one with the best accuracy on
+    GPUs, :mod:`paper_repro.method.gpu_engine`). ``select`` is the epoch that counts: the one with the best accuracy on
     the selection pool ("dev"), or the "last". ``head`` "own" is the architecture's classification head, which reads
     the first token; "mean" is dropout and a linear layer on the mean of the last hidden states.
 

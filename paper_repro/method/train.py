@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from paper_repro.method.losses import Switches, observed_log_probability, weights
+from paper_repro.method.method import Method
 from paper_repro.method.recipe import EpochRecord, Recipe
-from paper_repro.method.record import Method
 from paper_repro.method.registry import method_of
 from paper_repro.method.scoring import epoch_record, forward, numpy_of, score, test_measures
 from paper_repro.model import classifier, fast_bert
@@ -98,8 +98,8 @@ def train(
     last one where ``recipe.select`` says so.
 
     A method with a step of its own brings its :class:`Loop`; ``start`` is a checkpoint to go on from; ``engine`` is
-    another way to cut batches and take steps (:mod:`paper_repro.method.packed`). The same arguments on the same CPU,
-    with the same number of threads, give the same bits; torch's global random state is left as it was. Raises
+    another way to cut batches and take steps (:mod:`paper_repro.method.gpu_engine`). The same arguments on the same
+    CPU, with the same number of threads, give the same bits; torch's global random state is left as it was. Raises
     TrainingError with the step where the loss is no longer finite.
     """
     started = time.perf_counter()

@@ -25,7 +25,7 @@ from paper_repro.method.recipe import EpochRecord
 from paper_repro.runs.inputs import Inputs
 from paper_repro.runs.keys import ENGINE, score_key
 from paper_repro.runs.plan import models_of, scored_pools
-from paper_repro.runs.record import Record, source_name
+from paper_repro.runs.recorded_inputs import Record, source_name
 from paper_repro.runs.results import Results
 from paper_repro.runs.spec import Checker, RunResult, RunSpec, spec_from_dict
 from paper_repro.runs.store import Store

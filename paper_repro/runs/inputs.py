@@ -16,7 +16,7 @@ from paper_repro.model.encoder import Encoder
 from paper_repro.model.tokens import Encoded, encode
 from paper_repro.runs import profiles
 from paper_repro.runs.profiles import Profile
-from paper_repro.runs.record import Record, RecordedBenchmark, recorded_benchmark, source_name
+from paper_repro.runs.recorded_inputs import Record, RecordedBenchmark, recorded_benchmark, source_name
 from paper_repro.runs.spec import RunSpec, Source
 from paper_repro.texts import benchmarks, description, few_shot, prompts
 from paper_repro.texts.description import Description

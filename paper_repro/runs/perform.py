@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from paper_repro.method import classical, train
 from paper_repro.method.checkers import fitted_temperature, score_pool, with_temperature
-from paper_repro.method.packed.loop import PACKED
+from paper_repro.method.gpu_engine.loop import PACKED
 from paper_repro.method.registry import CLASSICAL, WITHOUT_EPOCHS, method_of, options_of
 from paper_repro.model import classifier
 from paper_repro.runs.plan import Task, fold_models, models_of

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from paper_repro.method import packed
-from paper_repro.method.packed import bert
-from paper_repro.method.packed.attention import Layout, Spans
+from paper_repro.method import gpu_engine
+from paper_repro.method.gpu_engine import bert
+from paper_repro.method.gpu_engine.attention import Layout, Spans
 from paper_repro.model.batches import Batcher
 from paper_repro.model.tokens import Encoded
 from paper_repro.tools.errors import UserError
@@ -98,7 +98,7 @@ class Packer(Batcher):
         self, encoded: Encoded, device: torch.device, *, pad_to: int = 0, kept: NDArray[np.int64] | None = None
     ) -> None:
         super().__init__(encoded, device, pad_to=pad_to, kept=kept)
-        quantum = packed.CHOICES.quantum if device.type == "cuda" else 1
+        quantum = gpu_engine.CHOICES.quantum if device.type == "cuda" else 1
         self.tokens = Tokens(self._ids, self._lengths, self._first, quantum)
 
     def batch(self, rows: NDArray[np.int64]) -> Packed:  # type: ignore[override]

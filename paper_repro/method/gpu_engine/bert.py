@@ -12,8 +12,8 @@ from torch import Tensor
 from transformers import BertConfig, BertForSequenceClassification
 from transformers.activations import ACT2FN
 
-from paper_repro.method import packed
-from paper_repro.method.packed.attention import Layout, Spans, attention
+from paper_repro.method import gpu_engine
+from paper_repro.method.gpu_engine.attention import Layout, Spans, attention
 from paper_repro.tools.errors import UserError
 
 Weights = Mapping[str, Tensor]
@@ -37,7 +37,7 @@ def logits(model: Any, given: Layout) -> Tensor:
         + F.embedding(given.position_ids, weights[f"{table}position_embeddings.weight"])
     )
     hidden = F.dropout(_normed(weights, f"{table}LayerNorm", hidden, config.layer_norm_eps), drop)
-    step = _compiled_layer() if packed.CHOICES.compiled else _layer
+    step = _compiled_layer() if gpu_engine.CHOICES.compiled else _layer
     for i in range(config.num_hidden_layers):
         prefix = f"bert.encoder.layer.{i}."
         own = {name[len(prefix) :]: tensor for name, tensor in weights.items() if name.startswith(prefix)}

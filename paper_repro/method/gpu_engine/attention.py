@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from paper_repro.method import packed
+from paper_repro.method import gpu_engine
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def attention(query: Tensor, key: Tensor, value: Tensor, asking: Spans, asked: S
 
     All are (tokens, heads, width), as is what comes out; tokens of queries and keys may differ in number.
     """
-    if packed.CHOICES.flash and query.is_cuda and query.dtype in (torch.bfloat16, torch.float16):
+    if gpu_engine.CHOICES.flash and query.is_cuda and query.dtype in (torch.bfloat16, torch.float16):
         # What torch.nn.attention.varlen calls, which has no dropout; this has, and its derivative is torch's own.
         return torch.ops.aten._flash_attention_forward(
             query, key, value, asking.offsets, asked.offsets, asking.longest, asked.longest, dropout, False, False

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from paper_repro.method import packed, train
-from paper_repro.method.packed.batches import Packed, Packer
+from paper_repro.method import gpu_engine, train
+from paper_repro.method.gpu_engine.batches import Packed, Packer
 
 Tensors = tuple[Tensor, ...]
 Body = Callable[[Any], Tensors]
@@ -76,7 +76,7 @@ class Recorded:
 
 def recorder(device: torch.device) -> Callable[[Body, Packed], Callable[[], Tensors]] | None:
     """Records CUDA graphs that share their memory, for no two of them run at once. None where there are none."""
-    if device.type != "cuda" or not packed.CHOICES.graphs:
+    if device.type != "cuda" or not gpu_engine.CHOICES.graphs:
         return None
     pool = torch.cuda.graph_pool_handle()
 
