@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from statistics import median
+from typing import Any
 
 import pandas as pd
 
@@ -59,7 +60,7 @@ def workload(results: Results, tables: Mapping[str, Iterable[Cell]]) -> pd.DataF
     for run in results.store.finished():
         spec = run["spec"]
         took[spec["benchmark"], spec["source"]["pool"], spec["method"], spec["encoder"]].append(run["seconds"]["total"])
-    known, rows = set[RunSpec](), []
+    known, rows = set[RunSpec](), list[dict[str, Any]]()
     for name, cells in tables.items():
         runs = dict.fromkeys(run for cell in cells for run in needed(cell.spec))
         new = [run for run in runs if run not in known]
