@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 import threading
@@ -15,6 +16,7 @@ import pytest
 
 from paper_repro.paper import csv_files, published, style
 from paper_repro.report import manifest, page, reference
+from paper_repro.study import open_notebook
 from paper_repro.tools import paths as places
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.paths import Paths
@@ -108,6 +110,25 @@ def test_a_damaged_manifest_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(UserError, match="manifest.json: not a manifest"):
         manifest.read(tmp_path)
+
+
+def test_a_notebook_opens_its_study_and_one_call_saves_and_files_a_product(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = 'profile: str = "demo"\ntrain: bool = True\nfigures_dir: str = ""\nresults_dir: str = ""'
+    cell = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": source}
+    (tmp_path / "04_train.ipynb").write_text(json.dumps({"cells": [cell]}))
+    monkeypatch.setattr(places, "NOTEBOOKS", tmp_path)
+    namespace = {"profile": "smoke", "train": "false", "figures_dir": str(tmp_path), "world": "a module, say"}
+    study = open_notebook("04_train", namespace)
+    assert (study.profile.name, study.workers, namespace["train"]) == ("smoke", 1, False)
+    frame = pd.DataFrame({"n": [3]})
+    assert study.show("figure2", frame, "Figure 2", items=["Figure 2"], view="what to look at") == "what to look at"
+    figure = style.new_axes(None).figure
+    assert study.show("figure2", figure, "Figure 2", items=["Figure 2"]) is figure
+    entry = manifest.read(tmp_path / "smoke")["figure2"]
+    assert set(entry["files"]) == {"figure2.csv", "figure2.png", "figure2.svg"}
+    assert (entry["notebook"], entry["items"]) == ("04_train", ["Figure 2"])
 
 
 # -- the reference --------------------------------------------------------------------------------------------

@@ -60,8 +60,7 @@ def workload(results: Results, tables: Mapping[str, Iterable[Cell]]) -> pd.DataF
     for run in results.store.finished():
         spec = run["spec"]
         took[spec["benchmark"], spec["source"]["pool"], spec["method"], spec["encoder"]].append(run["seconds"]["total"])
-    known = set[RunSpec]()
-    rows: list[dict[str, Any]] = []
+    known, rows = set[RunSpec](), list[dict[str, Any]]()
     for name, cells in tables.items():
         runs = dict.fromkeys(run for cell in cells for run in needed(cell.spec))
         new = [run for run in runs if run not in known]
