@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from paper_repro.paper import published
-from paper_repro.report import notebooks
+from paper_repro.report import notebooks, readme
 from paper_repro.tools.paths import project_root
 
 
@@ -35,3 +35,8 @@ def test_every_notebook_is_named() -> None:
     text = (project_root() / "README.md").read_text("utf-8")
     for path in notebooks.available():
         assert f"`notebooks/{path.name}`" in text, path.name
+
+
+def test_its_result_tables_are_those_of_the_shipped_reference() -> None:
+    text = (project_root() / "README.md").read_text("utf-8")
+    assert readme.BLOCK.search(text) and readme.written(text) == text

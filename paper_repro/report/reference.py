@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import sys
 
-from paper_repro.report import manifest
+from paper_repro.report import manifest, readme
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.paths import Paths
 
@@ -45,4 +45,5 @@ if __name__ == "__main__":
     for name, completeness in products.items():
         if completeness != "complete":
             print(f"{name}: {completeness}")
+    readme.write()
     print(f"{len(products)} tables and figures are now the reference in {paths.reference}")
