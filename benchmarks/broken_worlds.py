@@ -6,7 +6,8 @@ that Q gives every label that people give, P << Q. The knobs are turned far enou
 
     python benchmarks/broken_worlds.py
 
-It writes figures/reference/demo/broken_worlds.csv: method minus CE on generated data in points of accuracy, paired 95 % interval.
+It writes figures/reference/demo/broken_worlds.csv: method minus CE on generated data in points of accuracy, with the
+paired 95 % interval.
 """
 
 from __future__ import annotations
@@ -15,24 +16,27 @@ import argparse
 
 import pandas as pd
 
-from paper_repro import experiments, tables
-from paper_repro.study import open_workspace
+from paper_repro.paper import csv_files
+from paper_repro.paper.beside_paper import differences
+from paper_repro.paper.table1.cells import table1
+from paper_repro.study import open_study
+from paper_repro.tools.paths import Paths
 
 WORLDS = {
     "as assumed": {},
     "input shift: Q avoids the texts that it misjudges": {"input_shift": 0.95},
     "P not << Q: some labels are never given by Q": {"support_gap": 1.0},
 }
-METHODS = ("CE-Loss", "IMP-Loss (Ours)", "DIMP-Loss (Ours)", experiments.ORACLE)
+METHODS = ("ce", "imp", "dimp", "oracle")
 
 
 def measure(title: str, knobs: dict[str, float], workers: int, results_dir: str) -> pd.DataFrame:
     """The differences to CE on generated data in one world."""
-    workspace = open_workspace("demo", workers=workers, results_dir=results_dir, world=knobs)
-    grid = experiments.table1(workspace.profile)
-    cells = [cell for cell in grid if cell.train_source == experiments.GENERATED and cell.method in METHODS]
-    workspace.run(cell.spec for cell in cells)
-    frame = tables.differences(workspace, cells)
+    study = open_study("demo", workers=workers, results_dir=results_dir, world=knobs)
+    grid = table1(study.profile)
+    cells = [cell for cell in grid if cell.train_source == "generated" and cell.method in METHODS]
+    study.run(cell.spec for cell in cells)
+    frame = differences(study, cells)
     frame.insert(0, "world", title)
     return frame.drop(columns=["train_source", "baseline"])
 
@@ -44,7 +48,7 @@ def main() -> None:
     given = parser.parse_args()
     frames = [measure(title, knobs, given.workers, given.results_dir) for title, knobs in WORLDS.items()]
     frame = pd.concat(frames, ignore_index=True)
-    tables.save(frame, open_workspace("demo").paths.reference / "broken_worlds.csv")
+    csv_files.save(frame, Paths.of("demo").reference / "broken_worlds.csv")
     print(frame[["world", "benchmark", "method", "mean", "low", "high", "n_seeds", "n_test"]].round(1).to_string())
 
 

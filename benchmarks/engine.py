@@ -2,11 +2,11 @@
 
     python benchmarks/engine.py --device cuda --write-readme   # BERT-base, the set-up of Table 3; a quarter of an hour
     python benchmarks/engine.py --quick                        # a small encoder on a CPU, about three minutes
-    python benchmarks/engine.py --only authors ce together-4   # some variants; --list names them
+    python benchmarks/engine.py --only authors ce processes-2  # some variants; --list names them
 
 Every variant trains on the same texts in one process, by turns. A row's ratio is the median over the rounds of the time
 of the variant that it is held against over its own; what was expected on an H100 stands beside it, and the share of the
-roofline's floor. Needs torch, transformers and numpy; the Trainer needs accelerate, too (without it the authors' recipe
+roofline's floor. Needs torch, transformers and scipy; the Trainer needs accelerate, too (without it the authors' recipe
 runs in this package's own plain loop, and rows against the tuned Trainer and live checkers are left out).
 """
 
@@ -39,16 +39,16 @@ import speed_table
 import torch
 import trainer_baseline as baseline
 import workloads
-from paper_repro.method.gpu_engine.together import Member, Stack, train_together
 from speed_table import Row
 from trainer_baseline import Clock
 from workloads import CLASSES, Workload
 
-from paper_repro.method import gpu_engine, train
-from paper_repro.method.gpu_engine.batches import Packer
+from paper_repro.method import packed, scoring
+from paper_repro.method.packed.batches import Packer
 from paper_repro.method.recipe import Recipe
-from paper_repro.model import classifier
-from paper_repro.model.tokens import Batcher, Encoded
+from paper_repro.model import classifier, fast_bert
+from paper_repro.model.batches import Batcher
+from paper_repro.model.tokens import Encoded
 from paper_repro.tools.machine import processor
 
 HERE = Path(__file__).resolve().parent
@@ -65,21 +65,21 @@ BF16 = Recipe(epochs=EPOCHS, precision="bf16", fidelity="packed")
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to train; ``side`` takes the time of ``runs`` runs, of one epoch of them where ``whole`` does not hold.
+    """One way to train; ``side`` takes the time of a run, of one epoch of it where ``whole`` does not hold. Several
+    ``processes`` do so at once.
 
     ``needs`` names what not every machine has: "gpu", "trainer" (accelerate), or "time" (for compiling).
     """
 
     what: str
     side: Callable[[Workload], Clock]
-    runs: int = 1
     whole: bool = True
     processes: int = 1
     needs: Literal["", "gpu", "trainer", "time"] = ""
 
     def seconds(self, clocks: Sequence[Clock], epochs: int) -> list[Clock]:
         """Of one run of ``epochs``, in each round."""
-        scale = (1 if self.whole else epochs) / self.runs
+        scale = (1 if self.whole else epochs) / self.processes
         return [Clock(scale * clock.wall, scale * clock.cpu) for clock in clocks]
 
 
@@ -101,27 +101,19 @@ def tuned(work: Workload, device: str) -> Clock:
 
 def ours(work: Workload, device: str, recipe: Recipe, method: str = "ce", **choices: Any) -> Clock:
     """A whole run of this package but for loading and evaluation: recording and compiling are inside."""
-    with mock.patch.object(gpu_engine, "CHOICES", replace(gpu_engine.CHOICES, **choices)):
+    with mock.patch.object(packed, "CHOICES", replace(packed.CHOICES, **choices)):
         return speed.our_epoch(work, method, recipe, device)
 
 
-def together(work: Workload, device: str, recipe: Recipe, runs: int) -> Clock:
-    """Several runs as one model, CE, IMP and DIMP in turn."""
-    data = speed.training_data(work)
-    members = [Member(data, ("ce", "imp", "dimp")[seed % 3], seed) for seed in range(runs)]
-    with speed.clocked(Stack) as spent:
-        train_together(members, work.encoder_dir, recipe, device=device)
-    return speed.total(spent)
-
-
-def scoring(work: Workload, device: str, batcher: type[Batcher], size: int) -> Clock:
+def scored(work: Workload, device: str, batcher: type[Batcher], size: int) -> Clock:
     """log p of every text of the pool by one model, in batches of ``size`` texts."""
     model = classifier.build(work.encoder_dir, CLASSES, seed=0, device=torch.device(device))
+    fast_bert.speed_up(model)
     batches = batcher(work.encoded, torch.device(device))
     spent: list[Clock] = []
     width = size * model.config.hidden_size  # a CPU counts its batches by it
-    with mock.patch.multiple(train, SCORING_BATCH=size, SCORING_WIDTH=width), baseline.timed(spent):
-        train.score(model, batches, "bf16")
+    with mock.patch.multiple(scoring, SCORING_BATCH=size, SCORING_WIDTH=width), baseline.timed(spent):
+        scoring.score(model, batches, "bf16")
     return spent[0]
 
 
@@ -134,7 +126,7 @@ def variants(device: str, recipe: Recipe) -> dict[str, Variant]:
     one = replace(recipe, epochs=1)  # where nothing is recorded, an epoch stands for all
     fast, single = replace(one, fidelity="fast"), replace(one, precision="fp32")
     fast_single = replace(fast, precision="fp32")
-    score = partial(scoring, device=device)
+    score = partial(scored, device=device)
     found = {
         "authors": Variant("the authors' recipe, fp32", him, whole=False),
         "authors-tf32": Variant("the authors' recipe, TF32", partial(him, tf32=True), whole=False, needs="gpu"),
@@ -155,11 +147,8 @@ def variants(device: str, recipe: Recipe) -> dict[str, Variant]:
         "score-64": Variant("scoring, padded, 64 texts a batch", partial(score, batcher=Batcher, size=64)),
         "score": Variant("scoring, packed, 1,024 texts a batch", partial(score, batcher=Packer, size=1024)),
     }
-    for runs in (2, 4, 8):
-        side = partial(together, device=device, recipe=recipe, runs=runs)
-        found[f"together-{runs}"] = Variant(f"{runs} runs as one model", side, runs)
-    for runs in (2, 4):
-        found[f"processes-{runs}"] = Variant(f"{runs} processes", us, runs, processes=runs)
+    for count in (2, 4):
+        found[f"processes-{count}"] = Variant(f"{count} processes", us, processes=count)
     return found
 
 
@@ -182,11 +171,6 @@ COMPARISONS: tuple[tuple[str, str, float, float | None], ...] = (
     ("compiled", "ce", 1.3, None),
     ("dimp", "authors-dimp", 14, 13),
     ("imp", "authors-imp", 17.5, 17),
-    ("together-2", "ce", 1.4, None),
-    ("together-4", "ce", 1.7, None),
-    ("together-4", "authors", 19, 15),
-    ("together-8", "ce", 1.9, None),
-    ("together-8", "authors", 21, 20),
     ("processes-2", "ce", 1.05, None),
     ("processes-4", "ce", 1.1, None),
     ("score", "score-64", 5, None),
@@ -225,7 +209,7 @@ def make_encoder(folder: Path, layers: int, width: int) -> Path:
 def floor_seconds(work: Workload, epochs: int, device: str) -> float:
     """The least time of a run on this device; nan where its peaks are not known."""
     model = baseline.load(work.encoder_dir, CLASSES)
-    everything, layers = (sum(p.numel() for p in part.parameters()) for part in (model, model.bert.encoder))
+    everything, layers = (sum(p.numel() for p in part.parameters()) for part in (model, model.base_model.encoder))
     name = torch.cuda.get_device_name(device) if device != "cpu" else ""
     return least_seconds(layers, everything, int(work.encoded.lengths.sum()), work.steps, epochs, name)
 

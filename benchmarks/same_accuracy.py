@@ -25,10 +25,11 @@ import numpy as np
 import pandas as pd
 
 from paper_repro.measures.intervals import mean_interval
+from paper_repro.method.packed.loop import PACKED
 from paper_repro.method.train import TrainingData, train
 from paper_repro.model.tokens import encode
 from paper_repro.runs.execute import one_thread_each
-from paper_repro.study import open_workspace
+from paper_repro.runs.inputs import open_inputs
 from paper_repro.tools.machine import environment
 
 Engine = Literal["authors", "packed", "fast"]
@@ -38,17 +39,18 @@ TEXTS, LONGEST = 800, 64  # tokens; Tweet Irony has no longer text, Financial 12
 
 def trial(settings: dict[str, Any], benchmark: str, seed: int, engine: Engine) -> dict[str, Any]:
     """Test accuracy after the last epoch of one run."""
-    workspace = open_workspace(**settings)
-    found, directory = workspace.benchmark(benchmark), workspace.encoder.directory
-    usual = workspace.profile.recipes["generated"]
+    inputs = open_inputs(**settings)
+    found, directory = inputs.benchmark(benchmark), inputs.encoder.directory
+    usual = inputs.profile.recipes["generated"]
     recipe = replace(usual, fidelity=engine, max_length=LONGEST, select="last", test_curve=False)
     some = np.random.default_rng(0).permutation(len(found.pools["generated"]))[:TEXTS]
     train_pool, dev, test = (found.pools[name] for name in ("generated", "dev", "test"))
-    encoded, *others = (encode(pool, directory, LONGEST, workspace.paths.cache) for pool in (train_pool, dev, test))
+    encoded, *others = (encode(pool, directory, LONGEST, inputs.paths.cache) for pool in (train_pool, dev, test))
     data = TrainingData(
         encoded.subset(some), train_pool.labels[some], others[0], dev.labels, others[1], test.labels, found.classes
     )
-    last = train(data, directory, "ce", recipe, seed, device=workspace.device).history[-1]
+    path = PACKED if engine == "packed" else None
+    last = train(data, directory, "ce", recipe, seed, device=inputs.device, engine=path).history[-1]
     return {
         "benchmark": benchmark,
         "seed": seed,
@@ -86,13 +88,13 @@ def main() -> None:
     parser.add_argument("--benchmarks", nargs="+", default=("tweet_irony", "financial"))
     parser.add_argument("--out", default="same_accuracy.csv", help="every run's accuracy goes there")
     given = parser.parse_args()
-    workspace = open_workspace("mini", data_dir=given.data_dir, device=given.device, workers=1)
+    inputs = open_inputs("mini", data_dir=given.data_dir, device=given.device)
     seeds = range(given.first_seed, given.first_seed + given.seeds)
     trials = [(name, seed, engine) for seed, name, engine in product(seeds, given.benchmarks, given.engines)]
     with one_thread_each(), ProcessPoolExecutor(given.workers, mp_context=get_context("spawn")) as pool:
-        frame = pd.DataFrame(pool.map(trial, [workspace.settings()] * len(trials), *zip(*trials, strict=True)))
+        frame = pd.DataFrame(pool.map(trial, [inputs.settings()] * len(trials), *zip(*trials, strict=True)))
     frame.to_csv(given.out, index=False, float_format="%.6g")
-    print(f"{environment(workspace.device, 1)['device']}; one thread a run; CE on {TEXTS} generated texts")
+    print(f"{environment(inputs.device, 1)['device']}; one thread a run; CE on {TEXTS} generated texts")
     print(frame.groupby(["benchmark", "engine"], sort=False)[["accuracy", "loss", "seconds"]].mean().round(3))
     print(compared(frame).round(2).to_string(index=False))
 

@@ -20,18 +20,21 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 
-from paper_repro import experiments, report
 from paper_repro.method import train
 from paper_repro.method.recipe import EpochRecord
-from paper_repro.runs.execute import execute
+from paper_repro.paper.cells import Cell
+from paper_repro.paper.table1.cells import table1
+from paper_repro.report import page
+from paper_repro.report.workload import grids, workload
 from paper_repro.runs.plan import Task, plan
 from paper_repro.runs.spec import RunSpec
-from paper_repro.study import Workspace, open_workspace
+from paper_repro.study import Study, open_study
 from paper_repro.tools.machine import environment
 from paper_repro.tools.paths import Paths, project_root
 from paper_repro.tools.progress import Progress
@@ -57,50 +60,50 @@ def measure(folder: Path, count: int, scheduler: bool) -> list[tuple[str, str, s
     own = Paths.of("demo").cache / "encoders"
     if own.is_dir():
         shutil.copytree(own, folder / "cache" / "encoders")
-    workspace = open_workspace("demo", results_dir=str(folder), figures_dir=str(folder / "figures"), workers=2)
-    per_seed = len(cells_of(workspace, 1))
-    workspace.profile = replace(workspace.profile, seeds=tuple(range(-(-count // per_seed))))
-    cells = cells_of(workspace, len(workspace.profile.seeds))[:count]
-    specs = list(dict.fromkeys(cell.spec for cell in cells))
-    with no_training(workspace):
-        tasks = plan(workspace, specs)
-        written = each(workspace, tasks)
+    study = open_study("demo", results_dir=str(folder), figures_dir=str(folder / "figures"), workers=2)
+    per_seed = len(cells_of(study, 1))
+    study.inputs.profile = replace(study.profile, seeds=tuple(range(-(-count // per_seed))))
+    specs = list(dict.fromkeys(cell.spec for cell in cells_of(study, len(study.profile.seeds))[:count]))
+    with no_training(study):
+        tasks = plan(study, specs)
+        written = each(study, tasks)
     new = [replace(spec, seed=spec.seed + 10**6) for spec in specs if spec.method == "ce"][:200]
-    with no_training(workspace):
-        at_the_end = each(workspace, plan(workspace, new))
+    with no_training(study):
+        at_the_end = each(study, plan(study, new))
     done = [replace(task, needs=(), keep_checkpoint=False) for task in tasks if task.kind == "run"]
     rows = [
         per_run("a run, store", np.median(at_the_end), f"({np.median(written):.1f} over all)"),
-        per_run("a run, executor", through_workers(workspace, done[:1000])),
+        per_run("a run, executor", through_workers(study, done[:1000])),
     ]
     if scheduler:
         rows.append(per_run("a run, Dask", through_dask(folder, done[:1000])))
-    fresh = open_workspace("demo", results_dir=str(folder), workers=1)
-    fresh.profile = workspace.profile
-    rows.append(in_all("resume: everything is planned, nothing is left to do", lambda: finished(fresh, specs)))
-    fresh = open_workspace("demo", results_dir=str(folder), workers=1)
-    fresh.profile = workspace.profile
-    rows.append(in_all(f"status of {len(all_cells(fresh))} cells", fresh.status))
-    rows.append(in_all("`paper-repro status`, from its start", lambda: command("status", folder)))
-    rows.append(in_all("report", lambda: report.build(pages(folder, tasks, count))))
+    rows.append(in_all("resume: everything is planned, nothing is left to do", finished, again(study), specs))
+    tables = grids(study.profile)
+    cells = sum(map(len, tables.values()))
+    rows.append(in_all(f"what is left of all tables, {cells} cells", workload, again(study), tables))
+    rows.append(in_all("`paper-repro status`, from its start", command, "status", folder))
+    rows.append(in_all("report", page.build, pages(folder, tasks, count)))
     return rows
 
 
-def cells_of(workspace: Workspace, seeds: int) -> list[experiments.Cell]:
-    return experiments.table1(replace(workspace.profile, seeds=tuple(range(seeds))))
+def cells_of(study: Study, seeds: int) -> list[Cell]:
+    return table1(replace(study.profile, seeds=tuple(range(seeds))))
 
 
-def all_cells(workspace: Workspace) -> list[experiments.Cell]:
-    return [cell for grid in experiments.TABLES.values() for cell in grid(workspace.profile)]
+def again(study: Study) -> Study:
+    """The same store and profile, opened anew: nothing is known yet."""
+    fresh = open_study("demo", results_dir=str(study.paths.results_root), workers=1)
+    fresh.inputs.profile = study.profile
+    return fresh
 
 
-def finished(workspace: Workspace, specs: list[RunSpec]) -> None:
-    left = plan(workspace, specs)
+def finished(study: Study, specs: list[RunSpec]) -> None:
+    left = plan(study, specs)
     assert left == [], f"{len(left)} tasks are left"
 
 
 @contextmanager
-def no_training(workspace: Workspace) -> Iterator[None]:
+def no_training(study: Study) -> Iterator[None]:
     """Trainings and scorings that return arrays of true size at once."""
     rng = np.random.default_rng(0)
 
@@ -109,19 +112,19 @@ def no_training(workspace: Workspace) -> Iterator[None]:
 
     record = EpochRecord(1, 1.0, 0.5, 0.5, 0.5, 0.5, 1.0, 1.0, 1.0, 0.1, 1.0)
 
-    def train(data: train.TrainingData, *_: object, **__: object) -> train.Trained:
+    def made_up(data: train.TrainingData, *_: object, **__: object) -> train.Trained:
         seconds = {"load": 0.0, "train": 0.0, "evaluate": 0.0, "total": 0.0}
         log_p = -rng.standard_exponential((4, len(data.train_labels)), dtype=np.float32)
         dev, test = (probabilities(len(labels), data.classes) for labels in (data.dev_labels, data.test_labels))
         return train.Trained((record,) * 4, 1, dev, test, log_p, seconds, None, None)
 
-    def score(_: Path, __: Path, classes: int, encoded: object, *___: object) -> object:
+    def made_up_scores(_: Path, __: Path, classes: int, encoded: object, *___: object) -> object:
         return np.log(probabilities(len(encoded), classes))  # type: ignore[arg-type]
 
     with ExitStack() as patches:
-        patches.enter_context(patch("paper_repro.method.train.train", train))
-        patches.enter_context(patch("paper_repro.runs.perform.score_pool", score))
-        patches.enter_context(patch.object(type(workspace.store), "has_checkpoint", lambda *_: True))
+        patches.enter_context(patch("paper_repro.method.train.train", made_up))
+        patches.enter_context(patch("paper_repro.runs.perform.score_pool", made_up_scores))
+        patches.enter_context(patch.object(type(study.store), "has_checkpoint", lambda *_: True))
         yield
 
 
@@ -137,21 +140,19 @@ class Clock(Progress):
         self.times.append(time.perf_counter())
 
 
-def each(workspace: Workspace, tasks: list[Task]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def each(study: Study, tasks: list[Task]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Milliseconds of each run, one after the other in this process."""
-    clock, alone = Clock(len(tasks)), workspace.workers
-    workspace.workers = 1
-    execute(workspace, tasks, clock)
-    workspace.workers = alone
-    taken = 1000 * np.diff(clock.times)
-    return taken[[task.kind == "run" for task in tasks]]
+    clock, workers = Clock(len(tasks)), study.workers
+    study.workers = 1
+    study.execute(tasks, clock)
+    study.workers = workers
+    return 1000 * np.diff(clock.times)[[task.kind == "run" for task in tasks]]
 
 
-def through_workers(workspace: Workspace, tasks: list[Task]) -> float:
+def through_workers(study: Study, tasks: list[Task]) -> float:
     """Milliseconds a task that its worker finds done, from the first answer on (workers have started by then)."""
-    clock = Clock(len(tasks))
-    execute(workspace, tasks, clock)
-    start = 20
+    clock, start = Clock(len(tasks)), 20
+    study.execute(tasks, clock)
     return 1000 * (clock.times[-1] - clock.times[start]) / (len(clock.times) - 1 - start)
 
 
@@ -159,7 +160,7 @@ def through_dask(folder: Path, tasks: list[Task]) -> float:
     from distributed import LocalCluster
 
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
-        there = open_workspace("demo", results_dir=str(folder), scheduler=cluster.scheduler_address)
+        there = open_study("demo", results_dir=str(folder), scheduler=cluster.scheduler_address)
         return through_workers(there, tasks)
 
 
@@ -190,15 +191,12 @@ def per_run(what: str, milliseconds: float, more: str = "") -> tuple[str, str, s
     return what, f"{milliseconds:.1f} ms {more}", f"<= {TARGETS[what]:.0f} ms{verdict}"
 
 
-def in_all(what: str, action: Callable[[], object]) -> tuple[str, str, str]:
+def in_all(what: str, action: Callable[..., object], *arguments: Any) -> tuple[str, str, str]:
     started, worked = time.perf_counter(), processor_time()
-    action()
+    action(*arguments)
     taken, worked = time.perf_counter() - started, processor_time() - worked
-    return (
-        what,
-        f"{taken:.1f} s ({worked:.1f} s of processor time)",
-        f"< {LIMIT:.0f} s" + ("" if taken < LIMIT else " (missed)"),
-    )
+    missed = "" if taken < LIMIT else " (missed)"
+    return what, f"{taken:.1f} s ({worked:.1f} s of processor time)", f"< {LIMIT:.0f} s{missed}"
 
 
 if __name__ == "__main__":

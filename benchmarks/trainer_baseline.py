@@ -8,6 +8,7 @@ like the loading of the model.
 
 from __future__ import annotations
 
+import inspect
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,11 +20,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from transformers import (
-    BertForSequenceClassification,
+    AutoModelForSequenceClassification,
     DataCollatorWithPadding,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
     PrinterCallback,
     Trainer,
@@ -69,10 +72,16 @@ def _wait_for_gpu() -> None:
 
 
 class Texts(Dataset[dict[str, Any]]):
-    """Tokenised examples as the Trainer takes them: padded beforehand, or as lists for a padding collator."""
+    """Tokenised examples as the Trainer takes them: padded beforehand, or as lists for a padding collator.
 
-    def __init__(self, encoded: Encoded, labels: NDArray[np.int64], pad_to: int = 0) -> None:
+    Token types are among them only if ``model`` takes them.
+    """
+
+    def __init__(self, encoded: Encoded, labels: NDArray[np.int64], model: nn.Module, pad_to: int = 0) -> None:
         self.items = [_item(encoded, i, int(label), pad_to) for i, label in enumerate(labels)]
+        if "token_type_ids" not in inspect.signature(model.forward).parameters:
+            for item in self.items:
+                del item["token_type_ids"]
 
     def __len__(self) -> int:
         return len(self.items)
@@ -83,7 +92,7 @@ class Texts(Dataset[dict[str, Any]]):
 
 def _item(encoded: Encoded, i: int, label: int, pad_to: int) -> dict[str, Any]:
     length, width = int(encoded.lengths[i]), pad_to or int(encoded.lengths[i])
-    ids, types, mask = (np.zeros(width, dtype=np.int64) for _ in range(3))
+    ids, types, mask = (np.full(width, value, dtype=np.int64) for value in (encoded.pad, 0, 0))
     ids[:length] = encoded.ids[i, :length]
     types[encoded.first[i] : length] = 1
     mask[:length] = 1
@@ -136,13 +145,13 @@ def _observed(checker: nn.Module, inputs: dict[str, Tensor], labels: Tensor) -> 
     return probabilities.gather(1, labels.unsqueeze(1)).squeeze(1)
 
 
-def load(encoder_dir: Path, classes: int, *, eager: bool = False, **config: Any) -> BertForSequenceClassification:
+def load(encoder_dir: Path, classes: int, *, eager: bool = False, **config: Any) -> PreTrainedModel:
     """The classifier as ``from_pretrained`` gives it, with the library's default attention unless ``eager``."""
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     torch.manual_seed(0)
     attention: dict[str, Any] = {"attn_implementation": "eager"} if eager else {}
-    return BertForSequenceClassification.from_pretrained(
+    return AutoModelForSequenceClassification.from_pretrained(
         str(encoder_dir), num_labels=classes, local_files_only=True, dtype=torch.float32, **attention, **config
     )
 
@@ -180,11 +189,13 @@ def train(
             dataloader_pin_memory=False,
             seed=seed,
         )
-        tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(encoder_dir / "tokenizer.json"), pad_token="[PAD]")
+        tokens = Tokenizer.from_file(str(encoder_dir / "tokenizer.json"))
+        tokenizer = PreTrainedTokenizerFast(tokenizer_object=tokens, pad_token=tokens.id_to_token(encoded.pad))
+        model = load(encoder_dir, classes, eager=tuned and device == "cpu")
         given: dict[str, Any] = {
-            "model": load(encoder_dir, classes, eager=tuned and device == "cpu"),
+            "model": model,
             "args": arguments,
-            "train_dataset": Texts(encoded, labels, 0 if tuned else PADDED_LENGTH),
+            "train_dataset": Texts(encoded, labels, model, 0 if tuned else PADDED_LENGTH),
             "data_collator": DataCollatorWithPadding(tokenizer) if tuned else default_data_collator,
         }
         if method == "ce":
@@ -202,7 +213,7 @@ def train(
 def score(encoder_dir: Path, encoded: Encoded, classes: int) -> Clock:
     """One forward pass over ``encoded`` as the authors' checkers make it."""
     model = load(encoder_dir, classes).eval()
-    items = Texts(encoded, np.zeros(len(encoded), dtype=np.int64), PADDED_LENGTH)
+    items = Texts(encoded, np.zeros(len(encoded), dtype=np.int64), model, PADDED_LENGTH)
     spent: list[Clock] = []
     with timed(spent), torch.inference_mode():
         for i in range(0, len(items), SCORING_BATCH):
