@@ -39,12 +39,12 @@ import speed_table
 import torch
 import trainer_baseline as baseline
 import workloads
+from paper_repro.method.packed.batches import Packer
 from speed_table import Row
 from trainer_baseline import Clock
 from workloads import CLASSES, Workload
 
 from paper_repro.method import packed, scoring
-from paper_repro.method.packed.batches import Packer
 from paper_repro.method.recipe import Recipe
 from paper_repro.model import classifier, fast_bert
 from paper_repro.model.batches import Batcher

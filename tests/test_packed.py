@@ -204,7 +204,9 @@ def test_what_looks_into_padded_batches_is_refused(encoder: Path, data: Training
 
     with pytest.raises(UserError, match='recipe with fidelity "fast"'):
         train(data, encoder, "ren", PACKED, 0, loop=ren.Step)
-    assert train(data, encoder, "rho", PACKED, 0, loop=lambda *given: rho.Step(*given, share=0.5, select_in="eval")).selected_epoch
+    assert train(
+        data, encoder, "rho", PACKED, 0, loop=lambda *given: rho.Step(*given, share=0.5, select_in="eval")
+    ).selected_epoch
 
 
 # -- recorded steps -------------------------------------------------------------------------------------------
