@@ -96,7 +96,7 @@ def test_failures_are_rows(
 # -- what is refused, in a line -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("part", ["code", "torch", "store"])
+@pytest.mark.parametrize("part", ["engine", "torch", "store"])
 def test_a_worker_that_does_not_fit_is_refused(
     four: Any, inputs: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
