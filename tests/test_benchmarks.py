@@ -8,10 +8,17 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import architectures
+import numpy as np
 import pytest
+import tiny
+import torch
+
+from paper_repro.model.batches import Batcher
 
 ROOT = Path(__file__).resolve().parents[1]
 TRAINERS = {"authors-dimp", "authors-imp", "tuned"}
@@ -67,6 +74,31 @@ def test_parts_are_listed() -> None:
     assert speed("--list").stdout.split() == ("ce news weighted pairs tiny scoring agreement overhead workers".split())
 
 
+@pytest.fixture
+def scripts(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    """Imports a script as a module; what it sets in the environment is taken back."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    for name in ("OMP_NUM_THREADS", "TOKENIZERS_PARALLELISM"):
+        monkeypatch.setenv(name, os.environ.get(name, "1"))
+    return importlib.import_module
+
+
+@trainer
+@pytest.mark.parametrize("name", ["bert", "mpnet"])
+def test_the_trainers_side_reads_any_encoder(scripts: Callable[[str], Any], tmp_path: Path, name: str) -> None:
+    """Padded for the Trainer, the texts give the logits of our own batches; MPNet has no token types and pads by 1."""
+    baseline, cpu = scripts("trainer_baseline"), torch.device("cpu")
+    folder = architectures.make(tmp_path, name, positions=140)
+    data = tiny.training_data(folder)
+    model = baseline.load(folder, data.classes).eval()
+    items = baseline.Texts(data.train, data.train_labels, model, baseline.PADDED_LENGTH).items[:8]
+    batch = {key: torch.stack([item[key] for item in items]) for key in items[0] if key != "labels"}
+    with torch.no_grad():
+        theirs, ours = model(**batch).logits, Batcher(data.train, cpu).batch(np.arange(8)).logits(model)
+    torch.testing.assert_close(theirs, ours, rtol=0, atol=1e-5)
+    assert baseline.train(folder, data.train, data.train_labels, data.classes, method="imp", tuned=True).wall > 0
+
+
 # -- the engine -----------------------------------------------------------------------------------------------
 
 BARE = """
@@ -96,12 +128,8 @@ def test_the_engine_is_measured_with_torch_transformers_and_scipy_alone(tmp_path
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The script as a module; what it sets in the environment is taken back."""
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    for name in ("OMP_NUM_THREADS", "TOKENIZERS_PARALLELISM"):
-        monkeypatch.setenv(name, os.environ.get(name, "1"))
-    return importlib.import_module("engine")
+def engine(scripts: Callable[[str], Any]) -> Any:
+    return scripts("engine")
 
 
 def test_the_floor_is_the_rooflines(engine: Any) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from paper_repro.paper import generated_data
 from paper_repro.texts import benchmarks, description, generated, prompts
 from paper_repro.texts.pools import Benchmark, Pool, Truth
 from paper_repro.tools.errors import UserError
@@ -240,6 +241,23 @@ def test_lengths_and_samples() -> None:
     drawn = generated.samples(paired, ("no", "yes"), per_label=1)
     assert drawn.columns.tolist() == ["label", "sentence1", "sentence2"]
     assert drawn["label"].tolist() == ["no", "yes"]
+
+
+def test_table_5_has_the_papers_sizes_beside_ours_and_none_for_your_own_benchmark() -> None:
+    small = benchmark(pool(["a b"] * 3, [0, 1, 1]), pool(["c"], [0]), pool(["d", "e"], [0, 1]))
+    table = generated_data.table5({"mrpc": small, "mine": small})
+    assert table.columns.tolist() == ["split", "mrpc_paper", "mrpc_here", "mine_here"]
+    expected = [["train", 3668, 1, 1], ["dev", 408, 1, 1], ["test", 1725, 2, 2], ["generated", 3005, 3, 3]]
+    assert table.to_numpy().tolist() == expected
+
+
+def test_the_figure_of_lengths_shows_all_texts_of_a_set() -> None:
+    """However long they are: the bars of each set add up to 100 per cent."""
+    made = pool([*["one two three"] * 400, "far " * 150], [0] * 401)
+    table = generated_data.lengths({"mine": benchmark(made, pool(["a", "b c"], [0, 1]), pool(["d"], [0]))})
+    assert table["texts"].sum() == 401 + 2 + 2  # train is dev here
+    bars = generated_data.lengths_figure(table, "demo").axes[0].patches
+    assert [bar.get_data().values.sum() for bar in bars] == pytest.approx([100, 100, 100])
 
 
 def test_generated_text_is_escaped_in_html() -> None:
