@@ -17,8 +17,11 @@ from paper_repro.report import manifest, notebooks, status
 from paper_repro.report.parameters import declared
 from paper_repro.tools.paths import Paths, project_root
 
+# Whichever test comes first waits for all of them: minutes on two free cores, more on busy ones.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
 NAMES = [path.stem for path in notebooks.available()]
-# The smallest values of what notebooks repeat; each is given to the notebooks that have it.
+# The smallest values of what notebooks repeat; each goes to the notebooks that have it.
 SMALLEST = {
     "simulations": 50,
     "repetitions": 2,
@@ -59,13 +62,10 @@ def run(encoder: Path, paths: Paths) -> subprocess.CompletedProcess[str]:
     folders = {"results": paths.results_root, "figures": paths.figures_root, "encoder": encoder}
     words = ["paper_repro", "run", "--profile", "smoke", "--workers", "2"]
     words += [word for name, folder in folders.items() for word in (f"--{name}-dir", str(folder))]
-    known = {name for path in notebooks.available() for name in declared(path)}
-    words += [word for name, n in SMALLEST.items() if name in known for word in ("-p", name, str(n))]
+    words += [word for name, n in SMALLEST.items() for word in ("-p", name, str(n))]
     return execute(words, project_root())
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
 def test_the_command_line_runs_all_of_them_and_everything_is_complete(
     run: subprocess.CompletedProcess[str], paths: Paths
 ) -> None:
@@ -79,7 +79,6 @@ def test_the_command_line_runs_all_of_them_and_everything_is_complete(
     assert paths.report.exists()
 
 
-@pytest.mark.slow
 def test_every_item_of_the_paper_that_is_no_code_is_made_by_its_notebook(
     run: subprocess.CompletedProcess[str], paths: Paths
 ) -> None:
@@ -89,7 +88,6 @@ def test_every_item_of_the_paper_that_is_no_code_is_made_by_its_notebook(
     assert {item: made.get(item) for item in expected} == expected
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_no_output_holds_an_error_a_warning_or_a_number_that_is_none(
     name: str, run: subprocess.CompletedProcess[str], paths: Paths
@@ -104,7 +102,6 @@ def test_no_output_holds_an_error_a_warning_or_a_number_that_is_none(
     assert not found
 
 
-@pytest.mark.slow
 def test_plain_papermill_from_another_folder_does_the_same(
     run: subprocess.CompletedProcess[str], encoder: Path, paths: Paths, tmp_path: Path
 ) -> None:
