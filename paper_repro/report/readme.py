@@ -12,6 +12,7 @@ from pathlib import Path
 from paper_repro.paper.csv_files import load
 from paper_repro.paper.titles import benchmark_title, in_order, method_title
 from paper_repro.paper.views import interval_text
+from paper_repro.tools.errors import UserError
 from paper_repro.tools.files import write_whole
 from paper_repro.tools.paths import REFERENCE, project_root
 
@@ -24,6 +25,8 @@ def gains(profile: str) -> str:
     rows = frame[
         (frame["train_source"] == "generated") & frame["method"].isin(("imp", "dimp", "quality_only", "oracle"))
     ]
+    if rows.empty:
+        raise UserError(f"{profile}: its reference has no runs on generated data")
     benchmarks = in_order(rows["benchmark"])
     seeds = "–".join(str(int(n)) for n in sorted({rows["n_seeds"].min(), rows["n_seeds"].max()}))
     heading = [
