@@ -39,12 +39,12 @@ import speed_table
 import torch
 import trainer_baseline as baseline
 import workloads
-from paper_repro.method.packed.batches import Packer
 from speed_table import Row
 from trainer_baseline import Clock
 from workloads import CLASSES, Workload
 
-from paper_repro.method import packed, scoring
+from paper_repro.method import gpu_engine, scoring
+from paper_repro.method.gpu_engine.batches import Packer
 from paper_repro.method.recipe import Recipe
 from paper_repro.model import classifier, fast_bert
 from paper_repro.model.batches import Batcher
@@ -101,7 +101,7 @@ def tuned(work: Workload, device: str) -> Clock:
 
 def ours(work: Workload, device: str, recipe: Recipe, method: str = "ce", **choices: Any) -> Clock:
     """A whole run of this package but for loading and evaluation: recording and compiling are inside."""
-    with mock.patch.object(packed, "CHOICES", replace(packed.CHOICES, **choices)):
+    with mock.patch.object(gpu_engine, "CHOICES", replace(gpu_engine.CHOICES, **choices)):
         return speed.our_epoch(work, method, recipe, device)
 
 

@@ -23,9 +23,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
-from paper_repro.method.packed.loop import PACKED
 
 from paper_repro.measures.intervals import mean_interval
+from paper_repro.method.gpu_engine.loop import PACKED
 from paper_repro.method.train import TrainingData, train
 from paper_repro.model.tokens import encode
 from paper_repro.runs.execute import one_thread_each

@@ -36,12 +36,12 @@ import speed_table
 import torch
 import trainer_baseline as baseline
 import workloads
-from paper_repro.method.packed.loop import PACKED
 from speed_table import Row
 from trainer_baseline import Clock, timed
 from workloads import BATCH, CLASSES, Workload
 
 from paper_repro.method import train
+from paper_repro.method.gpu_engine.loop import PACKED
 from paper_repro.method.losses import observed_log_probability
 from paper_repro.method.recipe import Recipe
 from paper_repro.method.scoring import SCORING_WIDTH, forward, score
