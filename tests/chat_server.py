@@ -164,7 +164,9 @@ class ChatServer:
     @property
     def log(self) -> list[dict[str, Any]]:
         path = self.folder / "log.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        # The server may be writing its last line.
+        whole = path.read_text().rpartition("\n")[0] if path.exists() else ""
+        return [json.loads(line) for line in whole.splitlines()]
 
     def count(self, what: str = "") -> int:
         return sum(not what or entry["what"] == what for entry in self.log)
