@@ -28,7 +28,7 @@ from paper_repro.runs.plan import models_of, scored_pools
 from paper_repro.runs.recorded_inputs import Record, source_name
 from paper_repro.runs.results import Results
 from paper_repro.runs.spec import Checker, RunResult, RunSpec, spec_from_dict
-from paper_repro.runs.store import Store
+from paper_repro.runs.store import Store, finite_or_none, numbers
 from paper_repro.texts.pools import Pool
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.files import write_whole
@@ -153,10 +153,7 @@ def _pool_entry(pool: Pool) -> dict[str, Any]:
 def _run_row(result: RunResult, log_p: NDArray[np.float32]) -> dict[str, Any]:
     record = {
         "spec": result.spec.to_dict(),
-        "history": [
-            {name: value if np.isfinite(value) else None for name, value in asdict(row).items()}
-            for row in result.history
-        ],
+        "history": [finite_or_none(asdict(row)) for row in result.history],
         "selected_epoch": result.selected_epoch,
         "seconds": dict(result.seconds),
         "environment": dict(result.environment),
@@ -226,13 +223,10 @@ def _put(store: Store, row: Mapping[str, Any]) -> bool:
         return True
     if store.holds(key):
         return False
-    history: list[dict[str, Any]] = [
-        {name: np.nan if value is None else value for name, value in entry.items()} for entry in record["history"]
-    ]
     result = RunResult(
         key=key,
         spec=spec_from_dict(record["spec"]),
-        history=tuple(EpochRecord(**entry) for entry in history),
+        history=tuple(EpochRecord(**numbers(entry)) for entry in record["history"]),
         selected_epoch=record["selected_epoch"],
         test_labels=arrays["test_labels"].astype(np.int64),
         test_probabilities=arrays["test_probabilities"].astype(np.float32),

@@ -143,7 +143,7 @@ def connected(scheduler: str) -> Iterator[Client]:
         try:
             yield client
         finally:
-            with suppress(OSError):  # a scheduler that has gone cannot be told
+            with suppress(OSError):  # the scheduler may be gone
                 client.close(timeout=PATIENCE)
 
 

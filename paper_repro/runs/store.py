@@ -63,7 +63,7 @@ class Store:
         return RunResult(
             key=key,
             spec=spec_from_dict(meta["spec"]),
-            history=tuple(EpochRecord(**_numbers(row)) for row in meta["history"]),
+            history=tuple(EpochRecord(**numbers(row)) for row in meta["history"]),
             selected_epoch=meta["selected_epoch"],
             test_labels=arrays["test_labels"],
             test_probabilities=arrays["test_probabilities"],
@@ -110,7 +110,7 @@ class Store:
         meta = {
             "key": result.key,
             "spec": result.spec.to_dict(),
-            "history": [_finite_or_none(asdict(row)) for row in result.history],
+            "history": [finite_or_none(asdict(row)) for row in result.history],
             "selected_epoch": result.selected_epoch,
             "seconds": dict(result.seconds),
             "environment": dict(result.environment),
@@ -339,9 +339,11 @@ def _checksum(meta: Mapping[str, Any]) -> str:
     return digest({name: value for name, value in meta.items() if name != "checksum"})
 
 
-def _finite_or_none(row: Mapping[str, float]) -> dict[str, float | None]:
+def finite_or_none(row: Mapping[str, float]) -> dict[str, float | None]:
+    """A row of a history for JSON, which has no nan; :func:`numbers` is its inverse."""
     return {name: value if np.isfinite(value) else None for name, value in row.items()}
 
 
-def _numbers(row: Mapping[str, float | None]) -> dict[str, Any]:
+def numbers(row: Mapping[str, float | None]) -> dict[str, Any]:
+    """A row of a history from JSON, nan where it has nothing."""
     return {name: float("nan") if value is None else value for name, value in row.items()}

@@ -72,7 +72,7 @@ def whole_texts(pool: Pool) -> list[str]:
 
 
 def word_counts(pool: Pool) -> NDArray[np.int64]:
-    """(examples,) words parted by white space; a pair counts both sentences."""
+    """(examples,) words separated by white space; a pair counts both sentences."""
     return np.array([len(text.split()) for text in whole_texts(pool)], dtype=np.int64)
 
 

@@ -148,7 +148,7 @@ def _simple(profile: Profile, benchmark: str, seed: int) -> dict[str, list[RunSp
 
 
 def _padded(profile: Profile, benchmark: str, pool: str, method: str, seed: int) -> RunSpec:
-    """A baseline that looks a step ahead. It differentiates through the model itself, which takes padded batches."""
+    """A baseline that learns its weights from a step ahead, by differentiating through the model on padded batches."""
     made = spec(profile, benchmark, pool, method, seed)
     fidelity = "fast" if made.recipe.fidelity == "packed" else made.recipe.fidelity
     return replace(made, recipe=replace(made.recipe, fidelity=fidelity))
