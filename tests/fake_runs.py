@@ -14,7 +14,7 @@ from paper_repro.method.recipe import EpochRecord, Recipe
 from paper_repro.paper.beside_paper import printed
 from paper_repro.paper.cells import Cell
 from paper_repro.paper.table1.cells import table1
-from paper_repro.runs.profiles import Ablations, Baselines, Profile, Search
+from paper_repro.runs.profiles import Ablations, Baselines, Profile, Relabelled, Search
 from paper_repro.runs.spec import RunResult, RunSpec
 from paper_repro.texts.pools import Benchmark, Pool, Truth
 
@@ -22,6 +22,7 @@ LABELS = {"financial": 3, "tweet_irony": 2, "mrpc": 2}
 ABLATIONS = Ablations("minilm-l6:3", "minilm-l6", 4, 2, (10, 100), ("dev:50", "dev"), ("generated:300", "generated"))
 BASELINES = Baselines("faithful", 4, 2, 1, ("financial", "tweet_irony", "mrpc"))
 SEARCH = Search((6e-6, 6e-5), (5,), (32,), ("ce", "imp", "dimp"), ("financial",), 2)
+RELABELLED = Relabelled(100, ("financial", "tweet_irony", "mrpc"))
 PAPER = {key: accuracy / 100 for key, (accuracy, _) in printed("table1").items()}
 HARDWARE = {"device": "Made-up CPU, 2 cores", "torch": "2.13.0", "commit": "0123456789ab"}
 
@@ -41,6 +42,7 @@ def profile(kind: str = "real", seeds: int = 4) -> Profile:
         ablations=ABLATIONS,
         baselines=BASELINES,
         search=SEARCH,
+        relabelled=RELABELLED,
         expected={},
     )
 

@@ -20,6 +20,7 @@ from paper_repro.paper.more_baselines.cells import extended
 from paper_repro.paper.noisy.cells import table4
 from paper_repro.paper.search.cells import search
 from paper_repro.paper.table1.cells import table1
+from paper_repro.paper.why.cells import input_shift_runs
 from paper_repro.runs.archive import Part
 from paper_repro.runs.plan import needed
 from paper_repro.runs.profiles import Profile
@@ -44,6 +45,7 @@ def grids(profile: Profile) -> dict[str, list[Cell]]:
         "table3": table3,
         "table1_extended": extended,
         "search": search,
+        "relabelled": input_shift_runs,
     }
     return {name: grid(profile) for name, grid in made.items()}
 

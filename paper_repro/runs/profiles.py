@@ -73,6 +73,15 @@ class Baselines:
 
 @with_config(STRICT)
 @dataclass(frozen=True)
+class Relabelled:
+    """Real inputs with the generator's labels (notebook 11): how many ``texts`` there are, and on which benchmarks."""
+
+    texts: Count
+    benchmarks: tuple[str, ...]
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
 class Search:
     """The search over hyper-parameters (notebook 09): every combination for each of ``methods`` on ``benchmarks``.
 
@@ -107,6 +116,7 @@ class Profile:
     ablations: Ablations
     baselines: Baselines
     search: Search
+    relabelled: Relabelled
     expected: Mapping[str, str]
     world: Mapping[str, Any] = field(default_factory=dict)
 

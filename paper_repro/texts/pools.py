@@ -111,7 +111,7 @@ class Benchmark:
 
     def truth_of(self, name: str) -> Truth | None:
         """P(y|x) and Q(y|x) for each text of a pool, or None where they are not known."""
-        return self._derived(name)[1] if is_derived(name) else self.truth.get(name)
+        return self._derived(name)[1] if name == RELABELLED or is_derived(name) else self.truth.get(name)
 
     def _own(self, name: str) -> Pool:
         if name == RELABELLED and self.labelled:

@@ -45,7 +45,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from paper_repro.texts.pools import POOL_NAMES, Benchmark, Pool, Truth
+from paper_repro.texts.pools import POOL_NAMES, Benchmark, Pool, Truth, input_hash
 from paper_repro.texts.world_grammar import GRAMMARS, TONES, Grammar, tokens
 from paper_repro.tools.errors import UserError
 
@@ -221,7 +221,22 @@ def _benchmark(config: WorldConfig, grammar: Grammar) -> Benchmark:
         pairs = tuple(text[1] for text in written) if grammar.paired else None
         pools[name] = Pool(name, tuple(text[0] for text in written), drawn.label, pairs)
         truths[name] = Truth(labels.p[drawn.concept, drawn.tone], labels.q[drawn.concept, drawn.tone])
-    return Benchmark(grammar.name, grammar.title, grammar.label_names, pools, truths, origin="made by this package")
+    return Benchmark(
+        grammar.name,
+        grammar.title,
+        grammar.label_names,
+        pools,
+        truths,
+        labelled=_labelled(config, grammar.name, pools["train"], truths["train"]),
+        origin="made by this package",
+    )
+
+
+def _labelled(config: WorldConfig, name: str, train: Pool, truth: Truth) -> tuple[tuple[str, int], ...]:
+    """The labels that Q gives to the inputs of D_P, in the form of :attr:`Benchmark.labelled`."""
+    steps = truth.q.cumsum(axis=1)
+    drawn = (_stream(config, name, "labelled").random((len(train), 1)) * steps[:, -1:] >= steps).sum(axis=1)
+    return tuple(zip(map(input_hash, train.inputs), drawn.tolist(), strict=True))
 
 
 def _draw(config: WorldConfig, grammar: Grammar, size: int, generated: bool, rng: np.random.Generator) -> _Draw:

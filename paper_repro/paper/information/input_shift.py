@@ -97,14 +97,15 @@ def two_sample(p: Sequence[str], q: Sequence[str], *, folds: int = 5, seed: int 
     from_p = np.arange(len(texts)) < len(p)
     log_ratio, parts = np.empty(len(texts)), []
     for seen, unseen in StratifiedKFold(folds, shuffle=True, random_state=seed).split(texts, from_p):
-        model = _classifier(seed).fit(texts[seen], from_p[seen])
+        model = classifier(seed).fit(texts[seen], from_p[seen])
         log_odds = np.asarray(model.decision_function(texts[unseen]))
         log_ratio[unseen] = log_odds - np.log(from_p[seen].sum() / (~from_p[seen]).sum())
         parts.append((log_odds[from_p[unseen]], log_odds[~from_p[unseen]]))
     return TwoSample(mean_auc(parts), log_ratio[from_p], log_ratio[~from_p])
 
 
-def _classifier(seed: int) -> Any:
+def classifier(seed: int) -> Any:
+    """Tells texts of P (True) from those of Q by TF-IDF of words and word pairs; its penalty is chosen inside."""
     words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
     inner = StratifiedKFold(3, shuffle=True, random_state=seed)
     choice = GridSearchCV(LogisticRegression(max_iter=1000), {"C": PENALTIES}, scoring="neg_log_loss", cv=inner)
