@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from paper_repro.tools.errors import UserError
 from paper_repro.tools.machine import available_cores, torch_device
 from paper_repro.tools.progress import Progress
 
+NEEDS_TEXTS = "# needs the texts"
+"""The first line of a notebook's cell that reads the benchmarks' texts. It is left out where they are not here."""
 MOST_WORKERS = 8  # by default; each holds a model and its optimiser
 
 
@@ -96,7 +98,17 @@ def open_notebook(name: str, namespace: dict[str, Any]) -> Study:
     matplotlib.rcParams.update(style.STYLE)
     pd.options.display.max_colwidth = None
     common = {shared: namespace[shared] for shared in (*parameters.COMMON, "few_shot") if shared in namespace}
-    return open_study(**{"workers": 1, **common}, notebook=name)
+    study = open_study(**{"workers": 1, **common}, notebook=name)
+    if "get_ipython" in namespace and not study.inputs.has_texts:
+        namespace["get_ipython"]().input_transformers_cleanup.append(_without_texts)
+    return study
+
+
+def _without_texts(lines: list[str]) -> list[str]:
+    """In place of a cell that begins with :data:`NEEDS_TEXTS`, where only the runs of a benchmark are here."""
+    if lines and lines[0].startswith(NEEDS_TEXTS):
+        return ["print('This cell needs the texts of the benchmarks, and only the runs are here: give data_dir.')\n"]
+    return lines
 
 
 class Study(Results):
@@ -153,6 +165,18 @@ class Study(Results):
         files, runs = self._shown[name]
         manifest.enter(folder, name, title, files, items=items, notebook=self.notebook, runs=runs)
         return product if view is None else view
+
+    def from_texts(self, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """The table ``name`` that ``make`` makes from the benchmarks' texts; where these are not here, as shipped.
+
+        Raises UserError where there is neither.
+        """
+        if self.inputs.has_texts:
+            return make()
+        shipped = self.paths.reference / f"{name}.csv"
+        if not shipped.exists():
+            raise UserError(f"{name} needs the texts of the benchmarks, and none is shipped: give data_dir")
+        return csv_files.load(shipped)
 
     def execute(self, tasks: Sequence[Task], progress: Progress) -> None:
         """Compute planned tasks, by processes here or on the cluster; not those whose texts or weights are not here,

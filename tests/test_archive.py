@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from paper_repro import study
 from paper_repro.runs import archive
 from paper_repro.runs.archive import Part, halves, pack, unpack
 from paper_repro.runs.results import Results
@@ -160,3 +161,9 @@ def test_halves_keep_the_largest_class(probabilities: np.ndarray) -> None:
     rounded = halves(probabilities)
     np.testing.assert_array_equal(rounded.argmax(axis=1), probabilities.argmax(axis=1))
     np.testing.assert_allclose(rounded, probabilities, atol=1.1e-3)
+
+
+def test_a_cell_that_needs_texts_is_left_out_and_others_are_not() -> None:
+    lines = [f"{study.NEEDS_TEXTS}\n", "print(benchmark.pools)\n"]
+    assert "benchmark" not in "".join(study._without_texts(lines)).replace("benchmarks", "")
+    assert study._without_texts(lines[1:]) == lines[1:]

@@ -19,7 +19,7 @@ from paper_repro.paper.table1.cells import table1
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.spec import Checker
 from paper_repro.texts import world
-from paper_repro.texts.pools import Benchmark
+from paper_repro.texts.pools import Benchmark, Pool
 from paper_repro.tools.errors import UserError
 
 
@@ -133,7 +133,11 @@ def test_histograms_count_every_text(texts: pd.DataFrame) -> None:
 
 def test_extremes_are_the_lightest_and_heaviest_of_each_label(texts: pd.DataFrame) -> None:
     here = texts[(texts["benchmark"] == "mrpc") & (texts["pool"] == "generated") & (texts["seed"] == 0)]
-    shown = tables.extremes(here, 1).set_index(["label", "end"])["weight"]
+    pool = Pool("generated", tuple(f"text {row}" for row in range(len(here))), np.zeros(len(here), dtype=np.int64))
+    extremes = tables.extremes(here, pool, 1)
+    shown = extremes.set_index(["label", "end"])["weight"]
+    weight_of = dict(zip(pool.texts, here["weight"], strict=True))
+    assert [weight_of[text] for text in extremes["text"]] == extremes["weight"].tolist()
     for label, group in here.groupby("label")["weight"]:
         assert (shown[label, "light"], shown[label, "heavy"]) == (group.min(), group.max())
 

@@ -148,6 +148,11 @@ class Inputs:
         """What is known of inputs that are not here, from an archive that was unpacked into the store."""
         return Record.read(self.paths.store)
 
+    @property
+    def has_texts(self) -> bool:
+        """Whether the texts of all benchmarks are here, and not only what runs recorded of them."""
+        return not any(isinstance(self.benchmark(name), RecordedBenchmark) for name in self.profile.benchmarks)
+
     def complete(self, spec: RunSpec) -> bool:
         """Whether the texts and weights that a run needs are here, and not on record only."""
         recorded = isinstance(self.benchmark(spec.benchmark), RecordedBenchmark)

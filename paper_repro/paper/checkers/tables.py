@@ -17,6 +17,7 @@ from paper_repro.paper.outcomes import FEW_SHOT, measures, outcomes_of
 from paper_repro.runs.plan import models_of
 from paper_repro.runs.results import Results
 from paper_repro.texts.generated import whole_texts
+from paper_repro.texts.pools import Pool
 from paper_repro.tools.errors import UserError
 
 MEASURES = "mean_accuracy accuracy_low accuracy_high mean_macro_f1 n_seeds n_test".split()
@@ -111,7 +112,7 @@ def text_weights(results: Results) -> pd.DataFrame:
 def weights_of(results: Results, benchmark: str, pool: str, seed: int, folds: int = 0) -> pd.DataFrame:
     """One row per text of D_Q ("generated") or D_P ("train"); with ``folds`` the diversity checker is cross-fitted.
 
-    Columns: benchmark, pool, seed, folds, label, text, quality_says (the class that P' prefers), diversity_says,
+    Columns: benchmark, pool, seed, folds, label, row (of the pool), quality_says (the class that P' prefers), diversity_says,
     quality, diversity (probabilities of the observed label), weight (their ratio, that of IMP), true_diversity,
     true_weight (Q and P/Q; nan outside the miniature world). Raises UserError without the scores.
     """
@@ -129,7 +130,7 @@ def weights_of(results: Results, benchmark: str, pool: str, seed: int, folds: in
             "seed": seed,
             "folds": folds,
             "label": names[labels],
-            "text": whole_texts(made.pool(pool)),
+            "row": np.arange(len(labels)),
             "quality_says": names[log_p.argmax(axis=1)],
             "diversity_says": names[log_q.argmax(axis=1)],
             "quality": np.exp(log_p[observed]),
@@ -184,8 +185,9 @@ def weight_summary(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([frame[names].drop_duplicates(ignore_index=True), pd.DataFrame(rows)], axis=1)
 
 
-def extremes(frame: pd.DataFrame, count: int = 2) -> pd.DataFrame:
-    """The lightest and the heaviest texts of each label, ``count`` of each, with their scores."""
+def extremes(frame: pd.DataFrame, pool: Pool, count: int = 2) -> pd.DataFrame:
+    """The lightest and the heaviest texts of each label in ``pool``, ``count`` of each, with their scores."""
+    frame = frame.assign(text=np.array(whole_texts(pool), dtype=object)[frame["row"]])
     ranked = frame.sort_values("weight", kind="stable").groupby("label")
     both = pd.concat({"light": ranked.head(count), "heavy": ranked.tail(count)}, names=["end", "row"])
     columns = ["end", "label", "quality_says", "quality", "diversity", "weight", "true_weight", "text"]
