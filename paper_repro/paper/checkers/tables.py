@@ -112,7 +112,7 @@ def text_weights(results: Results) -> pd.DataFrame:
 def weights_of(results: Results, benchmark: str, pool: str, seed: int, folds: int = 0) -> pd.DataFrame:
     """One row per text of D_Q ("generated") or D_P ("train"); with ``folds`` the diversity checker is cross-fitted.
 
-    Columns: benchmark, pool, seed, folds, label, row (of the pool), quality_says (the class that P' prefers), diversity_says,
+    Columns: benchmark, pool, seed, folds, label, row (of the pool), quality_says (the class of P'), diversity_says,
     quality, diversity (probabilities of the observed label), weight (their ratio, that of IMP), true_diversity,
     true_weight (Q and P/Q; nan outside the miniature world). Raises UserError without the scores.
     """
