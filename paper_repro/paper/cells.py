@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from paper_repro.method.recipe import Recipe
 from paper_repro.method.registry import method_of
@@ -40,6 +41,14 @@ def named(text: str, known: Iterable[str]) -> tuple[str, ...]:
     if unknown := [name for name in names if name not in known]:
         raise UserError(f"benchmark {unknown[0]!r} is not known; expected some of: {', '.join(known)}")
     return names
+
+
+def grouped(cells: Iterable[Cell], *names: str) -> dict[tuple[Any, ...], list[Cell]]:
+    """The cells that agree in these fields, under the fields' values, in the order in which they come."""
+    groups: dict[tuple[Any, ...], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(tuple(getattr(cell, name) for name in names), []).append(cell)
+    return groups
 
 
 def without_curve(cells: Iterable[Cell]) -> list[Cell]:

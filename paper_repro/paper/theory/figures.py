@@ -14,7 +14,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import StrMethodFormatter
 
-from paper_repro.method.registry import METHODS
 from paper_repro.paper import style
 from paper_repro.paper.style import BLUE, GREEN, GREY, ORANGE, VERMILION, caption, panels, source, styled
 from paper_repro.paper.theory.closed_forms import bound, dimp_term
@@ -117,7 +116,7 @@ def fixed_points(frame: pd.DataFrame, *, texts: int, profile: str = "") -> Figur
     ``frame``: :func:`..fixed_points.distances` of one benchmark; ``texts`` is the size of its D_Q.
     """
     figure, (ax,) = panels(1, 7.4, 0.42 * frame["method"].nunique() + 1.3)
-    rows, columns = (list(dict.fromkeys(frame[name])) for name in ("method", "candidate"))
+    rows, columns = frame["method"].unique(), frame["candidate"].unique()
     about = frame.set_index(["method", "candidate"])
     labels = [[_cell(about.loc[(row, column)]) for column in columns] for row in rows]
     values = about["distance"].unstack().loc[rows, columns]
@@ -147,18 +146,14 @@ def growing(frame: pd.DataFrame, tolerance: float, *, profile: str = "") -> Figu
 
     ``frame``: :func:`..fixed_points.distances` with a column ``texts``, the size of D_Q; ``tolerance`` is dotted.
     """
-    losses, goals = (
-        list(dict.fromkeys(frame["method"])),
-        list(dict.fromkeys(frame.loc[frame["predicted"], "candidate"])),
-    )
-    styles = {g: {"color": METHODS[g].colour, "marker": METHODS[g].marker, "linestyle": METHODS[g].line} for g in goals}
+    losses, goals = frame["method"].unique(), frame.loc[frame["predicted"], "candidate"].unique()
     figure, axes = panels(len(losses), 7.4, 2.9, sharey=True)
     for ax, loss in zip(axes, losses, strict=True):
-        for goal, look in styles.items():
+        for goal in goals:
             here = frame[(frame["method"] == loss) & (frame["candidate"] == goal)]
             spans = _spans(here["distance"], here[["distance_low", "distance_high"]])
-            width = 2.2 if here["predicted"].all() else 0.8
-            ax.errorbar(here["texts"], here["distance"], yerr=spans, linewidth=width, elinewidth=0.8, **look)
+            widths = {"linewidth": 2.2 if here["predicted"].all() else 0.8, "elinewidth": 0.8}
+            ax.errorbar(here["texts"], here["distance"], yerr=spans, **widths, **style.method_look(goal))
         ax.axhline(tolerance, color=GREY, linestyle=":", linewidth=1)
         ax.set(xscale="log", xticks=sorted(set(frame["texts"])), xlabel="generated texts", ylim=(0, None))
         ax.set_title(short_title(loss), loc="left")
@@ -166,7 +161,7 @@ def growing(frame: pd.DataFrame, tolerance: float, *, profile: str = "") -> Figu
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         ax.tick_params(axis="x", labelsize=7)
     axes[0].set_ylabel("total variation")
-    samples = [Line2D([], [], linewidth=0.8, label=CANDIDATES[goal], **look) for goal, look in styles.items()]
+    samples = [Line2D([], [], linewidth=0.8, label=CANDIDATES[goal], **style.method_look(goal)) for goal in goals]
     figure.legend(handles=samples, loc="outside upper center", ncols=len(goals))
     text = "Distance of trained models from each distribution, with the exact P and Q for checkers (P' is P); thick: "
     text += f"the limit predicted for the loss; dotted: the tolerance, {tolerance}. Mean and 95 % interval over n = "
