@@ -2,54 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import fake_runs
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.typing import NDArray
+from fake_runs import ExactScores
 
 from paper_repro.measures import entropy
 from paper_repro.paper.information import estimates, figures
 from paper_repro.paper.information.cells import Fits, section3_2, section3_2_scores
 from paper_repro.paper.information.estimates import QUANTITIES
 from paper_repro.paper.table1.cells import table1
-from paper_repro.runs.profiles import Profile
-from paper_repro.runs.spec import Checker
 from paper_repro.texts import world
-from paper_repro.texts.pools import Benchmark
 from paper_repro.tools.errors import UserError
 
 
-@dataclass
-class PerfectModels:
-    """The miniature world, in which every model equals its target up to rounding; ``lost`` seeds have no scores."""
-
-    profile: Profile = field(default_factory=lambda: fake_runs.profile("miniature", seeds=2))
-    lost: frozenset[int] = frozenset()
-
-    def __post_init__(self) -> None:
-        self.world = world.make(world.WorldConfig(train=400, generated=500, test=300, dev=60))
-
-    def benchmark(self, name: str) -> Benchmark:
-        return self.world[name]
-
-    def scores(self, checker: Checker, benchmark: str, pool: str) -> NDArray[np.float32]:
-        assert checker.run is not None
-        if checker.run.seed in self.lost:
-            raise UserError("no scores")
-        truth = self.world[benchmark].truth[pool]
-        return np.log(truth.p if checker.run.source.pool == "train" else truth.q).astype(np.float32)
+@pytest.fixture(scope="module")
+def perfect() -> ExactScores:
+    return ExactScores()
 
 
 @pytest.fixture(scope="module")
-def perfect() -> PerfectModels:
-    return PerfectModels()
-
-
-@pytest.fixture(scope="module")
-def found(perfect: PerfectModels) -> list[estimates.Estimate]:
+def found(perfect: ExactScores) -> list[estimates.Estimate]:
     return estimates.estimates(perfect, Fits())  # type: ignore[arg-type]
 
 
@@ -93,17 +67,17 @@ def test_the_full_forms_are_nearest_where_models_are_perfect(numbers: pd.DataFra
 
 
 def test_lost_seeds_are_told_and_never_pass_as_complete() -> None:
-    space = PerfectModels(lost=frozenset({1}))
+    space = ExactScores(lost=frozenset({1}))
     frame = estimates.section3_2(estimates.estimates(space, Fits(cross_fit_seeds=2)))  # type: ignore[arg-type]
     assert set(frame["status"]) == {"1 of 2 seeds"} and set(frame["n_seeds"]) == {1}
     claims = estimates.information_claims(estimates.estimates(space, Fits()), inputs_frame())  # type: ignore[arg-type]
     in_sample = claims[claims["variant"].isin(["a", "b"])]
     assert set(in_sample["verdict"]) == {"incomplete"}
     with pytest.raises(UserError, match="no seed has the scores"):
-        estimates.estimates(PerfectModels(lost=frozenset({0, 1})), Fits())  # type: ignore[arg-type]
+        estimates.estimates(ExactScores(lost=frozenset({0, 1})), Fits())  # type: ignore[arg-type]
 
 
-def test_without_cross_fitting_the_held_out_rows_say_so(perfect: PerfectModels) -> None:
+def test_without_cross_fitting_the_held_out_rows_say_so(perfect: ExactScores) -> None:
     frame = estimates.section3_2(estimates.estimates(perfect, Fits(cross_fit_seeds=0)))  # type: ignore[arg-type]
     assert frame.groupby("seen")["status"].unique().map(list).to_dict() == {
         "held-out": ["not run"],

@@ -72,3 +72,9 @@ def spec(profile: Profile, benchmark: str, pool: str, method: str, seed: int) ->
     quality = Checker(run("dev", "ce")) if needs.quality else None
     diversity = Checker(run(pool, "ce"), folds=5 if needs.cross_fitted else 0) if needs.diversity else None
     return run(pool, method, quality, diversity)
+
+
+def checker(profile: Profile, benchmark: str, fitted_on: str, seed: int, folds: int = 0) -> Checker:
+    """Table 1's CE run on a pool as something that scores texts; with ``folds`` each text of that pool is scored by a
+    model that did not see it."""
+    return Checker(spec(profile, benchmark, fitted_on, "ce", seed), folds=folds)

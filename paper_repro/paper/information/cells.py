@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from paper_repro.paper.cells import Cell, spec
+from paper_repro.paper.cells import Cell, checker
 from paper_repro.runs.plan import fold_models
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.spec import Checker
@@ -26,20 +26,14 @@ class Fits:
         return profile.seeds[: self.cross_fit_seeds] if folds else profile.seeds
 
 
-def model(profile: Profile, benchmark: str, pool: str, seed: int, folds: int = 0) -> Checker:
-    """M_P (``pool`` "train") or M_Q ("generated") as something that scores texts; with ``folds`` each text of its own
-    pool by a model that did not see it."""
-    return Checker(spec(profile, benchmark, pool, "ce", seed), folds=folds)
-
-
 def section3_2(profile: Profile, fits: Fits = Fits()) -> list[Cell]:
     """Every run behind Sec. 3.2: both models for each seed ("ce"), and for the first seeds one model a fold."""
     cells = []
-    for checker, benchmark, pool in section3_2_scores(profile, fits):
-        run = checker.run
+    for model, benchmark, pool in section3_2_scores(profile, fits):
+        run = model.run
         if run is not None and run.source.pool == pool:
-            models = fold_models(run, checker.folds) if checker.folds else [run]
-            rows = [f"ce_without_fold{n + 1}" for n in range(checker.folds)] or ["ce"]
+            models = fold_models(run, model.folds) if model.folds else [run]
+            rows = [f"ce_without_fold{n + 1}" for n in range(model.folds)] or ["ce"]
             cells += [Cell(pool, row, benchmark, run.seed, one) for row, one in zip(rows, models, strict=True)]
     return cells
 
@@ -51,7 +45,7 @@ def section3_2_scores(profile: Profile, fits: Fits = Fits()) -> list[tuple[Check
     for seed in profile.seeds:
         for benchmark in profile.benchmarks:
             for pool in FITTED_ON:
-                wanted += [(model(profile, benchmark, pool, seed), benchmark, target) for target in FITTED_ON]
+                wanted += [(checker(profile, benchmark, pool, seed), benchmark, target) for target in FITTED_ON]
                 if seed in fits.seeds_of(profile, fits.folds):
-                    wanted.append((model(profile, benchmark, pool, seed, fits.folds), benchmark, pool))
+                    wanted.append((checker(profile, benchmark, pool, seed, fits.folds), benchmark, pool))
     return wanted

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from paper_repro.measures import entropy, intervals
 from paper_repro.paper import published
-from paper_repro.paper.cells import Cell
+from paper_repro.paper.cells import Cell, checker
 from paper_repro.paper.csv_files import records
-from paper_repro.paper.information.cells import FITTED_ON, Fits, model
+from paper_repro.paper.information.cells import FITTED_ON, Fits
 from paper_repro.paper.outcomes import UNKNOWN, judged, seeds_status, verdict
 from paper_repro.paper.run_table import runs
 from paper_repro.paper.views import interval_text, titled, wide
@@ -86,8 +86,8 @@ def _estimate(results: Results, fits: Fits, benchmark: str, quantity: str, varia
         found = {}
         for seed in seeds:
             with suppress(UserError):  # not computed
-                checker = model(results.profile, benchmark, fitted_on, seed, folds)
-                found[seed] = results.scores(checker, benchmark, pool).astype(np.float64)
+                model = checker(results.profile, benchmark, fitted_on, seed, folds)
+                found[seed] = results.scores(model, benchmark, pool).astype(np.float64)
         return found
 
     def terms(own: Floats, other: Floats, labels: NDArray[np.int64] | None) -> Floats:

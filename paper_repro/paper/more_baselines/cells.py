@@ -43,9 +43,7 @@ OTHER_ROWS: Mapping[str, Row] = {
     "ce_dq_dp": Row(SAME_LABELS, "1", "both together"),
     "ce_then_dp": Row(SAME_LABELS, "1", "first the generated texts, then the real ones, as the checker learns them"),
     "hu_cheap": Row(SAME_LABELS, METHODS["hu"].formula, "Hu et al. with one look ahead for the whole batch"),
-    "hu_official": Row(
-        SAME_LABELS, METHODS["hu"].formula, "Hu et al. with the recipe of its authors' experiments"
-    ),
+    "hu_official": Row(SAME_LABELS, METHODS["hu"].formula, "Hu et al. with the recipe of its authors' experiments"),
     "imp_exact_q": Row(WORLD, "P' / Q", "IMP with a perfect diversity checker"),
     "oracle": Row(WORLD, "P / Q", "the weights that the checkers estimate"),
 }
