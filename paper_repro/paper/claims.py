@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from paper_repro.measures.intervals import Interval
-from paper_repro.measures.significance import holm
 from paper_repro.paper import published
 from paper_repro.paper.beside_paper import printed
 from paper_repro.paper.csv_files import records
@@ -91,7 +90,7 @@ def jointly(members: Sequence[Mapping[str, Any]], prefix: str = "") -> str:
     """The verdict on "all of these", see :func:`conjunction`; ``prefix`` "f1_" takes that on macro-F1."""
     verdicts = [member[f"{prefix}verdict"] for member in members]
     p_values = [m[f"{prefix}p_value"] / 2 if v == "fails" else 1.0 for m, v in zip(members, verdicts, strict=True)]
-    if members and min(holm(p_values)) < LEVEL:
+    if members and len(members) * min(p_values) < LEVEL:  # Holm (1979): the smallest of K p values counts K times
         return "fails"
     if not members or "incomplete" in verdicts:
         return "incomplete"

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from paper_repro.measures import intervals
 from paper_repro.measures.accuracy import macro_f1_terms
 from paper_repro.measures.intervals import Interval
-from paper_repro.measures.significance import mcnemar
 from paper_repro.paper.cells import Cell
 from paper_repro.runs.results import Results
 from paper_repro.texts import generated
@@ -131,10 +130,8 @@ def comparison(ours: Outcome | None, theirs: Outcome | None) -> dict[str, Any]:
 
     Runs are paired on the seeds that both have; the generator's labels meet every seed. The comparison is complete
     when it has all seeds that both rows *plan*: a row of four seeds is not incomplete because its rival has two.
-    ``p_value`` belongs to the interval; ``p_mcnemar`` compares the two best runs, as the paper's tables do (which
-    favours whoever drew more seeds).
     """
-    empty = {**judged(UNKNOWN, 0, 1), "n_seeds": np.nan, "n_test": np.nan, "p_mcnemar": np.nan}
+    empty = {**judged(UNKNOWN, 0, 1), "n_seeds": np.nan, "n_test": np.nan}
     unknown_f1 = _of_f1(judged(UNKNOWN, 0, 1))
     if ours is None or theirs is None:
         return {**empty, **unknown_f1, "status": "not run"}
@@ -147,8 +144,7 @@ def comparison(ours: Outcome | None, theirs: Outcome | None) -> dict[str, Any]:
         judged(intervals.paired_interval(ours_[a], theirs_[b]).scaled(100), len(shared), planned)
         for ours_, theirs_ in ((ours.correct, theirs.correct), (ours.macro_f1_terms, theirs.macro_f1_terms))
     )
-    best = mcnemar(ours.correct[ours.best], theirs.correct[theirs.best])
-    return {**difference, "n_test": len(ours.labels), "p_mcnemar": best, **_of_f1(f1_difference)}
+    return {**difference, "n_test": len(ours.labels), **_of_f1(f1_difference)}
 
 
 def _of_f1(columns: dict[str, Any]) -> dict[str, Any]:

@@ -171,7 +171,7 @@ def weight_summary(frame: pd.DataFrame) -> pd.DataFrame:
                 "doubted_weight": 100 * weight[doubted].sum() / weight.sum(),
                 "diversity": texts["diversity"].mean(),
                 "q_says_y": 100 * (texts["diversity_says"] == texts["label"]).mean(),
-                "spearman": ranks.spearman(weight, texts["quality"]),
+                "spearman": float(ranks.spearman(weight, texts["quality"])),
             }
         )
     return pd.concat([frame[names].drop_duplicates(ignore_index=True), pd.DataFrame(rows)], axis=1)

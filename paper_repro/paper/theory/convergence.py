@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.integrate import quad
-from scipy.stats import binomtest
 
+from paper_repro.measures.intervals import wilson
 from paper_repro.measures.weights import pareto_khat
 from paper_repro.texts import world
 from paper_repro.texts.world import WorldConfig
@@ -102,10 +102,10 @@ def simulated(
             for size in sizes:
                 drawn = rng.multinomial(size, made.probability / made.probability.sum(), size=resamples)
                 means, distance = drawn @ made.terms(method) / size, epsilon * limit
-                far = binomtest(int((np.abs(means - limit) >= distance).sum()), resamples)
-                wilson, bound = far.proportion_ci(method="wilson"), min(1.0, variance / (size * distance**2))
+                far = wilson(int((np.abs(means - limit) >= distance).sum()), resamples)
+                bound = min(1.0, variance / (size * distance**2))
                 spread = (means.mean(), means.std(ddof=1), np.sqrt(variance / size))
-                shares = (epsilon, far.statistic, wilson.low, wilson.high, bound, resamples)
+                shares = (epsilon, far.mean, far.low, far.high, bound, resamples)
                 rows.append((method, name, size, limit, *spread, *shares))
     columns = ["method", "benchmark", "size", "limit", "mean", "sd", "sd_exact"]
     columns += ["epsilon", "share", "share_low", "share_high", "bound", "resamples"]
