@@ -28,9 +28,8 @@ Row = dict[str, Any]
 def comparisons(results: Results, outcomes: Mapping[Key, Outcome], table: str) -> list[Row]:
     """What the paper claims on a table ("table1", "table4"): one method against another, a row for each benchmark.
 
-    Keys: id, claim, section, item, train_source, method, versus_source, versus_method, benchmark, statistic,
-    paper_difference, paper_f1_difference (best run minus best run), those of :func:`comparison`. Where the two sides
-    train on different data, runs of the same seed are paired. A rival that was not run has its row.
+    ``paper_difference`` is best run minus best run. Where the two sides train on different data, runs of the same seed
+    are paired. A rival that was not run has its row.
     """
     paper, rows = printed(table), []
     for claim in records(published.claims(table)):

@@ -108,8 +108,7 @@ def _estimate(results: Results, fits: Fits, benchmark: str, quantity: str, varia
 def section3_2(found: Iterable[Estimate]) -> pd.DataFrame:
     """The variants beside the paper's four numbers (Financial only) and, in the miniature world, the exact values.
 
-    In nats: mean, low, high (95 % interval over seeds and texts), exact, gap, gap_low, gap_high (estimate minus exact,
-    paired by text).
+    In nats, with 95 % intervals over seeds and texts; a gap is estimate minus exact, paired by text.
     """
     printed, rows = _printed(), []
     for one in found:
@@ -163,9 +162,8 @@ def information_claims(found: Iterable[Estimate], inputs: pd.DataFrame, margin: 
     """The paper's claims on P and Q, judged by :data:`paper_repro.paper.outcomes.RULE` on a difference.
 
     That of the first two claims is in nats, over shared seeds and each side's own texts. The third says that Q(x) is
-    close to P(x): ``inputs`` is the frame of :func:`paper_repro.paper.information.input_shift.aucs`, and the
-    difference is 0.5 + ``margin`` minus the AUC of D_P against the benchmark's own D_Q. ``n`` are the texts of both
-    sides.
+    close to P(x): the difference is 0.5 + ``margin`` minus the AUC of D_P against the benchmark's own D_Q, from
+    ``inputs``, the frame of :func:`paper_repro.paper.information.input_shift.run_tests`.
     """
     by_name = {(one.benchmark, one.quantity, one.variant): one for one in found}
     printed, rows = _printed(), list[dict[str, Any]]()

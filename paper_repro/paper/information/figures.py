@@ -61,8 +61,8 @@ def estimate_dots(frame: pd.DataFrame, profile: str) -> Figure:
 def auc_dots(frame: pd.DataFrame, profile: str, *, margin: float = MARGIN) -> Figure:
     """AUC of each two-sample test with its 95 % interval, one panel for each benchmark; 0.5 is chance.
 
-    ``frame`` is that of :func:`paper_repro.paper.information.input_shift.aucs`. The band reaches to 0.5 +
-    ``margin``; green bars are the AUC of the best classifier, where it is known.
+    ``frame`` is that of :func:`paper_repro.paper.information.input_shift.run_tests`. Green bars: the AUC of the best
+    classifier, where it is known.
     """
     tests = list(frame[["comparison", "input_shift"]].drop_duplicates().itertuples(index=False, name=None))
     names = [COMPARISONS[what] + (f", input_shift = {knob:g}" if knob else "") for what, knob in tests]

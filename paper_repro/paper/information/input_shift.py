@@ -127,11 +127,11 @@ def best_auc(p: ArrayLike, q: ArrayLike) -> float:
 
 
 def telling_terms(p: Sequence[str], q: Sequence[str], top: int = 8, *, least: int = 5) -> pd.DataFrame:
-    """The words that tell the two sets apart best, ``top`` at each end.
+    """The words that tell the two sets apart best, ``top`` at each end; those in fewer than ``least`` texts are left
+    out.
 
-    Columns: more_in ("P" or "Q"), term, share_p, share_q (per cent of the texts that have it), log_odds_ratio (above
-    0: more frequent in P) and z, that ratio over its standard error (half a text is added to every count; Haldane
-    1956). Words in fewer than ``least`` texts are left out.
+    Shares are in per cent of the texts; log_odds_ratio is above 0 for words that are more frequent in P, z that ratio
+    over its standard error (half a text is added to every count; Haldane 1956).
     """
     counter = CountVectorizer(binary=True, min_df=least)
     present = counter.fit_transform([*p, *q])

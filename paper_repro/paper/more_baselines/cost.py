@@ -1,23 +1,8 @@
 """What each method costs: forward-backward passes as counted, seconds as measured, both relative to CE.
 
-Seconds differ from run to run and from machine to machine, so they have a file of their own.
-
-Counted are passes of one example, for each training example and epoch. A forward pass is a third of a
-forward-backward, a forward-mode derivative (jvp) as much as one. Arithmetic on parameters, which for Hu et al. is
-considerable, is not counted.
-
-===============  ====================================================================================
-method           passes
-===============  ====================================================================================
-the engine's     1, and 1/3 more for a weight from a second forward pass
-distil           1
-filter           1 for each example kept, confident likewise
-rho              1 + 1/3 for each of the 1/share candidates
-ren              3: training, the dev batch, the products
-meta_weight_net  4: the look-ahead, the dev batch, the products, training
-hu               2 + dev/group: the example alone, training, the dev set (or dev_batch) for every group
-sungen           1 + iterations * (2 + outer_share) / epochs: inner training, products, outer loss
-===============  ====================================================================================
+Seconds differ from run to run and from machine to machine, so they have a file of their own. Counted are passes of one
+example. A forward pass is a third of a forward-backward, a forward-mode derivative (jvp) as much as one. Arithmetic on
+parameters, which for Hu et al. is considerable, is not counted.
 """
 
 from __future__ import annotations
@@ -55,29 +40,27 @@ def passes(spec: RunSpec, dev_size: int, kept: float = 1.0) -> float:
     match spec.method:
         case "filter" | "confident":
             return kept
-        case "rho":
+        case "rho":  # a forward pass of each of the 1/share candidates
             return 1 + FORWARD / number["share"]
-        case "ren":
+        case "ren":  # training, the products; the dev batch
             return 2 + dev_batch
-        case "meta_weight_net":
+        case "meta_weight_net":  # the look-ahead, the products, training; the dev batch
             return 3 + dev_batch
-        case "hu":
+        case "hu":  # the example alone, training; the dev set (or dev_batch) for every group
             group = min(number["group"] or spec.recipe.batch_size, spec.recipe.batch_size)
             return 2 + min(number["dev_batch"] or dev_size, dev_size) / group
-        case "sungen":
+        case "sungen":  # inner training, products, outer loss
             return 1 + number["iterations"] * (2 + number["outer_share"]) / spec.recipe.epochs
-        case _:
+        case _:  # a weight may take a second forward pass
             return 1 + FORWARD * (spec.switches.weight_forward == "eval" and method_of(spec.method).dynamic)
 
 
 def baselines_cost(results: Results, candidates: Iterable[Cell], chosen: Iterable[Cell]) -> pd.DataFrame:
     """One row per method and benchmark; runs on large real data are left out.
 
-    ``candidates`` are all cells, ``chosen`` one of them for each row and seed. Columns: method, benchmark;
-    counted_training, counted_total: passes relative to one CE run on D_Q; training_ratio, total_ratio, each with
-    _low and _high: seconds relative to the CE run of the same seed (geometric mean and Student's interval, from two
-    seeds on); n_runs, device, status. "Training" is the chosen run with what it starts from, "total" has the
-    checkers, their scoring and all candidates as well.
+    ``candidates`` are all cells, ``chosen`` one of them for each row and seed. "counted" are passes relative to one CE
+    run on D_Q, the ratios seconds relative to the CE run of the same seed (:func:`ratio_interval`). "Training" is the
+    chosen run with what it starts from, "total" has the checkers, their scoring and all candidates as well.
     """
     on_generated = [cell for cell in candidates if cell.train_source != "train"]
     best = {(c.method, c.benchmark, c.seed): c.spec for c in chosen if c.train_source != "train"}

@@ -101,8 +101,7 @@ def compare(
 ) -> pd.DataFrame:
     """Ranks of D_Q's texts by Eq. 7's brute force against ranks by ratios, after ``epochs`` of CE on D_Q.
 
-    ``checker`` holds further log P'(y_i|x_i) of all texts of D_Q by name (such as a BERT's). Columns: benchmark,
-    epochs, step, target, criterion (of :data:`CRITERIA`), those of :func:`agreement`, n, n_target.
+    ``checker`` holds further log P'(y_i|x_i) of all texts of D_Q by name (such as a BERT's).
     """
     rng, texts = np.random.default_rng(seed), bags(benchmark)
     labels = {name: benchmark.pools[name].labels for name in texts}
