@@ -27,7 +27,7 @@ ON_TEST = ("best_seed", "best_run")
 
 
 def search_settings(outcomes: Mapping[Key, Outcome], profile: Profile) -> pd.DataFrame:
-    """One row for each benchmark, method and setting of the search, in per cent; ``outcomes`` are those of its cells."""
+    """One row for each benchmark, method and setting of the search; per cent. ``outcomes`` are those of its cells."""
     rows, recipes = [], settings(profile)
     for (benchmark, method), found in _settings(outcomes).items():
         for setting, outcome in found.items():
