@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from paper_repro.measures import intervals
 from paper_repro.measures.accuracy import macro_f1_terms
 from paper_repro.measures.intervals import Interval
-from paper_repro.paper.cells import Cell
+from paper_repro.paper.cells import Cell, grouped
 from paper_repro.runs.results import Results
 from paper_repro.texts import generated
 
@@ -73,17 +73,14 @@ class Outcome:
 
 def outcomes_of(results: Results, cells: Iterable[Cell]) -> dict[Key, Outcome]:
     """Predictions of every cell of the table, and the generator's own labels in its few-shot row."""
-    groups: dict[Key, list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault((cell.train_source, cell.method, cell.benchmark), []).append(cell)
-    outcomes = {}
+    groups, outcomes = grouped(cells, "train_source", "method", "benchmark"), dict[Key, Outcome]()
     for name in dict.fromkeys(benchmark for _, _, benchmark in groups):
         benchmark = results.benchmark(name)
         if (guess := generated.own_labels(benchmark)) is not None:
             labels = benchmark.pools["test"].labels
             key = (*FEW_SHOT, name)
             outcomes[key] = Outcome((0,), (0,), labels, guess[None], benchmark.classes, "complete", fixed=True)
-    return {**outcomes, **{key: _outcome(results, group) for key, group in groups.items()}}
+    return outcomes | {(a, b, c): _outcome(results, group) for (a, b, c), group in groups.items()}
 
 
 def _outcome(results: Results, group: list[Cell]) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -81,7 +82,7 @@ def table1_extended(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
             outcome, numbers = outcomes.get(key), paper.get(key, (np.nan, np.nan))
             if outcome is None and key not in paper:
                 continue
-            about = {"group": group, "train_source": source, "method": method, "benchmark": benchmark}
+            about: dict[str, Any] = {"group": group, "train_source": source, "method": method, "benchmark": benchmark}
             about |= {"paper_accuracy": numbers[0], "paper_macro_f1": numbers[1]}
             about |= measures(outcome)
             about |= dict(zip(("weight_ess", "weight_top_tenth"), uneven.get(key, (np.nan, np.nan)), strict=True))

@@ -152,7 +152,7 @@ def growing(frame: pd.DataFrame, tolerance: float, *, profile: str = "") -> Figu
         for goal in goals:
             here = frame[(frame["method"] == loss) & (frame["candidate"] == goal)]
             spans = _spans(here["distance"], here[["distance_low", "distance_high"]])
-            widths = {"linewidth": 2.2 if here["predicted"].all() else 0.8, "elinewidth": 0.8}
+            widths: dict[str, Any] = {"linewidth": 2.2 if here["predicted"].all() else 0.8, "elinewidth": 0.8}
             ax.errorbar(here["texts"], here["distance"], yerr=spans, **widths, **style.method_look(goal))
         ax.axhline(tolerance, color=GREY, linestyle=":", linewidth=1)
         ax.set(xscale="log", xticks=sorted(set(frame["texts"])), xlabel="generated texts", ylim=(0, None))
