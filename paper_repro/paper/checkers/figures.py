@@ -42,7 +42,7 @@ def reliability(confidences: pd.DataFrame, profile: str = "") -> Figure:
             "color": style.GREY,
         }
         for place, count in zip(bins["confidence"], bins["n"], strict=True):
-            ax.text(place, 0.02, str(count), **small)
+            ax.text(place, 0.02, str(count), transform=ax.get_xaxis_transform(), **small)
         error = accuracy.calibration_error(rows["confidence"], rows["correct"])
         ax.set_title(f"{ax.get_title()}\ncalibration error {error:.3f}, n = {len(rows)}")
         ax.set_xlabel("confidence")
