@@ -35,12 +35,7 @@ def reliability(confidences: pd.DataFrame, profile: str = "") -> Figure:
         reach = np.maximum([bins["mean"] - bins["low"], bins["high"] - bins["mean"]], 0)
         ax.plot([0, 1], [0, 1], color=style.GREY, linewidth=0.9, linestyle=":")
         ax.errorbar(bins["confidence"], bins["mean"], yerr=reach, color=style.BLUE, marker="o", elinewidth=1, capsize=2)
-        small: dict[str, Any] = {
-            "transform": ax.get_xaxis_transform(),
-            "ha": "center",
-            "fontsize": 7,
-            "color": style.GREY,
-        }
+        small: dict[str, Any] = {"ha": "center", "fontsize": 7, "color": style.GREY}
         for place, count in zip(bins["confidence"], bins["n"], strict=True):
             ax.text(place, 0.02, str(count), transform=ax.get_xaxis_transform(), **small)
         error = accuracy.calibration_error(rows["confidence"], rows["correct"])
