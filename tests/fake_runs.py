@@ -15,8 +15,10 @@ from paper_repro.paper.beside_paper import printed
 from paper_repro.paper.cells import Cell
 from paper_repro.paper.table1.cells import table1
 from paper_repro.runs.profiles import Ablations, Baselines, Profile, Relabelled, Search
-from paper_repro.runs.spec import RunResult, RunSpec
+from paper_repro.runs.spec import Checker, RunResult, RunSpec
+from paper_repro.texts import world
 from paper_repro.texts.pools import Benchmark, Pool, Truth
+from paper_repro.tools.errors import UserError
 
 LABELS = {"financial": 3, "tweet_irony": 2, "mrpc": 2}
 ABLATIONS = Ablations("minilm-l6:3", "minilm-l6", 4, 2, (10, 100), ("dev:50", "dev"), ("generated:300", "generated"))
@@ -128,6 +130,33 @@ class FakeResults:
             seconds={"load": 0.5, "train": 12.25 + spec.seed, "evaluate": 1.0, "total": 13.75 + spec.seed},
             environment=HARDWARE,
         )
+
+
+@dataclass
+class ExactScores:
+    """The miniature world with checkers that give the true probabilities, P of the real texts and Q of the others.
+
+    ``lost`` seeds have no scores; with ``uniform_folds`` a cross-fitted checker knows nothing.
+    """
+
+    profile: Profile = field(default_factory=lambda: profile("miniature", seeds=2))
+    lost: frozenset[int] = frozenset()
+    uniform_folds: bool = False
+
+    def __post_init__(self) -> None:
+        self.world = world.make(world.WorldConfig(train=400, generated=500, test=60, dev=60))
+
+    def benchmark(self, name: str) -> Benchmark:
+        return self.world[name]
+
+    def scores(self, checker: Checker, benchmark: str, pool: str) -> NDArray[np.float32]:
+        assert checker.run is not None
+        if checker.run.seed in self.lost:
+            raise UserError("no scores")
+        truth = self.world[benchmark].truth[pool]
+        exact = truth.q if checker.run.source.pool == "generated" else truth.p
+        uniform = checker.folds and self.uniform_folds
+        return np.log(np.full_like(exact, 1 / exact.shape[1]) if uniform else exact).astype(np.float32)
 
 
 def fake_probabilities(

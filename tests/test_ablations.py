@@ -23,10 +23,8 @@ from paper_repro.paper.ablations.figure2 import figure2, figure2_claims, figure2
 from paper_repro.paper.ablations.sizes import generated_sizes, real_sizes, sizes, sizes_lines
 from paper_repro.paper.ablations.table2 import table2, table2_claims
 from paper_repro.paper.ablations.variants import LINES, by_variant
-from paper_repro.paper.beside_paper import beside_paper
 from paper_repro.paper.cells import Cell
 from paper_repro.paper.table1.cells import table1
-from paper_repro.paper.views import side_by_side
 from paper_repro.runs import keys, profiles
 from paper_repro.runs.plan import check
 from paper_repro.runs.profiles import Profile
@@ -230,8 +228,6 @@ def test_claims_on_table_2_by_hand() -> None:
     assert frame.set_index("benchmark").loc["all", "verdict"].tolist() == ["holds", "fails"], "IMP is above CE: steady"
     worse = table2_claims(answers_of(cells, {**LEVELS, "imp_base_dc": 30}, profile), cells)  # type: ignore[arg-type]
     assert worse.set_index("benchmark").loc["all", "verdict"].tolist() == ["holds", "holds"]
-    wanted = {"id", "claim", "section", "item", "benchmark", "mean", "low", "high", "n_seeds", "status", "verdict"}
-    assert wanted <= set(frame) and set(frame["item"]) <= set(published.items()["item"])
 
 
 def test_claims_on_figure_2_speak_of_the_smallest_share() -> None:
@@ -242,15 +238,6 @@ def test_claims_on_figure_2_speak_of_the_smallest_share() -> None:
     assert rows["claim"].str.startswith("With 10 % of the training set").all()
     assert set(rows["benchmark"]) == {"financial"} and rows["id"].is_unique
     assert rows["mean"].tolist() == [30, 10, 10, -10] and rows["verdict"].tolist() == ["holds"] * 3 + ["fails"]
-
-
-def test_table_2_side_by_side_prints_no_f1_where_the_paper_has_none() -> None:
-    profile = fake_runs.profile(seeds=1)
-    cells = table2(profile)
-    frame = beside_paper(Answers(cells, {}, profile), cells, "table2")  # type: ignore[arg-type]
-    shown = side_by_side(frame).loc["large"]["MRPC"]
-    assert shown["paper"].tolist() == ["74.20", "75.36", "76.41", "77.04"]
-    assert set(shown["mean [95 %]"]) == {"0 of 1 seeds"}
 
 
 # ---------------------------------------------------------------- seconds
@@ -274,10 +261,6 @@ def test_the_ratio_is_taken_within_repetitions() -> None:
     assert frame["ratio_low"].tolist() == pytest.approx([1, 2, 1.1]) == frame["ratio_high"].tolist()
     assert frame.loc["imp", ["total_s", "total_s_low", "total_s_high"]].tolist() == [50, 20, 80]
     assert frame["paper_ratio"].tolist() == pytest.approx([1, 733.363 / 333.242, 371.524 / 333.242])
-    shown = table3.seconds(times)
-    assert (
-        shown.loc[("ours", "total"), "IMP-Loss"] == "50.00" and shown.loc[("paper", "training"), "CE-Loss"] == "333.24"
-    )
 
 
 def test_ratio_interval_by_hand() -> None:
@@ -362,26 +345,16 @@ def variant_frame(variants: list[str]) -> pd.DataFrame:
 
 def test_figure_2_draws_a_line_for_each_method() -> None:
     figure = figure2_lines(variant_frame(["10", "100"]), profile="mini")
-    text = words(figure).replace("\n", " ")
-    assert "n = 2 seeds, 100 test texts" in text and "figure2.csv, profile mini" in text and "INCOMPLETE" not in text
-    assert all(name in text for name in ("quality checker", "IMP-Loss", "DIMP-Loss", "CE-Loss", "Financial"))
     heights = [list(map(float, np.asarray(c.lines[0].get_ydata()))) for c in figure.axes[0].containers]
     assert heights == [[61, 64], [62, 65], [63, 66], [60, 63]], LINES
-    lost = variant_frame(["10", "100"])
-    lost.loc[0, ["mean_accuracy", "status"]] = [math.nan, "0 of 2 seeds"]
-    assert "INCOMPLETE: 1 of 8 points" in words(figure2_lines(lost)).replace("\n", " ")
 
 
 def test_figure_3_shows_both_with_ratios_and_says_what_ours_is() -> None:
     frame = table3.running_times(timed_frame(ce=[10.0, 12.0], imp=[20.0, 24.0], dimp=[11.0, 13.2]))
     figure = table3.figure3(frame, encoder="tiny", miniature=True)
-    text = words(figure).replace("\n", " ")
-    assert "x 2.20" in text and "x 2.00" in text and "x 1.10" in text and "n = 2 repetitions on A" in text
+    assert "x 2.20" in (text := words(figure)) and "x 2.00" in text and "x 1.10" in text
     tops = [max(p.get_y() + p.get_height() for p in ax.patches if p.get_height() > 0) for ax in figure.axes]  # type: ignore[attr-defined]
     assert tops == pytest.approx([733.363, 22.0], abs=0.01)
-    nothing = timed_frame(ce=[10.0], imp=[20.0], dimp=[11.0]).assign(status="not run")
-    text = words(table3.figure3(table3.running_times(nothing)))
-    assert "n = 0 repetitions on no machine" in text.replace("\n", " ")
 
 
 def test_sizes_have_one_column_for_each_axis() -> None:
@@ -391,16 +364,14 @@ def test_sizes_have_one_column_for_each_axis() -> None:
     frame = sizes(answers, real, generated)  # type: ignore[arg-type]
     texts = frame.groupby("axis")["texts"].unique().map(sorted)
     assert (texts["dev"], texts["generated"]) == ([50, 80], [300, 320])
-    figure = sizes_lines(frame, profile="demo")
-    assert [ax.get_title() for ax in figure.axes[:2]] == ["real texts $D_{P'}$", "generated texts $D_Q$"]
-    assert "Source: sizes.csv, profile demo" in words(figure).replace("\n", " ")
+    above = sizes_lines(frame, profile="demo").axes[0]
+    assert sorted(set(above.lines[0].get_ydata())) == [50]  # CE
 
 
 def test_switches_draw_what_is_missing_hollow() -> None:
     frame = variant_frame(["default", "gamma_two", "qc_half"])
     frame.loc[(frame["variant"] == "qc_half") & (frame["method"] == "imp"), "status"] = "1 of 2 seeds"
     figure = switches.switches_dots(frame)
-    assert "QC: half of D_P'" in words(figure)
     imp = [line for line in figure.axes[0].lines if line.get_marker() == METHODS["imp"].marker]
     by_face = {line.get_markerfacecolor(): list(np.asarray(line.get_xdata())) for line in imp}
     assert by_face == {METHODS["imp"].colour: [0, 1], "white": [2]}

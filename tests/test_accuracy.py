@@ -97,10 +97,10 @@ def test_terms_average_to_the_measure() -> None:
 def test_calibration_bins_and_error_by_hand() -> None:
     confidence = [0.55, 0.6, 0.95, 0.95, 0.95, 0.95]
     correct = [True, False, True, True, True, False]
-    low, high = calibration(confidence, correct)
-    assert (low.count, low.accuracy.mean, high.count, high.accuracy.mean) == (2, 0.5, 4, 0.75)
-    assert (low.confidence, high.confidence) == pytest.approx((0.575, 0.95))
+    found = calibration(confidence, correct)
+    assert found[["n", "mean"]].to_numpy().tolist() == [[2, 0.5], [4, 0.75]]
+    assert found["confidence"].tolist() == pytest.approx([0.575, 0.95])
     assert calibration_error(confidence, correct) == pytest.approx((2 * 0.075 + 4 * 0.2) / 6)
-    assert [g.count for g in calibration([0.0, 1.0], [False, True])] == [1, 1]
+    assert calibration([0.0, 1.0], [False, True])["n"].tolist() == [1, 1]
     with pytest.raises(ValueError):
         calibration([1.2], [True])

@@ -59,7 +59,6 @@ def test_seeds_stay_in_front() -> None:
     both = np.stack([LOG_P, LOG_Q])
     assert entropy.entropy_terms(both).shape == (2, 2)
     assert entropy.entropy_terms(both, [0, 0])[1] == pytest.approx([2 * LN2, LN2])
-    assert entropy.error_terms(both, [0, 0]).tolist() == [[0, 0], [1, 0]]
 
 
 @pytest.mark.parametrize(
@@ -107,19 +106,13 @@ def test_no_model_and_no_labels_break_the_bounds(shape: tuple[int, int, int]) ->
     """Hellman-Raviv for what a model expects of itself, and error <= loss / ln 2 on any labels, here drawn from
     another distribution."""
     log_p, log_q, labels = drawn(shape)
-    expected = entropy.expected_error_terms(log_q)
+    expected = 1 - np.exp(log_q.max(axis=1))
     assert (expected <= entropy.error_bound(entropy.entropy_terms(log_q)) + 1e-12).all()
     for model in (log_p, log_q):
-        error, loss = entropy.error_terms(model, labels), entropy.entropy_terms(model, labels)
+        error, loss = model.argmax(axis=1) != labels, entropy.entropy_terms(model, labels)
         assert (error <= entropy.loss_bound(loss) + 1e-12).all()
 
 
-def test_the_bounds_are_met_by_a_coin_and_undone_by_their_inverses() -> None:
-    coin = entropy.entropy_terms(np.log([[0.5, 0.5]]))
-    assert entropy.error_bound(coin) == pytest.approx([0.5])
+def test_the_bounds_are_met_by_a_coin() -> None:
+    assert entropy.error_bound(entropy.entropy_terms(np.log([[0.5, 0.5]]))) == pytest.approx([0.5])
     assert entropy.loss_bound(LN2) == pytest.approx(1)
-    for bound, inverse in (
-        (entropy.error_bound, entropy.least_entropy),
-        (entropy.loss_bound, entropy.least_loss),
-    ):
-        assert bound(inverse(0.15)) == pytest.approx(0.15)

@@ -12,7 +12,6 @@ import fake_runs
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from paper_repro.method.baselines import NO_LABELS, SAME_LABELS
@@ -21,7 +20,7 @@ from paper_repro.paper.more_baselines import cells as grid
 from paper_repro.paper.more_baselines import figures, tables
 from paper_repro.paper.more_baselines.cost import baselines_cost, behind, started_from
 from paper_repro.paper.table1.cells import table1
-from paper_repro.paper.titles import method_title, short_title
+from paper_repro.paper.titles import method_title
 from paper_repro.runs import profiles
 from paper_repro.runs.plan import check
 from paper_repro.runs.profiles import HU_VARIANTS, Profile
@@ -59,7 +58,7 @@ class Fake(fake_runs.FakeResults):
         dev = 0.5 + float(options.get("tau", 0)) / 10 + float(options.get("w_decay", 0)) / 100
         made = self.made(spec, self.right.get(method, 0.6), rng, dev)
         history = tuple(replace(e, weight_ess=self.ess.get(method, 0.5), weight_top_tenth=0.3) for e in made.history)
-        about = {"device": "CPU", "peak_memory_bytes": 3 << 20, "memory_before_bytes": 1 << 20}
+        about = {"device": "CPU"}
         times = {"train": 1.0 if name is None else 4.0 if spec.method == "hu" else 2.0}
         return replace(made, history=history, environment=about, seconds=times)
 
@@ -217,7 +216,7 @@ def test_a_baseline_that_is_ahead_turns_the_sentence_round() -> None:
     results = fake(right={"imp": 0.75, "dimp": 0.75, "filter": 0.9})
     results.profile = replace(results.profile, baselines=replace(results.profile.baselines, hu_seeds=2))
     results.__post_init__()
-    _, table, differences = made(results)
+    _, _, differences = made(results)
     sets = {name: rivals for name, (_, rivals) in tables.families(differences).items()}
     assert set(sets["table1"]) == {"ce", "focal", "hu_cheap"} and "ce" not in sets["same_labels"]
     assert not {"imp", "dimp", "quality_only", "oracle"} & {rival for rivals in sets.values() for rival in rivals}
@@ -225,8 +224,6 @@ def test_a_baseline_that_is_ahead_turns_the_sentence_round() -> None:
     said = claims[claims["benchmark"] == "all"].set_index("id")["verdict"]
     assert (said["both_table1"], said["both_same_labels"], said["imp_all"]) == ("holds", "fails", "fails")
     assert not claims.duplicated(["id", "benchmark"]).any()
-    best = tables.best_rivals(table, differences)
-    assert set(best["rival"]) == {"filter"} and set(best["verdict"]) == {"fails"} and len(best) == 6
 
 
 def test_twins_that_answer_alike_have_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,10 +265,8 @@ def test_passes_and_seconds_by_hand() -> None:
     names = ["counted_training", "counted_total", "training_ratio", "total_ratio"]
     for method, numbers in expected.items():
         assert row.loc[method, names].tolist() == pytest.approx(numbers), method
-    assert row.loc["ce", "ms_per_batch"] == pytest.approx(2000 / (5 * 300 / 32))
-    assert (row["memory_mb"].dropna() == 2).all() and (row["memory_ratio"].dropna() == 1).all()
     ensemble, scores = row.loc["ensemble"], (300 + 30 + 400) / 3  # of D_Q, D_P' and the test set, by one checker
-    assert ensemble["counted_training"] == 0 and math.isnan(ensemble["memory_mb"])
+    assert ensemble["counted_training"] == 0
     assert ensemble["counted_total"] == pytest.approx((unit + 30 * 5 + 2 * scores) / unit)
     assert row["n_runs"]["hu_cheap"] == 1 and math.isnan(row["total_ratio_low"]["hu_cheap"])
 
@@ -294,29 +289,13 @@ def test_what_stands_behind_a_run() -> None:
     assert set(behind(cells["oracle"])) == {cells["oracle"]}
 
 
-# ---------------------------------------------------------------- pictures
+# ---------------------------------------------------------------- the picture
 
 
-def words(figure: Any) -> list[str]:
-    figure.draw_without_rendering()
-    return [text.get_text().replace("\n", " ") for text in figure.findobj(Text)]
-
-
-def test_pictures_name_rows_counts_and_sources() -> None:
+@pytest.mark.parametrize(("missing", "seeds"), [(False, "n = 1-4"), (True, "n = 0")])
+def test_the_picture_names_rows_and_counts(missing: bool, seeds: str) -> None:
     results = fake("miniature")
-    _, table, differences = made(results)
-    text = words(figures.differences(differences, profile="demo"))
-    assert {method_title("filter"), method_title("meta_weight_net")} <= set(text)
-    assert any("n = 1-4" in part and "400 test texts" in part for part in text)
-    picture = figures.cost(cost_of(results), table, profile="demo")
-    assert any("seeds on CPU" in part for part in words(picture))
-    named = [annotation.get_text() for annotation in picture.axes[0].texts]
-    assert sorted(named) == sorted(set(named)) and {short_title(row) for row in ("imp", "hu_cheap")} <= set(named)
-
-
-def test_pictures_of_nothing_are_empty() -> None:
-    results = fake()
-    results.missing = frozenset((c.train_source, c.method, c.benchmark, c.seed) for c in results.cells)
-    _, table, differences = made(results)
-    assert any("n = 0" in part for part in words(figures.differences(differences)))
-    assert any("n = 0 seeds" in part for part in words(figures.cost(cost_of(results), table)))
+    if missing:
+        results.missing = frozenset((c.train_source, c.method, c.benchmark, c.seed) for c in results.cells)
+    text = fake_runs.words(figures.differences(made(results)[2]))
+    assert seeds in text and method_title("filter") in text and method_title("meta_weight_net") in text

@@ -19,7 +19,6 @@ from paper_repro.paper.beside_paper import beside_paper, differences
 from paper_repro.paper.run_table import runs as runs_of
 from paper_repro.paper.table1 import figures
 from paper_repro.paper.table_dots import table_dots
-from paper_repro.paper.titles import OTHER_DATA
 from paper_repro.tools.errors import UserError
 
 IMP = ("generated", "imp", "mrpc")
@@ -52,18 +51,6 @@ def test_figure_1_draws_mean_and_range_of_the_seeds(runs: pd.DataFrame) -> None:
     assert (heights.min(), heights.max()) == pytest.approx((by_epoch.min(axis=None), by_epoch.max(axis=None)))
 
 
-def test_figure_1_names_n_source_and_what_is_missing(runs: pd.DataFrame, part: fake_runs.FakeResults) -> None:
-    text = words(figures.figure1(runs))
-    for name in ("n = 4 seeds", "MRPC 60", "profile mini", "CE-Loss", "Focal-Loss", "IMP-Loss", "DIMP-Loss"):
-        assert name in text
-    assert "INCOMPLETE" not in text
-    text = words(figures.figure1(runs_of(part, part.cells)))
-    assert "n = 3-4 seeds" in text and "INCOMPLETE: 1 of 48 runs" in text
-    none = fake(missing=frozenset((c.train_source, c.method, c.benchmark, c.seed) for c in part.cells))
-    text = words(figures.figure1(runs_of(none, none.cells)))
-    assert "n = 0 seeds" in text and "INCOMPLETE: 48 of 48 runs" in text
-
-
 def test_methods_can_be_told_apart_without_colour() -> None:
     okabe_ito = {"#000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"}
     methods = [method for method in METHODS.values() if "generated" in method.table1]
@@ -74,10 +61,7 @@ def test_methods_can_be_told_apart_without_colour() -> None:
 def test_dots_show_paper_mean_interval_and_gaps(part: fake_runs.FakeResults) -> None:
     table = beside_paper(part, part.cells)
     figure = table_dots(table, "table1.csv", part.profile)
-    text = words(figure)
-    for name in (OTHER_DATA[1:40], "Hu et al.'s (not run)", "SunGen (camera-ready) (number not known)", "Oracle"):
-        assert name in text
-    assert "paper's numbers belong" not in words(table_dots(table, "table1.csv", fake_runs.profile("real")))
+    assert "Hu et al.'s (not run)" in words(figure)
     ax, here = figure.axes[2], table[table["benchmark"] == "mrpc"]
     points = [
         *(line.get_xdata() for line in ax.lines),

@@ -2,56 +2,29 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
-
 import fake_runs
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.typing import NDArray
+from fake_runs import ExactScores
 
 from paper_repro.measures import entropy
-from paper_repro.paper.information import bound, estimates, figures
+from paper_repro.paper.information import estimates, figures
 from paper_repro.paper.information.cells import Fits, section3_2, section3_2_scores
 from paper_repro.paper.information.estimates import QUANTITIES
 from paper_repro.paper.table1.cells import table1
-from paper_repro.runs.profiles import Profile
-from paper_repro.runs.spec import Checker
 from paper_repro.texts import world
-from paper_repro.texts.pools import Benchmark
 from paper_repro.tools.errors import UserError
 
 
-@dataclass
-class PerfectModels:
-    """The miniature world, in which every model equals its target up to rounding; ``lost`` seeds have no scores."""
-
-    profile: Profile = field(default_factory=lambda: fake_runs.profile("miniature", seeds=2))
-    lost: frozenset[int] = frozenset()
-
-    def __post_init__(self) -> None:
-        self.world = world.make(world.WorldConfig(train=400, generated=500, test=300, dev=60))
-
-    def benchmark(self, name: str) -> Benchmark:
-        return self.world[name]
-
-    def scores(self, checker: Checker, benchmark: str, pool: str) -> NDArray[np.float32]:
-        assert checker.run is not None
-        if checker.run.seed in self.lost:
-            raise UserError("no scores")
-        truth = self.world[benchmark].truth[pool]
-        return np.log(truth.p if checker.run.source.pool == "train" else truth.q).astype(np.float32)
+@pytest.fixture(scope="module")
+def perfect() -> ExactScores:
+    return ExactScores()
 
 
 @pytest.fixture(scope="module")
-def perfect() -> PerfectModels:
-    return PerfectModels()
-
-
-@pytest.fixture(scope="module")
-def found(perfect: PerfectModels) -> list[estimates.Estimate]:
-    return estimates.estimates(perfect)  # type: ignore[arg-type]
+def found(perfect: ExactScores) -> list[estimates.Estimate]:
+    return estimates.estimates(perfect, Fits())  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -75,13 +48,6 @@ def test_a_perfect_model_has_no_gap_in_full_form_and_only_noise_in_label_form(nu
     assert (numbers.groupby("variant")["n_seeds"].first() == [2, 2, 1, 1]).all()
 
 
-def test_the_papers_numbers_stand_beside_financial_alone(numbers: pd.DataFrame) -> None:
-    financial = numbers[numbers["benchmark"] == "financial"].groupby("quantity", sort=False)["paper"].unique()
-    assert [list(values) for values in financial] == [[0.0365], [0.2299], [1.8781], [0.444]]
-    assert list(financial.index) == list(QUANTITIES)
-    assert numbers.loc[numbers["benchmark"] != "financial", "paper"].isna().all()
-
-
 def test_exact_values_are_those_of_the_worlds_distribution(numbers: pd.DataFrame) -> None:
     """The mean over the texts against the expectation over concepts and tones, to the sampling of texts."""
     inputs, labels = world.inputs(world.WorldConfig()), world.conditionals(world.WorldConfig(), "financial")
@@ -101,19 +67,17 @@ def test_the_full_forms_are_nearest_where_models_are_perfect(numbers: pd.DataFra
 
 
 def test_lost_seeds_are_told_and_never_pass_as_complete() -> None:
-    space = PerfectModels(lost=frozenset({1}))
+    space = ExactScores(lost=frozenset({1}))
     frame = estimates.section3_2(estimates.estimates(space, Fits(cross_fit_seeds=2)))  # type: ignore[arg-type]
     assert set(frame["status"]) == {"1 of 2 seeds"} and set(frame["n_seeds"]) == {1}
-    points = bound.entropy_bound(space)  # type: ignore[arg-type]
-    assert set(points.loc[points["seen"] == "test", "status"]) == {"1 of 2 seeds"}
-    claims = estimates.information_claims(estimates.estimates(space), inputs_frame())  # type: ignore[arg-type]
+    claims = estimates.information_claims(estimates.estimates(space, Fits()), inputs_frame())  # type: ignore[arg-type]
     in_sample = claims[claims["variant"].isin(["a", "b"])]
     assert set(in_sample["verdict"]) == {"incomplete"}
     with pytest.raises(UserError, match="no seed has the scores"):
-        estimates.estimates(PerfectModels(lost=frozenset({0, 1})))  # type: ignore[arg-type]
+        estimates.estimates(ExactScores(lost=frozenset({0, 1})), Fits())  # type: ignore[arg-type]
 
 
-def test_without_cross_fitting_the_held_out_rows_say_so(perfect: PerfectModels) -> None:
+def test_without_cross_fitting_the_held_out_rows_say_so(perfect: ExactScores) -> None:
     frame = estimates.section3_2(estimates.estimates(perfect, Fits(cross_fit_seeds=0)))  # type: ignore[arg-type]
     assert frame.groupby("seen")["status"].unique().map(list).to_dict() == {
         "held-out": ["not run"],
@@ -147,32 +111,11 @@ def test_claims_of_perfect_models_follow_the_truth(found: list[estimates.Estimat
     assert set(claims.loc[claims["variant"] == "d", "verdict"]) == {"inconclusive"}, "one seed decides nothing"
 
 
-# ---------------------------------------------------------------- entropy and error
-
-
 def test_the_papers_entropy_allows_less_error_than_the_paper_reports() -> None:
-    row = bound.printed_point().iloc[0]
+    row = estimates.printed_point().iloc[0]
     assert (row["entropy"], row["error"]) == (0.0365, pytest.approx(100 - 84.74))
     assert 100 * entropy.error_bound(row["entropy"]) == pytest.approx(2.633, abs=1e-3)
     assert row["error"] > 100 * entropy.loss_bound(row["entropy"])
-
-
-def test_errors_stand_beside_entropies_of_the_same_texts(perfect: PerfectModels) -> None:
-    frame = bound.entropy_bound(perfect)  # type: ignore[arg-type]
-    assert len(frame) == 3 * (4 * 2 + 2 * 2 + 2) + 1
-
-    def of(seen: str, form: str) -> pd.DataFrame:
-        rows = frame[(frame["seen"] == seen) & (frame["form"] == form) & (frame["data"] == "D_P")]
-        return rows.set_index("benchmark")
-
-    exact, full, mixed = of("exact", "full"), of("in-sample", "full"), of("mixed", "full")
-    assert full["entropy"].to_numpy() == pytest.approx(exact["entropy"].to_numpy(), abs=1e-6)
-    assert full["expected_error"].to_numpy() == pytest.approx(exact["error"].to_numpy(), abs=1e-4)
-    assert mixed["entropy"].tolist() == full["entropy"].tolist()
-    assert mixed["error"].tolist() == of("test", "full")["error"].tolist()
-    label = frame[(frame["form"] == "label") & (frame["seen"] != "mixed")]
-    assert "impossible" not in set(label["region"]), "an error of the same texts never exceeds loss / ln 2"
-    assert frame.loc[frame["seen"] == "paper", "region"].tolist() == ["impossible"]
 
 
 # ---------------------------------------------------------------- the runs behind it
@@ -190,18 +133,15 @@ def test_nothing_of_table_1_is_trained_twice() -> None:
 def test_scores_are_wanted_of_both_pools_and_of_folds_for_the_first_seeds() -> None:
     profile = fake_runs.profile("real")
     wanted = section3_2_scores(profile, Fits(cross_fit_seeds=2, folds=3))
-    assert len(set(wanted)) == len(wanted) == 4 * 3 * 5 + 2 * 3 * 2
+    assert len(set(wanted)) == len(wanted) == 4 * 3 * 4 + 2 * 3 * 2
     folded = [(c.run.source.pool, pool, c.run.seed) for c, _, pool in wanted if c.run is not None and c.folds]
     assert all(fitted == pool for fitted, pool, _ in folded) and {seed for _, _, seed in folded} == {0, 1}
-    last = section3_2_scores(profile, Fits(0, seeds=1, select="last"))
-    assert len(last) == 3 * 5
-    assert all(c.run is not None and c.run.recipe.select == "last" and c.run.seed == 0 for c, _, _ in last)
 
 
 # ---------------------------------------------------------------- pictures
 
 
-def test_pictures_draw_what_the_tables_hold(perfect: PerfectModels, numbers: pd.DataFrame) -> None:
+def test_the_picture_draws_what_the_table_holds(numbers: pd.DataFrame) -> None:
     dots = figures.estimate_dots(numbers, "demo")
     assert [ax.get_title() for ax in dots.axes] == list(QUANTITIES)
     lines = [np.atleast_1d(line.get_xdata()) for line in dots.axes[0].lines if line.get_marker() == "o"]  # type: ignore[arg-type]
@@ -209,14 +149,3 @@ def test_pictures_draw_what_the_tables_hold(perfect: PerfectModels, numbers: pd.
     assert "n = 1-2 seeds" in dots.get_supxlabel() and "INCOMPLETE" not in dots.get_supxlabel()
     lost = figures.estimate_dots(numbers.assign(status="1 of 2 seeds"), "demo")
     assert "INCOMPLETE: 48 of 48" in lost.get_supxlabel().replace("\n", " ")
-
-    points = bound.entropy_bound(perfect)  # type: ignore[arg-type]
-    picture = figures.entropy_points(points, "demo")
-    assert [ax.get_title() for ax in picture.axes] == ["Financial", "Tweet Irony", "MRPC"]
-    solid, dashed = picture.axes[0].lines[:2]
-    x, y = np.asarray(solid.get_xydata()).T
-    assert y == pytest.approx(100 * x / (2 * math.log(2)))
-    assert np.asarray(dashed.get_ydata()) == pytest.approx(2 * y)
-    drawn = max((np.asarray(c.get_offsets()) for c in picture.axes[1].collections), key=len)
-    here = points[points["benchmark"] == "tweet_irony"]
-    assert np.sort(drawn[:, 0]) == pytest.approx(np.sort(here["entropy"]))

@@ -57,7 +57,7 @@ def fill(folder: Path, mean: float = 70.0, verdict: str = "holds", runs: Any = (
     """Table 1, its claims and a figure, as a notebook leaves them in ``folder``."""
     table = csv_files.save(table1(mean), folder / "table1.csv")
     judged = csv_files.save(claims(verdict), folder / "table1_claims.csv")
-    figure = style.new_axes(None).figure
+    figure, _ = style.panels(1, 4.6, 3.2)
     manifest.enter(folder, "table1", "Table 1", [table], items=["Table 1"], notebook=notebook, runs=runs)
     manifest.enter(folder, "table1_claims", "Claims", [judged], notebook=notebook)
     manifest.enter(folder, "figure1", "Figure 1", style.save(figure, folder / "figure1"), notebook=notebook)
@@ -124,7 +124,7 @@ def test_a_notebook_opens_its_study_and_one_call_saves_and_files_a_product(
     assert (study.profile.name, study.workers, namespace["train"]) == ("smoke", 1, False)
     frame = pd.DataFrame({"n": [3]})
     assert study.show("figure2", frame, "Figure 2", items=["Figure 2"], view="what to look at") == "what to look at"
-    figure = style.new_axes(None).figure
+    figure, _ = style.panels(1, 4.6, 3.2)
     assert study.show("figure2", figure, "Figure 2", items=["Figure 2"]) is figure
     entry = manifest.read(tmp_path / "smoke")["figure2"]
     assert set(entry["files"]) == {"figure2.csv", "figure2.png", "figure2.svg"}

@@ -9,7 +9,6 @@ import fake_runs
 import numpy as np
 import pandas as pd
 import pytest
-from fake_runs import words
 
 from paper_repro.measures.intervals import expected_maximum, paired_interval
 from paper_repro.paper.outcomes import outcomes_of
@@ -163,16 +162,7 @@ def test_a_search_that_is_not_complete_has_no_verdict(lost: tuple[str, str, int]
     assert frame.loc[frame["method"] == "ce", "status"].str.contains("of").any()
 
 
-def test_nothing_at_all_is_an_empty_table_and_no_error() -> None:
-    settings_frame, frame = known({})
-    assert frame["accuracy"].isna().all() and settings_frame["mean_accuracy"].isna().all()
-    assert set(frame.loc[frame["method"] == "imp", "verdict"]) == {"incomplete", ""}
-
-
 def test_the_picture_shows_every_setting_and_what_the_rules_choose() -> None:
     figure = figures.search(*known(ACCURACIES), "mini")
     heights = {round(float(y), 3) for line in figure.axes[0].lines for y in line.get_ydata()}
     assert heights >= {70.0, 72.5, 60.0, 82.5, 80.0, 85.0}, "four settings, and the best run of each method"
-    text = words(figure)
-    assert "n = 2 seeds, 200 test texts" in text and "profile mini" in text and "INCOMPLETE" not in text
-    assert "INCOMPLETE: 1 of 4 settings" in words(figures.search(*known(without((LOW, "ce", 1)))))

@@ -49,12 +49,6 @@ def test_tables_with_the_printed_accuracy() -> None:
     assert (round(accuracy[0], 2), round(f1.mean(), 2)) == (60.33, 37.63)
 
 
-def test_standard_errors_and_z_values() -> None:
-    assert slips.standard_error(80, 1212) == pytest.approx(1.149, abs=1e-3)
-    assert slips.z_value(82.09, 81.35, 1212) == pytest.approx(0.47, abs=0.005)
-    assert slips.z_value(81.89, 77.68, 784) == pytest.approx(2.08, abs=0.005)
-
-
 def test_a_printed_number_is_looked_up_once() -> None:
     assert slips.value("table2", method="ce", benchmark="mrpc", model_size="large") == 74.2
     assert slips.value("table1", method="ce", benchmark="mrpc", train_source="generated") == 72

@@ -29,7 +29,6 @@ SMALLEST = {
     "candidates": 20,
     "limit_seeds": 1,
     "cross_fit_seeds": 1,
-    "last_epoch_seeds": 1,
     "timed_runs": 1,
     "folds": 2,
 }

@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 from paper_repro.measures.weights import pareto_khat
 from paper_repro.paper.theory import closed_forms, convergence
 from paper_repro.paper.theory.convergence import TailExample
-from paper_repro.texts import world
-from paper_repro.texts.world import WorldConfig
 
 distributions = st.lists(st.floats(0.02, 1), min_size=3, max_size=3).map(lambda v: np.array(v) / sum(v))
 
@@ -50,17 +48,6 @@ def test_simulated_losses_have_the_exact_mean_and_spread() -> None:
     assert (frame["share_low"] <= frame["bound"]).all()
     by_hand = (frame["sd_exact"] / (0.1 * frame["limit"])) ** 2
     np.testing.assert_allclose(frame["bound"], by_hand.clip(upper=1))
-
-
-def test_a_checker_that_says_1_gives_the_ablation_and_a_counted_one_less_spread() -> None:
-    frame = convergence.with_estimated_q(["mrpc"], [20_000], resamples=300).set_index("diversity")
-    exact, counted, saturated = (frame.loc[name] for name in ("exact", "counted", "saturated"))
-    assert exact["mean"] == pytest.approx(exact["limit"], abs=6 * exact["sd"] / np.sqrt(300))
-    assert counted["mean"] == pytest.approx(exact["limit"], rel=0.02)
-    assert counted["sd"] < 0.8 * exact["sd"]
-    labels = world.conditionals(WorldConfig(), "mrpc")
-    cells = convergence.joint(world.inputs(WorldConfig()).q, labels.q)
-    assert saturated["mean"] == pytest.approx(float((cells * labels.p * -np.log(labels.q)).sum()), rel=0.01)
 
 
 @pytest.mark.parametrize("steepness", [0.25, 0.5, 0.75])

@@ -6,23 +6,9 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.text import Text
 
-from paper_repro.paper.theory import convergence, figures
-
-
-def words(figure: Figure) -> str:
-    figure.draw_without_rendering()
-    return " ".join(" | ".join(text.get_text() for text in figure.findobj(Text) if isinstance(text, Text)).split())
-
-
-def test_convergence_has_counts_and_epsilon() -> None:
-    frame = convergence.simulated(["financial", "mrpc"], (100, 1000), resamples=50)
-    text = words(figures.convergence(frame, convergence.mean_weight_errors((10, 100), resamples=7)))
-    for part in ("Financial", "MRPC", "ε = 0.1", "50 data sets", "median over 7", "convergence.csv"):
-        assert part in text
+from paper_repro.paper.theory import figures
 
 
 def test_the_bound_draws_the_means_of_the_runs() -> None:
@@ -30,7 +16,6 @@ def test_the_bound_draws_the_means_of_the_runs() -> None:
     frame = pd.DataFrame(rows, columns=["benchmark", "seed", "epoch", "loss", "bound"])
     figure = figures.lower_bound(frame, profile="demo")
     np.testing.assert_allclose(figure.axes[2].lines[0].get_ydata(), [1.5, 1.0])  # type: ignore[arg-type]
-    assert "n = 2 seeds" in words(figure)
 
 
 def distances(methods: tuple[str, ...]) -> pd.DataFrame:
@@ -43,7 +28,7 @@ def test_the_predicted_limit_is_boxed() -> None:
     figure = figures.fixed_points(distances(("ce", "imp")), texts=8000)
     boxes = [patch for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
     assert [(int(box.get_x()), int(box.get_y())) for box in boxes] == [(0, 0), (1, 1)]
-    assert "0.100 [0.050, 0.500]" in words(figure) and "n = 3 seeds and 200 test texts" in words(figure)
+    assert figure.axes[0].texts[0].get_text() == "0.100\n[0.050, 0.500]"
 
 
 def test_the_limit_of_a_loss_is_its_thick_line() -> None:
@@ -54,13 +39,3 @@ def test_the_limit_of_a_loss_is_its_thick_line() -> None:
             line.get_linewidth() for line in ax.lines if len(line.get_xdata()) == 2 and line.get_marker() != "None"
         ]
         assert np.argmax(widths) == own
-    assert "0.05" in words(figure)
-
-
-def test_one_step_shows_each_criterion_with_its_interval() -> None:
-    cases = product(("financial", "mrpc"), (1, 10), ("whole", "1/32"), ("P'/p", "P'"))
-    rows = [(*case, 0.2, 0.1, 0.3, 40, "D_P'") for case in cases]
-    columns = ["benchmark", "epochs", "step", "criterion", "spearman", "low", "high", "n", "target"]
-    text = words(figures.one_step(pd.DataFrame(rows, columns=columns)))
-    for part in ("θ after 1 epoch, whole step", "θ after 10 epochs, 1/32 step", "P' alone", "n = 40"):
-        assert part in text

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from paper_repro.measures.intervals import Interval, wilson
+from paper_repro.measures.intervals import wilson
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -67,29 +66,23 @@ def _checked(labels: ArrayLike, predictions: Ints) -> tuple[Ints, Ints]:
 # ---------------------------------------------------------------- calibration
 
 
-@dataclass(frozen=True)
-class CalibrationBin:
-    """Examples of similar confidence: how many, their mean confidence, how often right (Wilson interval)."""
+def calibration(confidence: ArrayLike, correct: ArrayLike, *, bins: int = 10) -> pd.DataFrame:
+    """Bins of equal width over (0, 1] that hold examples, from (N,) confidences and (N,) hits.
 
-    count: int
-    confidence: float
-    accuracy: Interval
-
-
-def calibration(confidence: ArrayLike, correct: ArrayLike, *, bins: int = 10) -> list[CalibrationBin]:
-    """Bins of equal width over (0, 1] that hold examples, from (N,) confidences and (N,) hits."""
+    Columns: n, confidence (its mean), mean, low, high (how often right, with its 95 % Wilson interval).
+    """
     levels, hits = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=bool)
     if levels.shape != hits.shape or levels.size == 0 or levels.min() < 0 or levels.max() > 1:
         raise ValueError("expected one confidence in [0, 1] and one hit for each example")
-    place = np.clip(np.ceil(levels * bins).astype(int) - 1, 0, bins - 1)
-    groups = [place == index for index in np.unique(place)]
-    return [
-        CalibrationBin(int(g.sum()), float(levels[g].mean()), wilson(int(hits[g].sum()), int(g.sum()))) for g in groups
-    ]
+    place, rows = np.clip(np.ceil(levels * bins).astype(int) - 1, 0, bins - 1), []
+    for index in np.unique(place):
+        here = place == index
+        right = wilson(int(hits[here].sum()), int(here.sum()))
+        rows.append((int(here.sum()), levels[here].mean(), right.mean, right.low, right.high))
+    return pd.DataFrame(rows, columns=["n", "confidence", "mean", "low", "high"])
 
 
 def calibration_error(confidence: ArrayLike, correct: ArrayLike, *, bins: int = 10) -> float:
     """Expected calibration error (Guo et al. 2017): mean gap of confidence and accuracy over the bins."""
     groups = calibration(confidence, correct, bins=bins)
-    total = sum(group.count for group in groups)
-    return sum(group.count * abs(group.confidence - group.accuracy.mean) for group in groups) / total
+    return float(np.average((groups["confidence"] - groups["mean"]).abs(), weights=groups["n"]))

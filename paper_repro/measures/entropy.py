@@ -44,17 +44,6 @@ def kl_terms(log_q: ArrayLike, log_p: ArrayLike, labels: ArrayLike | None = None
         return np.maximum(_expected(first, first - second), 0.0)
 
 
-def error_terms(log_p: ArrayLike, labels: ArrayLike) -> Floats:
-    """(..., N) 1 where the model's most likely class is not the label, else 0."""
-    logs = _logs(log_p)
-    return np.asarray(logs.argmax(axis=-1) != np.asarray(labels), dtype=np.float64)
-
-
-def expected_error_terms(log_p: ArrayLike) -> Floats:
-    """(..., N) 1 - max_y p(y|x): how often the model itself expects to be wrong."""
-    return np.asarray(1 - np.exp(_logs(log_p).max(axis=-1)))
-
-
 # ---------------------------------------------------------------- what an entropy implies for errors
 
 
@@ -66,22 +55,12 @@ def error_bound(entropy: ArrayLike) -> Floats:
     return np.asarray(entropy, dtype=np.float64) / (2 * LN2)
 
 
-def least_entropy(error: ArrayLike) -> Floats:
-    """The inverse of :func:`error_bound`: an error of e needs a conditional entropy of at least 2 e ln 2 nats."""
-    return np.asarray(error, dtype=np.float64) * 2 * LN2
-
-
 def loss_bound(cross_entropy: ArrayLike) -> Floats:
     """The largest error of *any* model at a mean loss -log p(y_i|x_i) in nats, on the same texts: loss / ln 2.
 
     A text that the model gets wrong has p(y_i|x_i) <= 1/2, which costs ln 2 or more; nothing else is assumed.
     """
     return np.asarray(cross_entropy, dtype=np.float64) / LN2
-
-
-def least_loss(error: ArrayLike) -> Floats:
-    """The inverse of :func:`loss_bound`: a model that errs on a share e has a mean loss of at least e ln 2 nats."""
-    return np.asarray(error, dtype=np.float64) * LN2
 
 
 # ---------------------------------------------------------------- helpers

@@ -5,8 +5,6 @@ Shapes as in :mod:`paper_repro.measures.intervals`: S seeds (runs), N texts; C c
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
@@ -16,12 +14,12 @@ from paper_repro.measures.intervals import Interval, unpaired_interval
 Floats = NDArray[np.float64]
 
 
-def spearman(a: ArrayLike, b: ArrayLike) -> float:
-    """Rank correlation of two (N,) arrays; nan where one of them is constant. ValueError on shapes."""
-    x, y = rankdata(a), rankdata(b)
-    if x.shape != y.shape or len(x) < 2:
-        raise ValueError(f"expected two arrays of one length, at least 2; found {x.shape} and {y.shape}")
-    return float(np.corrcoef(x, y)[0, 1]) if min(x.std(), y.std()) > 0 else math.nan
+def spearman(a: ArrayLike, b: ArrayLike) -> Floats:
+    """Rank correlation along the last axis of two arrays (..., N); nan where one of them is constant."""
+    x, y = (rankdata(values, axis=-1) for values in (a, b))
+    x, y = x - x.mean(axis=-1, keepdims=True), y - y.mean(axis=-1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        return np.asarray((x * y).sum(axis=-1) / np.sqrt((x**2).sum(axis=-1) * (y**2).sum(axis=-1)))
 
 
 def auroc(above: ArrayLike, below: ArrayLike) -> Interval:

@@ -18,15 +18,12 @@ BASELINES = ("ce", "checker")
 
 
 def beside_paper(results: Results, cells: Iterable[Cell], table: str = "table1") -> pd.DataFrame:
-    """A table of the paper ("table1", "table2" or "table4") with ours beside it: one row per train_source, method
-    and benchmark.
+    """A table of the paper ("table1", "table2" or "table4") with ours beside it: one row per train_source, method and
+    benchmark.
 
-    Columns: train_source, method, reproduction (what ours is where it is not the same thing), benchmark,
-    paper_accuracy, paper_macro_f1 (best of four seeds), best_accuracy, best_macro_f1 (ours, best of n),
-    mean_accuracy, accuracy_low, accuracy_high (95 % interval over seeds and test examples), mean_macro_f1,
-    macro_f1_low, macro_f1_high, n_seeds, n_test, n_majority (runs that give every text the most frequent class),
-    status ("complete", "2 of 4 seeds", "failed: ...", "not run", "number not known"). For a benchmark of the
-    user's own, of which the paper has no number, its rows and columns are left out.
+    ``reproduction`` says what ours is where it is not the same thing; the paper's numbers are the best of four seeds,
+    ours the columns of :func:`measures`; ``status`` is "complete", "2 of 4 seeds", "failed: ...", "not run" or "number
+    not known". For a benchmark of the user's own, of which the paper has no number, its rows and columns are left out.
     """
     of_ours = results.profile.benchmarks
     paper_numbers = {key: numbers for key, numbers in printed(table).items() if key[2] in of_ours}
@@ -53,10 +50,9 @@ def beside_paper(results: Results, cells: Iterable[Cell], table: str = "table1")
 
 
 def differences(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
-    """Every method minus CE-Loss within its train_source and benchmark, in points.
+    """Every method minus CE-Loss within its train_source and benchmark, in points (:func:`comparison`).
 
-    Columns: train_source, method, benchmark, baseline ("ce", or "checker", which is CE on D_P'), then those of
-    :func:`comparison`.
+    ``baseline`` is "ce", or "checker", which is CE on D_P'.
     """
     outcomes, rows = outcomes_of(results, cells), []
     for source, method, benchmark in outcomes:

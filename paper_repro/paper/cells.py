@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from paper_repro.method.recipe import Recipe
 from paper_repro.method.registry import method_of
@@ -42,6 +43,14 @@ def named(text: str, known: Iterable[str]) -> tuple[str, ...]:
     return names
 
 
+def grouped(cells: Iterable[Cell], *names: str) -> dict[tuple[Any, ...], list[Cell]]:
+    """The cells that agree in these fields, under the fields' values, in the order in which they come."""
+    groups: dict[tuple[Any, ...], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(tuple(getattr(cell, name) for name in names), []).append(cell)
+    return groups
+
+
 def without_curve(cells: Iterable[Cell]) -> list[Cell]:
     """The cells without test scores of every epoch, which only Figure 1 and its like need. They are the same runs."""
     return [
@@ -63,3 +72,9 @@ def spec(profile: Profile, benchmark: str, pool: str, method: str, seed: int) ->
     quality = Checker(run("dev", "ce")) if needs.quality else None
     diversity = Checker(run(pool, "ce"), folds=5 if needs.cross_fitted else 0) if needs.diversity else None
     return run(pool, method, quality, diversity)
+
+
+def checker(profile: Profile, benchmark: str, fitted_on: str, seed: int, folds: int = 0) -> Checker:
+    """Table 1's CE run on a pool as something that scores texts; with ``folds`` each text of that pool is scored by a
+    model that did not see it."""
+    return Checker(spec(profile, benchmark, fitted_on, "ce", seed), folds=folds)

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from paper_repro.measures.intervals import Interval
-from paper_repro.measures.significance import holm
 from paper_repro.paper import published
 from paper_repro.paper.beside_paper import printed
 from paper_repro.paper.csv_files import records
@@ -29,9 +28,8 @@ Row = dict[str, Any]
 def comparisons(results: Results, outcomes: Mapping[Key, Outcome], table: str) -> list[Row]:
     """What the paper claims on a table ("table1", "table4"): one method against another, a row for each benchmark.
 
-    Keys: id, claim, section, item, train_source, method, versus_source, versus_method, benchmark, statistic,
-    paper_difference, paper_f1_difference (best run minus best run), those of :func:`comparison`. Where the two sides
-    train on different data, runs of the same seed are paired. A rival that was not run has its row.
+    ``paper_difference`` is best run minus best run. Where the two sides train on different data, runs of the same seed
+    are paired. A rival that was not run has its row.
     """
     paper, rows = printed(table), []
     for claim in records(published.claims(table)):
@@ -91,7 +89,7 @@ def jointly(members: Sequence[Mapping[str, Any]], prefix: str = "") -> str:
     """The verdict on "all of these", see :func:`conjunction`; ``prefix`` "f1_" takes that on macro-F1."""
     verdicts = [member[f"{prefix}verdict"] for member in members]
     p_values = [m[f"{prefix}p_value"] / 2 if v == "fails" else 1.0 for m, v in zip(members, verdicts, strict=True)]
-    if members and min(holm(p_values)) < LEVEL:
+    if members and len(members) * min(p_values) < LEVEL:  # Holm (1979): the smallest of K p values counts K times
         return "fails"
     if not members or "incomplete" in verdicts:
         return "incomplete"

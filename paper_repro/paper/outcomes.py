@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from paper_repro.measures import intervals
 from paper_repro.measures.accuracy import macro_f1_terms
 from paper_repro.measures.intervals import Interval
-from paper_repro.measures.significance import mcnemar
-from paper_repro.paper.cells import Cell
+from paper_repro.paper.cells import Cell, grouped
 from paper_repro.runs.results import Results
 from paper_repro.texts import generated
 
@@ -74,17 +73,14 @@ class Outcome:
 
 def outcomes_of(results: Results, cells: Iterable[Cell]) -> dict[Key, Outcome]:
     """Predictions of every cell of the table, and the generator's own labels in its few-shot row."""
-    groups: dict[Key, list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault((cell.train_source, cell.method, cell.benchmark), []).append(cell)
-    outcomes = {}
+    groups, outcomes = grouped(cells, "train_source", "method", "benchmark"), dict[Key, Outcome]()
     for name in dict.fromkeys(benchmark for _, _, benchmark in groups):
         benchmark = results.benchmark(name)
         if (guess := generated.own_labels(benchmark)) is not None:
             labels = benchmark.pools["test"].labels
             key = (*FEW_SHOT, name)
             outcomes[key] = Outcome((0,), (0,), labels, guess[None], benchmark.classes, "complete", fixed=True)
-    return {**outcomes, **{key: _outcome(results, group) for key, group in groups.items()}}
+    return outcomes | {(a, b, c): _outcome(results, group) for (a, b, c), group in groups.items()}
 
 
 def _outcome(results: Results, group: list[Cell]) -> Outcome:
@@ -131,10 +127,8 @@ def comparison(ours: Outcome | None, theirs: Outcome | None) -> dict[str, Any]:
 
     Runs are paired on the seeds that both have; the generator's labels meet every seed. The comparison is complete
     when it has all seeds that both rows *plan*: a row of four seeds is not incomplete because its rival has two.
-    ``p_value`` belongs to the interval; ``p_mcnemar`` compares the two best runs, as the paper's tables do (which
-    favours whoever drew more seeds).
     """
-    empty = {**judged(UNKNOWN, 0, 1), "n_seeds": np.nan, "n_test": np.nan, "p_mcnemar": np.nan}
+    empty = {**judged(UNKNOWN, 0, 1), "n_seeds": np.nan, "n_test": np.nan}
     unknown_f1 = _of_f1(judged(UNKNOWN, 0, 1))
     if ours is None or theirs is None:
         return {**empty, **unknown_f1, "status": "not run"}
@@ -147,8 +141,7 @@ def comparison(ours: Outcome | None, theirs: Outcome | None) -> dict[str, Any]:
         judged(intervals.paired_interval(ours_[a], theirs_[b]).scaled(100), len(shared), planned)
         for ours_, theirs_ in ((ours.correct, theirs.correct), (ours.macro_f1_terms, theirs.macro_f1_terms))
     )
-    best = mcnemar(ours.correct[ours.best], theirs.correct[theirs.best])
-    return {**difference, "n_test": len(ours.labels), "p_mcnemar": best, **_of_f1(f1_difference)}
+    return {**difference, "n_test": len(ours.labels), **_of_f1(f1_difference)}
 
 
 def _of_f1(columns: dict[str, Any]) -> dict[str, Any]:

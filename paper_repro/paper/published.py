@@ -39,8 +39,7 @@ def items() -> pd.DataFrame:
 def claims(table: str = "table1") -> pd.DataFrame:
     """The paper's claims on Table 1 or 4 as comparisons: ``method`` is said to be more accurate than ``versus``.
 
-    ``table`` is "table1" or "table4". Columns: id, claim, section, train_source, method, versus_source,
-    versus_method, benchmarks (empty for all, else names separated by ";").
+    ``benchmarks`` is empty for all, else names separated by ";".
     """
     return _of_table("claims", table)
 

@@ -16,10 +16,8 @@ from paper_repro.tools.errors import UserError
 def runs(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     """One row per run and epoch: what Figure 1 is drawn from. A run that is missing or failed has one row.
 
-    Columns: profile, encoder, train_source, method, benchmark, seed, status ("complete", "missing",
-    "failed: ..."), the fields of :class:`paper_repro.method.recipe.EpochRecord` but the seconds (fractions, not per
-    cent), selected (the epoch with the best dev accuracy), n_test, key. Nothing in it depends on the machine's
-    speed, so the same runs give the same file; :func:`timings` has the seconds.
+    Accuracies are fractions; ``selected`` marks the epoch with the best dev accuracy. Nothing in it depends on the
+    machine's speed, so the same runs give the same file; :func:`timings` has the seconds.
     """
     rows: list[dict[str, Any]] = []
     history_fields = [name for name in HISTORY_FIELDS if name != "seconds"]

@@ -79,11 +79,6 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
     return inside
 
 
-def new_axes(ax: Axes | None, width: float = 4.6, height: float = 3.2) -> Axes:
-    """The given axes, or those of a new figure of ``width`` x ``height`` inches."""
-    return ax if ax is not None else Picture(figsize=(width, height), layout="constrained").subplots()
-
-
 def panels(count: int, width: float, height: float, rows: int = 1, **options: Any) -> tuple[Figure, list[Axes]]:
     """A figure with ``rows`` rows of ``count`` panels, and the panels row by row."""
     figure = Picture(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.04))

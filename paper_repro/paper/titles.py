@@ -16,7 +16,6 @@ SOURCES = {
 }
 """Blocks of the paper's tables by the pool that is trained on. The paper's D_Q was written by GPT-3.5."""
 ROWS = {
-    "imp_cross_fitted": "IMP-Loss, cross-fitted Q",
     "true": "true P and Q",
     "few_shot": "The generator's few-shot labels",
     "checker": "CE-Loss (quality checker)",

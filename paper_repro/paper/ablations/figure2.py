@@ -46,8 +46,7 @@ def with_checker(profile: Profile, checker: RunSpec) -> dict[str, RunSpec]:
 
 
 def figure2_claims(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
-    """What Sec. 5.1 says on the smallest share; columns as of :func:`paper_repro.paper.ablations.table2.table2_claims`
-    (the figure prints no numbers)."""
+    """What Sec. 5.1 says on the smallest share. (The figure prints no numbers.)"""
     outcomes, rows = outcomes_of(results, cells), []
     shares = [(int(variant), benchmark) for variant, row, benchmark in outcomes if row == "checker"]
     for share, benchmark in ((s, b) for s, b in shares if s == min(shares)[0]):

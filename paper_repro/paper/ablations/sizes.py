@@ -9,17 +9,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
+from paper_repro.paper import style
 from paper_repro.paper.ablations.figure2 import with_checker
-from paper_repro.paper.ablations.variants import (
-    LINES,
-    by_variant,
-    differences,
-    first_seeds,
-    interval_lines,
-    notes,
-)
+from paper_repro.paper.ablations.variants import LINES, by_variant, differences, first_seeds, interval_lines, notes
 from paper_repro.paper.cells import Cell, spec, without_curve
-from paper_repro.paper.style import BLACK, caption, method_legend, panels, styled
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.results import Results
 from paper_repro.runs.spec import RunSpec, Source
@@ -73,13 +66,13 @@ def sizes(results: Results, real: Iterable[Cell], generated: Iterable[Cell]) -> 
     return pd.concat(parts, ignore_index=True)
 
 
-@styled
+@style.styled
 def sizes_lines(frame: pd.DataFrame, *, profile: str = "") -> Figure:
     """Accuracy (above) and points above CE-Loss (below) by the number of texts, one column for each axis.
 
     ``frame`` is that of :func:`sizes`; the number of texts is on a logarithmic scale. Bars are 95 % intervals.
     """
-    figure, axes = panels(len(AXES), 7.4, 4.6, rows=2, sharex="col", sharey="row")
+    figure, axes = style.panels(len(AXES), 7.4, 4.6, rows=2, sharex="col", sharey="row")
     shown = frame.assign(place=frame["texts"] * (1 + 0.012 * (frame["method"].map(LINES.index) - 1.5)))
     accuracy = shown.rename(columns={"mean_accuracy": "mean", "accuracy_low": "low", "accuracy_high": "high"})
     for above, below, (axis, title) in zip(axes[:2], axes[2:], AXES.items(), strict=True):
@@ -88,12 +81,12 @@ def sizes_lines(frame: pd.DataFrame, *, profile: str = "") -> Figure:
         above.set_title(title)
         above.set_ylabel("test accuracy (%)" if axis == "dev" else "")
         below.set_ylabel("points above CE-Loss" if axis == "dev" else "")
-        below.axhline(0, color=BLACK, linewidth=0.8)
+        below.axhline(0, color=style.BLACK, linewidth=0.8)
         below.set_xscale("log")
         below.set_xlabel("texts")
         below.xaxis.set_major_locator(FixedLocator(sorted(frame.loc[frame["axis"] == axis, "texts"].unique())))
         below.xaxis.set_minor_locator(NullLocator())
         below.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    method_legend(figure, LINES)
-    caption(figure, notes(frame, "sizes.csv", profile))
+    style.method_legend(figure, LINES)
+    style.caption(figure, notes(frame, "sizes.csv", profile))
     return figure

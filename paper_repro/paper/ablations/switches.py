@@ -15,25 +15,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from paper_repro.method.losses import Switches
+from paper_repro.method.registry import METHODS
+from paper_repro.paper import style
 from paper_repro.paper.ablations.sizes import selected_by
 from paper_repro.paper.ablations.variants import differences, first_seeds, notes
 from paper_repro.paper.cells import Cell, spec, without_curve
-from paper_repro.paper.style import (
-    BLACK,
-    caption,
-    interval_dots,
-    method_legend,
-    method_look,
-    panels,
-    row_labels,
-    styled,
-)
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.spec import Checker, RunSpec, Source
 
 DEFAULT = "default"
 FOLDS = 5
-METHODS = ("ce", "imp", "dimp")
+TRAINED = ("ce", "imp", "dimp")
 Change = Callable[[RunSpec], RunSpec]
 
 
@@ -88,7 +80,7 @@ LOSS: Mapping[str, Variant] = {
 """Switches of the loss. IMP's weights are constants: nothing flows through them, and no dropout is in them."""
 CHECKERS: Mapping[str, Variant] = {
     "qc_calibrated": Variant("QC: calibrated", BOTH, checked("quality", temperature="fitted")),
-    "qc_half": Variant("QC: half of D_P', the other half selects", METHODS, halved),
+    "qc_half": Variant("QC: half of D_P', the other half selects", TRAINED, halved),
     "qc_tfidf": Variant("QC: logistic on TF-IDF", BOTH, checked("quality", {"method": "tfidf"})),
     "qc_frozen": Variant("QC: logistic on frozen states", BOTH, checked("quality", {"method": "frozen"})),
     "dc_cross_fitted": Variant(f"DC: cross-fitted, {FOLDS} folds", IMP, checked("diversity", folds=FOLDS)),
@@ -114,7 +106,7 @@ def switches(profile: Profile, benchmark: str = "financial", seeds: Iterable[int
     """CE, IMP and DIMP on D_Q by default, and with each variant of :func:`variants`; see :func:`first_seeds`."""
     cells = []
     for seed in first_seeds(profile) if seeds is None else seeds:
-        defaults = {method: spec(profile, benchmark, "generated", method, seed) for method in METHODS}
+        defaults = {method: spec(profile, benchmark, "generated", method, seed) for method in TRAINED}
         cells += [Cell(DEFAULT, method, benchmark, seed, run) for method, run in defaults.items()]
         for name, variant in variants(profile).items():
             runs = {method: variant.change(defaults[method]) for method in variant.methods}
@@ -122,24 +114,24 @@ def switches(profile: Profile, benchmark: str = "financial", seeds: Iterable[int
     return without_curve(cells)
 
 
-@styled
+@style.styled
 def switches_dots(frame: pd.DataFrame, *, profile: str = "") -> Figure:
     """Each variant against the default of the same method (left) and against CE-Loss (right), in points.
 
     ``frame`` is that of :func:`paper_repro.paper.ablations.variants.by_variant` with the default first.
     """
     names = list(frame["variant"].unique())
-    figure, axes = panels(2, 7.4, 1.3 + 0.27 * len(names), sharey=True)
-    row_labels(axes[0], [TITLES.get(name, name) for name in names])
+    figure, axes = style.panels(2, 7.4, 1.3 + 0.27 * len(names), sharey=True)
+    style.row_labels(axes[0], [TITLES.get(name, name) for name in names])
     for ax, rival, title in zip(axes, ("default", "ce"), ("its default", "CE-Loss"), strict=True):
-        for method, lift in zip(METHODS, (0.0, -0.14, 0.14), strict=True):
+        for method, lift in zip(TRAINED, (0.0, -0.14, 0.14), strict=True):
             here = differences(frame[frame["method"] == method], rival)
             here = here.assign(place=here["variant"].map(names.index) + lift)
-            interval_dots(ax, here, colour=method_look(method)["color"], marker=method_look(method)["marker"])
-        ax.axvline(0, color=BLACK, linewidth=0.8)
+            style.interval_dots(ax, here, colour=METHODS[method].colour, marker=METHODS[method].marker)
+        ax.axvline(0, color=style.BLACK, linewidth=0.8)
         ax.set_xlabel(f"points above {title}")
         ax.xaxis.set_major_locator(MaxNLocator(nbins=6, min_n_ticks=3))
-    method_legend(figure, METHODS)
+    style.method_legend(figure, TRAINED)
     start = "QC, DC: quality and diversity checker. Hollow: not all runs are there. Paired over seeds and texts; "
-    caption(figure, notes(frame, "switches.csv", profile, start))
+    style.caption(figure, notes(frame, "switches.csv", profile, start))
     return figure

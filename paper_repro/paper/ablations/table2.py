@@ -48,11 +48,7 @@ def table2(profile: Profile) -> list[Cell]:
 
 
 def table2_claims(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
-    """What Sec. 5.1 says on Table 2, by the rule of all claims.
-
-    Columns: id, claim, section, item, benchmark, statistic, paper_difference (of the printed accuracies), those of
-    :func:`paper_repro.paper.outcomes.comparison`. Claims on all benchmarks have rows with the benchmark "all".
-    """
+    """What Sec. 5.1 says on Table 2, by the rule of all claims; those on all benchmarks have the benchmark "all"."""
     outcomes, paper, rows = outcomes_of(results, cells), printed("table2"), list[Row]()
     for name, (claim, ours, theirs) in CLAIMS.items():
         for benchmark in results.profile.benchmarks:

@@ -66,9 +66,8 @@ def table3(profile: Profile, benchmark: str = "financial", seeds: Iterable[int] 
 def phases(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     """One row per method and repetition: seconds by phase, on what hardware; what is not there has a status.
 
-    Columns: method, benchmark, seed, :data:`TIMES`, status, n_train, device, threads, precision. A phase is the time
-    of the training steps alone (nan where the method has no such phase), but scoring counts whole; loading of the
-    encoder and scoring of dev and test set, of all models of the method together, are the last of the times.
+    A phase is the time of the training steps alone (nan where the method has no such phase), but scoring counts whole;
+    loading of the encoder and scoring of dev and test set, of all models of the method, are the last of the times.
     """
     columns = ["method", "benchmark", "seed", *TIMES, "status", "n_train", "device", "threads", "precision"]
     rows = [_phases(results, cell) for cell in cells if cell.spec.source.pool == "generated"]

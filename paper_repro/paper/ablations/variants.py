@@ -38,7 +38,7 @@ def first_seeds(profile: Profile, count: int = 0) -> tuple[int, ...]:
 def by_variant(results: Results, cells: Iterable[Cell], default: str) -> pd.DataFrame:
     """One row per variant, method and benchmark.
 
-    Columns: :data:`COLUMNS`. Accuracies in per cent with their 95 % interval; ``vs_default`` is the difference to the
+    Accuracies in per cent with their 95 % interval; ``vs_default`` is the difference to the
     same method in the variant ``default``, ``vs_ce`` to CE-Loss in the same variant (in the default where the variant
     leaves CE as it is), ``vs_checker`` to the variant's quality checker where that is among the cells; all in points,
     paired over shared seeds and test examples. ``status`` is "complete", or what is not: of the row, its default or CE.
@@ -86,14 +86,3 @@ def shown(frame: pd.DataFrame, index: Sequence[str], rivals: Sequence[str]) -> p
         texts = [difference_text(row, f"vs_{rival}_") for row in records(frame)]
         columns[f"minus {rival}"] = ["" if text == "complete" else text for text in texts]  # nothing to compare with
     return titled(frame[[*index]]).assign(**columns).set_index([*index])
-
-
-def excluding_zero(frame: pd.DataFrame) -> pd.DataFrame:
-    """How many of the 95 % intervals of :func:`by_variant` exclude zero, and how many would by chance alone."""
-    counts = {}
-    for rival in ("default", "ce"):
-        rows = differences(frame[frame["status"] == "complete"], rival).dropna(subset="mean")
-        above, below = int((rows["low"] > 0).sum()), int((rows["high"] < 0).sum())
-        ends = {"above zero": above, "below zero": below, "by chance": 0.05 * len(rows)}
-        counts[f"minus {rival}"] = {"intervals": len(rows), **ends}
-    return pd.DataFrame.from_dict(counts, orient="index")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
-from paper_repro.paper.cells import Cell, spec
+from paper_repro.paper.cells import Cell, checker, spec
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.spec import Checker
 
@@ -12,10 +12,6 @@ ROWS = {"dev": "checker", "generated": "ce", "train": "ce"}
 """Table 1's row of the checker fitted on a pool: the quality checker on D_P', diversity checkers on the others."""
 WEIGHTED = ("generated", "train")
 """The pools whose texts get weights: from P', and from the diversity checker that is fitted on the pool itself."""
-
-
-def checker(profile: Profile, benchmark: str, fitted_on: str, seed: int, folds: int = 0) -> Checker:
-    return Checker(spec(profile, benchmark, fitted_on, "ce", seed), folds=folds)
 
 
 def checkers(profile: Profile) -> list[Cell]:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from paper_repro.measures import accuracy, ranks
@@ -32,37 +31,35 @@ def reliability(confidences: pd.DataFrame, profile: str = "") -> Figure:
     """
     figure, shown = style.benchmark_panels(confidences, 8.4, 3.4, sharex=True, sharey=True)
     for ax, rows in shown:
-        groups = accuracy.calibration(rows["confidence"], rows["correct"])
-        x, y = [g.confidence for g in groups], np.array([g.accuracy.mean for g in groups])
-        reach = np.maximum([y - [g.accuracy.low for g in groups], [g.accuracy.high for g in groups] - y], 0)
+        bins = accuracy.calibration(rows["confidence"], rows["correct"])
+        reach = np.maximum([bins["mean"] - bins["low"], bins["high"] - bins["mean"]], 0)
         ax.plot([0, 1], [0, 1], color=style.GREY, linewidth=0.9, linestyle=":")
-        ax.errorbar(x, y, yerr=reach, color=style.BLUE, marker="o", elinewidth=1, capsize=2)
-        for group in groups:
-            place, count = (group.confidence, 0.02), str(group.count)
-            ax.text(*place, count, transform=ax.get_xaxis_transform(), ha="center", fontsize=7, color=style.GREY)
+        ax.errorbar(bins["confidence"], bins["mean"], yerr=reach, color=style.BLUE, marker="o", elinewidth=1, capsize=2)
+        small: dict[str, Any] = {"ha": "center", "fontsize": 7, "color": style.GREY}
+        for place, count in zip(bins["confidence"], bins["n"], strict=True):
+            ax.text(place, 0.02, str(count), transform=ax.get_xaxis_transform(), **small)
         error = accuracy.calibration_error(rows["confidence"], rows["correct"])
         ax.set_title(f"{ax.get_title()}\ncalibration error {error:.3f}, n = {len(rows)}")
         ax.set_xlabel("confidence")
     shown[0][0].set_ylabel("share that is right")
     lowest = float(confidences["confidence"].min())
     shown[0][0].set(xlim=(lowest - 0.05, 1.02), ylim=(-0.05, 1.03))
-    style.caption(
-        figure, f"Bars: 95 % Wilson intervals; small numbers: test texts.{style.source('reliability.csv', profile)}"
-    )
+    text = "Bars: 95 % Wilson intervals; small numbers: test texts."
+    style.caption(figure, text + style.source("reliability.csv", profile))
     return figure
 
 
 @style.styled
-def score_histograms(frame: pd.DataFrame, hue: str = "pool", profile: str = "") -> Figure:
+def score_histograms(frame: pd.DataFrame, profile: str = "") -> Figure:
     """The distributions of quality, diversity and weight, a row of three panels for each benchmark.
 
-    ``frame`` has rows of :func:`paper_repro.paper.checkers.tables.weights_of`; ``hue`` is the column that is compared.
+    ``frame`` has rows of :func:`paper_repro.paper.checkers.tables.weights_of` of both pools.
     """
     names = in_order(frame["benchmark"])
     figure, axes = style.panels(len(SCORES), 8.4, 0.6 + 1.9 * len(names), rows=len(names))
     for ax, (name, score) in zip(axes, product(names, SCORES), strict=True):
         edges = EDGES[score]
-        groups = frame[frame["benchmark"] == name].groupby(hue, sort=False)[score]
+        groups = frame[frame["benchmark"] == name].groupby("pool", sort=False)[score]
         ax.hist(
             [values.clip(edges[0], edges[-1]) for _, values in groups],
             edges.tolist(),
@@ -70,7 +67,7 @@ def score_histograms(frame: pd.DataFrame, hue: str = "pool", profile: str = "") 
             histtype="stepfilled",
             alpha=0.5,
             color=[style.ORANGE, style.BLUE][: groups.ngroups],
-            label=[f"{POOLS.get(str(kind), kind)} (n = {len(values)})" for kind, values in groups],
+            label=[f"{POOLS[str(pool)]} (n = {len(values)})" for pool, values in groups],
         )
         if score == "quality":
             ax.legend(loc="upper left", fontsize=7)
@@ -80,36 +77,7 @@ def score_histograms(frame: pd.DataFrame, hue: str = "pool", profile: str = "") 
             ax.axvline(1, color=style.GREY, linestyle=":")
         if name == names[-1]:
             ax.set_xlabel(SCORES[score])
-    file = "checker_scores.csv" if hue == "pool" else "cross_fit.csv"
-    style.caption(figure, f"Dotted: weight 1.{style.source(file, profile)}")
-    return figure
-
-
-@style.styled
-def weights_histogram(frame: pd.DataFrame, profile: str = "") -> Figure:
-    """How the weights of each class are distributed, on a logarithmic axis, one panel for each benchmark.
-
-    ``frame`` has rows of :func:`paper_repro.paper.checkers.tables.weights_of`, of one pool and seed. Weights below a
-    millionth of the largest, 0 included, are drawn at that edge.
-    """
-    figure, shown = style.benchmark_panels(frame, 8.4, 3.0)
-    for ax, rows in shown:
-        weights = rows["weight"].clip(lower=max(rows["weight"].max(), 1e-30) * 1e-6)
-        names = {label: f"{label} (n = {count})" for label, count in rows["label"].value_counts(sort=False).items()}
-        labels = rows["label"].map(names).rename("")
-        sns.histplot(
-            x=weights, hue=labels, bins=40, log_scale=True, element="step", fill=False, ax=ax,
-            palette=sns.color_palette(style.CLASS_COLOURS, len(names)),
-        )  # fmt: skip
-        ax.axvline(1, color=style.GREY, linewidth=0.9, linestyle=":")
-        ax.axvline(rows["weight"].mean(), color=style.BLACK, linewidth=0.9)
-        ax.set_title(f"{ax.get_title()}, mean weight {rows['weight'].mean():.2f}")
-        ax.set(xlabel=SCORES["weight"], ylabel="")
-        style.plain_numbers(ax, "x")
-    shown[0][0].set_ylabel("texts")
-    style.caption(
-        figure, f"Line: the mean; dotted: 1, where weighting changes nothing.{style.source('weights.csv', profile)}"
-    )
+    style.caption(figure, f"Dotted: weight 1.{style.source('checker_scores.csv', profile)}")
     return figure
 
 
@@ -124,19 +92,14 @@ def estimated_against_true(frame: pd.DataFrame, profile: str = "") -> Figure:
     both = frame[["true_weight", "weight"]]
     ends = [both.min().min() / 1.3, both.max().max() * 1.3]
     for ax, rows in shown:
-        _cloud(ax, rows, ends)
+        options: dict[str, Any] = {"log_scale": True, "bins": 36, "binrange": [*2 * [tuple(np.log10(ends))]]}
+        sns.histplot(rows, x="true_weight", y="weight", cmap=style.COUNTS, ax=ax, **options)
+        ax.plot(ends, ends, color=style.VERMILION, linewidth=1, linestyle="--")
+        rho = ranks.spearman(rows["true_weight"], rows["weight"])
+        ax.set_title(f"{ax.get_title()}\nSpearman {rho:.2f}, n = {len(rows)}")
+        ax.set(xlim=ends, ylim=ends, xlabel="true weight $P(y|x)\\,/\\,Q(y|x)$", ylabel="")
+        style.plain_numbers(ax, "both")
     shown[0][0].set_ylabel("estimated weight")
-    style.caption(
-        figure, f"Darker: more texts. Dashed: the estimate is exact.{style.source('true_weights.csv', profile)}"
-    )
+    text = "Darker: more texts. Dashed: the estimate is exact."
+    style.caption(figure, text + style.source("true_weights.csv", profile))
     return figure
-
-
-def _cloud(ax: Axes, rows: pd.DataFrame, ends: list[float]) -> None:
-    options: dict[str, Any] = {"log_scale": True, "bins": 36, "binrange": [*2 * [tuple(np.log10(ends))]]}
-    sns.histplot(rows, x="true_weight", y="weight", cmap=style.COUNTS, ax=ax, **options)
-    ax.plot(ends, ends, color=style.VERMILION, linewidth=1, linestyle="--")
-    rho = ranks.spearman(rows["true_weight"], rows["weight"])
-    ax.set_title(f"{ax.get_title()}\nSpearman {rho:.2f}, n = {len(rows)}")
-    ax.set(xlim=ends, ylim=ends, xlabel="true weight $P(y|x)\\,/\\,Q(y|x)$", ylabel="")
-    style.plain_numbers(ax, "both")

@@ -11,8 +11,8 @@ import pandas as pd
 from paper_repro.measures import accuracy, intervals, ranks
 from paper_repro.measures.weights import diagnose
 from paper_repro.paper.beside_paper import printed
-from paper_repro.paper.cells import Cell
-from paper_repro.paper.checkers.cells import WEIGHTED, checker
+from paper_repro.paper.cells import Cell, checker
+from paper_repro.paper.checkers.cells import WEIGHTED
 from paper_repro.paper.outcomes import FEW_SHOT, measures, outcomes_of
 from paper_repro.runs.plan import models_of
 from paper_repro.runs.results import Results
@@ -31,9 +31,8 @@ EDGES = {name: np.linspace(0, 1, 26) for name in ("quality", "diversity")} | {"w
 def checker_accuracy(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     """Each checker on the test set; ``cells`` are those of :func:`paper_repro.paper.checkers.cells.checkers`.
 
-    Columns: benchmark, fitted_on, n_fitted, paper_best (Table 1), those of :func:`paper_repro.paper.outcomes.measures`,
-    majority (accuracy of naming the most frequent class), ece and ece_if_calibrated (per cent: expected calibration
-    error, and what it would be if each text were right with the probability of its confidence), status.
+    ``majority`` is the accuracy of naming the most frequent class, ``ece`` the expected calibration error in per cent,
+    ``ece_if_calibrated`` what it would be if each text were right with the probability of its confidence.
     """
     cells, paper, rows = list(cells), printed("table1"), []
     confidences = test_confidences(results, cells)
@@ -78,16 +77,12 @@ def _ece(frame: pd.DataFrame, draws: int = 50) -> tuple[float, float]:
 
 
 def reliability(confidences: pd.DataFrame) -> pd.DataFrame:
-    """The bins of a reliability diagram by benchmark: n, confidence (its mean), mean, low, high (accuracy with its 95 %
-    Wilson interval). ``confidences`` are rows of :func:`test_confidences`."""
-    return pd.DataFrame(
-        [
-            (benchmark, group.count, group.confidence, group.accuracy.mean, group.accuracy.low, group.accuracy.high)
-            for benchmark, frame in confidences.groupby("benchmark", sort=False)
-            for group in accuracy.calibration(frame["confidence"], frame["correct"])
-        ],
-        columns=["benchmark", "n", "confidence", "mean", "low", "high"],
-    )
+    """The bins of a reliability diagram by benchmark (:func:`paper_repro.measures.accuracy.calibration`).
+
+    ``confidences`` are rows of :func:`test_confidences`.
+    """
+    parts = confidences.groupby("benchmark", sort=False)[["confidence", "correct"]]
+    return parts.apply(lambda rows: accuracy.calibration(rows["confidence"], rows["correct"])).reset_index("benchmark")
 
 
 # ---------------------------------------------------------------- scores and weights of texts
@@ -112,9 +107,8 @@ def text_weights(results: Results) -> pd.DataFrame:
 def weights_of(results: Results, benchmark: str, pool: str, seed: int, folds: int = 0) -> pd.DataFrame:
     """One row per text of D_Q ("generated") or D_P ("train"); with ``folds`` the diversity checker is cross-fitted.
 
-    Columns: benchmark, pool, seed, folds, label, row (of the pool), quality_says (the class of P'), diversity_says,
-    quality, diversity (probabilities of the observed label), weight (their ratio, that of IMP), true_diversity,
-    true_weight (Q and P/Q; nan outside the miniature world). Raises UserError without the scores.
+    quality and diversity are the probabilities of the observed label, weight their ratio (IMP's), true_diversity and
+    true_weight Q and P/Q (nan outside the miniature world). Raises UserError without the scores.
     """
     made = results.benchmark(benchmark)
     labels, names = made.pool(pool).labels, np.array(made.label_names)
@@ -157,10 +151,9 @@ def histograms(frame: pd.DataFrame) -> pd.DataFrame:
 def weight_summary(frame: pd.DataFrame) -> pd.DataFrame:
     """The weights of each benchmark, pool and seed.
 
-    Columns: benchmark, pool, seed, folds, n, mean with its 95 % interval over the texts (low, high), ess (effective
-    sample size, per cent of the texts), max, khat; doubted (per cent of texts whose label P' would not have given),
-    doubted_weight (per cent of the whole weight that these have); diversity (mean), q_says_y (per cent of texts whose
-    label Q prefers), spearman (rank correlation of the weight and P').
+    ``mean`` with its 95 % interval over the texts, ``ess`` in per cent of the texts; ``doubted``: per cent of the texts
+    whose label P' would not have given, ``doubted_weight``: of the whole weight that these have; ``q_says_y``: of the
+    texts whose label Q prefers; ``spearman``: rank correlation of the weight and P'.
     """
     names, rows = ["benchmark", "pool", "seed", "folds"], []
     for _, texts in frame.groupby(names, sort=False):
@@ -179,7 +172,7 @@ def weight_summary(frame: pd.DataFrame) -> pd.DataFrame:
                 "doubted_weight": 100 * weight[doubted].sum() / weight.sum(),
                 "diversity": texts["diversity"].mean(),
                 "q_says_y": 100 * (texts["diversity_says"] == texts["label"]).mean(),
-                "spearman": ranks.spearman(weight, texts["quality"]),
+                "spearman": float(ranks.spearman(weight, texts["quality"])),
             }
         )
     return pd.concat([frame[names].drop_duplicates(ignore_index=True), pd.DataFrame(rows)], axis=1)
@@ -198,18 +191,6 @@ def extremes(frame: pd.DataFrame, pool: Pool, count: int = 2) -> pd.DataFrame:
 # ---------------------------------------------------------------- the diversity checker, and the truth
 
 
-def diversity_by_epoch(results: Results, benchmark: str) -> pd.DataFrame:
-    """Mean Q(y_i|x_i) over D_Q in each epoch of the diversity checker's training (dropout on), by seed, and the epoch
-    that was kept."""
-    rows = {}
-    for seed in results.profile.seeds:
-        run = checker(results.profile, benchmark, "generated", seed).run
-        if run and (result := results.result(run)) and (log_p := results.train_log_p(run)) is not None:
-            means = {f"epoch {epoch}": mean for epoch, mean in enumerate(np.exp(log_p).mean(axis=1), 1)}
-            rows[benchmark, seed] = {**means, "kept": result.selected_epoch}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["benchmark", "seed"])
-
-
 def cross_fit(results: Results, frame: pd.DataFrame) -> pd.DataFrame:
     """:func:`weight_summary` of D_Q in-sample (folds = 0) and cross-fitted, with epoch (mean of the kept ones)."""
     table = weight_summary(frame)
@@ -224,8 +205,7 @@ def rank_agreement(frame: pd.DataFrame) -> pd.DataFrame:
     """Spearman's correlation of the true weights of D_Q with estimates: mean over the seeds with its 95 % interval
     (Student's, for these texts); empty outside the miniature world.
 
-    Columns: benchmark, estimate ("weight" P'/Q, "quality" P' alone, "diversity" 1/Q alone), mean, low, high, n_seeds,
-    n (texts).
+    An ``estimate`` is "weight" P'/Q, "quality" P' alone or "diversity" 1/Q alone.
     """
     known, rows = frame[(frame["pool"] == "generated") & frame["true_weight"].notna()], []
     for benchmark, texts in known.groupby("benchmark", sort=False):

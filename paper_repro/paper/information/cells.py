@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
 
-from paper_repro.paper.cells import Cell, spec
+from paper_repro.paper.cells import Cell, checker
 from paper_repro.runs.plan import fold_models
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.spec import Checker
@@ -16,54 +15,37 @@ FITTED_ON = ("train", "generated")
 
 @dataclass(frozen=True)
 class Fits:
-    """Which models stand for P and Q.
-
-    ``seeds`` of the profile's seeds are used (None: all), the first ``cross_fit_seeds`` of them for held-out scores in
-    ``folds`` parts. ``select`` is the epoch that counts: "dev" as in Table 1, or "last" (Sec. 3.2 names none).
-    """
+    """Which models stand for P and Q: those of every seed, and for held-out scores in ``folds`` parts those of the
+    first ``cross_fit_seeds``."""
 
     cross_fit_seeds: int = 1
     folds: int = 5
-    seeds: int | None = None
-    select: Literal["dev", "last"] = "dev"
 
     def seeds_of(self, profile: Profile, folds: int = 0) -> tuple[int, ...]:
         """The seeds for in-sample scores, or with ``folds`` those for held-out ones."""
-        chosen = profile.seeds[: self.seeds]
-        return chosen[: self.cross_fit_seeds] if folds else chosen
-
-    def model(self, profile: Profile, benchmark: str, pool: str, seed: int, folds: int = 0) -> Checker:
-        """M_P (``pool`` "train") or M_Q ("generated") as something that scores texts; with ``folds`` each text of its
-        own pool by a model that did not see it."""
-        run = spec(profile, benchmark, pool, "ce", seed)
-        return Checker(replace(run, recipe=replace(run.recipe, select=self.select)), folds=folds)
+        return profile.seeds[: self.cross_fit_seeds] if folds else profile.seeds
 
 
-TABLE1_FITS = Fits()
-
-
-def section3_2(profile: Profile, fits: Fits = TABLE1_FITS) -> list[Cell]:
+def section3_2(profile: Profile, fits: Fits = Fits()) -> list[Cell]:
     """Every run behind Sec. 3.2: both models for each seed ("ce"), and for the first seeds one model a fold."""
     cells = []
-    for checker, benchmark, pool in section3_2_scores(profile, fits):
-        run = checker.run
+    for model, benchmark, pool in section3_2_scores(profile, fits):
+        run = model.run
         if run is not None and run.source.pool == pool:
-            models = fold_models(run, checker.folds) if checker.folds else [run]
-            rows = [f"ce_without_fold{n + 1}" for n in range(checker.folds)] or ["ce"]
+            models = fold_models(run, model.folds) if model.folds else [run]
+            rows = [f"ce_without_fold{n + 1}" for n in range(model.folds)] or ["ce"]
             cells += [Cell(pool, row, benchmark, run.seed, one) for row, one in zip(rows, models, strict=True)]
     return cells
 
 
-def section3_2_scores(profile: Profile, fits: Fits = TABLE1_FITS) -> list[tuple[Checker, str, str]]:
-    """Every (checker, benchmark, pool) whose scores Sec. 3.2 needs: both models on both pools, M_P on the test set
-    too, and held-out ones of each model's own pool for the seeds that have them."""
+def section3_2_scores(profile: Profile, fits: Fits = Fits()) -> list[tuple[Checker, str, str]]:
+    """Every (checker, benchmark, pool) whose scores Sec. 3.2 needs: both models on both pools, and held-out ones of
+    each model's own pool for the seeds that have them."""
     wanted = []
-    for seed in fits.seeds_of(profile):
+    for seed in profile.seeds:
         for benchmark in profile.benchmarks:
             for pool in FITTED_ON:
-                whole = fits.model(profile, benchmark, pool, seed)
-                targets = [*FITTED_ON, "test"] if pool == "train" else FITTED_ON
-                wanted += [(whole, benchmark, target) for target in targets]
+                wanted += [(checker(profile, benchmark, pool, seed), benchmark, target) for target in FITTED_ON]
                 if seed in fits.seeds_of(profile, fits.folds):
-                    wanted.append((fits.model(profile, benchmark, pool, seed, fits.folds), benchmark, pool))
+                    wanted.append((checker(profile, benchmark, pool, seed, fits.folds), benchmark, pool))
     return wanted

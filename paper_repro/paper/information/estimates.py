@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from paper_repro.measures import entropy, intervals
 from paper_repro.paper import published
-from paper_repro.paper.cells import Cell
+from paper_repro.paper.cells import Cell, checker
 from paper_repro.paper.csv_files import records
-from paper_repro.paper.information.cells import FITTED_ON, TABLE1_FITS, Fits
+from paper_repro.paper.information.cells import FITTED_ON, Fits
 from paper_repro.paper.outcomes import UNKNOWN, judged, seeds_status, verdict
 from paper_repro.paper.run_table import runs
 from paper_repro.paper.views import interval_text, titled, wide
@@ -60,7 +60,7 @@ class Estimate:
     exact: Floats | None = None
 
 
-def estimates(results: Results, fits: Fits = TABLE1_FITS) -> list[Estimate]:
+def estimates(results: Results, fits: Fits) -> list[Estimate]:
     """Every quantity of Sec. 3.2 by every variant and benchmark, from the scores that the store has.
 
     A seed counts where all scores that the estimate needs are there. Raises UserError where no estimate has a seed.
@@ -80,76 +80,54 @@ def _estimate(results: Results, fits: Fits, benchmark: str, quantity: str, varia
     (seen, form), pool, made = VARIANTS[variant], QUANTITIES[quantity], results.benchmark(benchmark)
     labels = made.pool(pool).labels if form == "label" else None
     folds = fits.folds if seen == "held-out" else 0
-    (rival,) = (other for other in FITTED_ON if other != pool)
-    own = scores_of(results, fits, benchmark, pool, pool, folds)
-    other = own if quantity.startswith("H") else scores_of(results, fits, benchmark, rival, pool)
-    terms = {seed: _terms(quantity, own[seed], other[seed], labels) for seed in own if seed in other}
+    seeds = fits.seeds_of(results.profile, folds)
+
+    def scores(fitted_on: str, folds: int = 0) -> dict[int, Floats]:
+        found = {}
+        for seed in seeds:
+            with suppress(UserError):  # not computed
+                model = checker(results.profile, benchmark, fitted_on, seed, folds)
+                found[seed] = results.scores(model, benchmark, pool).astype(np.float64)
+        return found
+
+    def terms(own: Floats, other: Floats, labels: NDArray[np.int64] | None) -> Floats:
+        """(texts,) terms of an entropy of ``own``, or of its divergence from ``other``."""
+        return entropy.entropy_terms(own, labels) if is_entropy else entropy.kl_terms(own, other, labels)
+
+    is_entropy, (rival,) = quantity.startswith("H"), (other for other in FITTED_ON if other != pool)
+    own = scores(pool, folds)
+    other = own if is_entropy else scores(rival)
+    by_seed = {seed: terms(own[seed], other[seed], labels) for seed in own if seed in other}
     exact = None
     if (truth := made.truth_of(pool)) is not None:
         p, q = entropy.exact_logs(truth.p), entropy.exact_logs(truth.q)
-        exact = _terms(quantity, *((p, q) if pool == "train" else (q, p)), None)
-    return Estimate(benchmark, quantity, variant, terms, len(fits.seeds_of(results.profile, folds)), exact)
-
-
-def _terms(quantity: str, own: Floats, other: Floats, labels: NDArray[np.int64] | None) -> Floats:
-    """(texts,) terms of an entropy of ``own``, or of its divergence from ``other``."""
-    return entropy.entropy_terms(own, labels) if quantity.startswith("H") else entropy.kl_terms(own, other, labels)
-
-
-def scores_of(
-    results: Results, fits: Fits, benchmark: str, fitted_on: str, pool: str, folds: int = 0
-) -> dict[int, Floats]:
-    """log p(y|x) of a pool under the model fitted on another or the same pool, (texts, classes), for each seed whose
-    scores the store has; ``folds`` > 0 for held-out ones."""
-    found = {}
-    for seed in fits.seeds_of(results.profile, folds):
-        with suppress(UserError):  # not computed
-            checker = fits.model(results.profile, benchmark, fitted_on, seed, folds)
-            found[seed] = results.scores(checker, benchmark, pool).astype(np.float64)
-    return found
-
-
-# ---------------------------------------------------------------- tables
+        exact = terms(*((p, q) if pool == "train" else (q, p)), None)
+    return Estimate(benchmark, quantity, variant, by_seed, len(seeds), exact)
 
 
 def section3_2(found: Iterable[Estimate]) -> pd.DataFrame:
-    """The variants beside the paper's four numbers and, in the miniature world, beside the exact values; in nats.
+    """The variants beside the paper's four numbers (Financial only) and, in the miniature world, the exact values.
 
-    Columns: benchmark, quantity, variant, seen, form, paper (Financial only), mean, low, high (95 % interval over
-    seeds and texts), exact, gap, gap_low, gap_high (estimate minus exact, paired by text), n_seeds, n (texts), status.
+    In nats, with 95 % intervals over seeds and texts; a gap is estimate minus exact, paired by text.
     """
     printed, rows = _printed(), []
     for one in found:
-        terms = np.array([*one.terms.values()])
-        gaps = {"exact": np.nan, "gap": np.nan, "gap_low": np.nan, "gap_high": np.nan}
-        if one.exact is not None:
-            differences = np.array([values - one.exact for values in one.terms.values()])
-            gaps = {"exact": float(one.exact.mean()), **span(differences, "gap", "gap_low", "gap_high")}
-        rows.append(
-            {
-                "benchmark": one.benchmark,
-                "quantity": one.quantity,
-                "variant": one.variant,
-                **dict(zip(("seen", "form"), VARIANTS[one.variant], strict=True)),
-                "paper": printed.get((one.benchmark, one.quantity), np.nan),
-                **span(terms, "mean", "low", "high"),
-                **gaps,
-                "n_seeds": len(one.terms),
-                "n": terms.shape[-1],
-                "status": status_of(len(one.terms), one.planned),
-            }
-        )
+        terms, (seen, form) = np.array([*one.terms.values()]), VARIANTS[one.variant]
+        names = {"benchmark": one.benchmark, "quantity": one.quantity, "variant": one.variant, "seen": seen}
+        row = {**names, "form": form, "paper": printed.get((one.benchmark, one.quantity), np.nan)}
+        row |= dict(zip(("mean", "low", "high"), _span(terms), strict=True))
+        gaps = terms - one.exact if one.exact is not None and terms.size else np.empty(0)
+        row |= {"exact": np.nan if one.exact is None else float(one.exact.mean())}
+        row |= dict(zip(("gap", "gap_low", "gap_high"), _span(gaps), strict=True))
+        status = seeds_status(len(one.terms), one.planned) if one.planned else "not run"
+        rows.append({**row, "n_seeds": len(one.terms), "n": terms.shape[-1], "status": status})
     return pd.DataFrame(rows)
 
 
-def span(terms: Floats, *names: str) -> dict[str, float]:
-    """Mean, low and high of (seeds, texts), under these ``names``; nan without a seed."""
+def _span(terms: Floats) -> tuple[float, float, float]:
+    """Mean, low and high of (seeds, texts); nan without a seed."""
     interval = intervals.mean_interval(terms) if terms.size else UNKNOWN
-    return dict(zip(names, (interval.mean, interval.low, interval.high), strict=True))
-
-
-def status_of(found: int, planned: int) -> str:
-    return seeds_status(found, planned) if planned else "not run"
+    return interval.mean, interval.low, interval.high
 
 
 def variants(frame: pd.DataFrame) -> pd.DataFrame:
@@ -180,24 +158,12 @@ def training_loss(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     return frame[["benchmark", "fitted_on", "seed", "epoch", "training_loss", "kept"]]
 
 
-def last_epoch(results: Results, fits: Fits) -> pd.DataFrame:
-    """The in-sample rows of :func:`section3_2` with the epoch of best dev accuracy and with the last one, for
-    the seeds of ``fits``; one more column, select ("dev" or "last")."""
-    parts = []
-    for select in ("dev", "last"):
-        frame = section3_2(estimates(results, replace(fits, select=select)))
-        parts.append(frame[frame["seen"] == "in-sample"].assign(select=select))
-    return pd.concat(parts, ignore_index=True)
-
-
 def information_claims(found: Iterable[Estimate], inputs: pd.DataFrame, margin: float = MARGIN) -> pd.DataFrame:
     """The paper's claims on P and Q, judged by :data:`paper_repro.paper.outcomes.RULE` on a difference.
 
     That of the first two claims is in nats, over shared seeds and each side's own texts. The third says that Q(x) is
-    close to P(x): ``inputs`` is the frame of :func:`paper_repro.paper.information.input_shift.aucs`, and the
-    difference is 0.5 + ``margin`` minus the AUC of D_P against the benchmark's own D_Q. Columns: id, claim, section,
-    benchmark, statistic (what the numbers are), variant, paper_difference, those of
-    :func:`paper_repro.paper.outcomes.judged`, n (texts of both sides), item.
+    close to P(x): the difference is 0.5 + ``margin`` minus the AUC of D_P against the benchmark's own D_Q, from
+    ``inputs``, the frame of :func:`paper_repro.paper.information.input_shift.run_tests`.
     """
     by_name = {(one.benchmark, one.quantity, one.variant): one for one in found}
     printed, rows = _printed(), list[dict[str, Any]]()
@@ -227,3 +193,11 @@ def _difference(a: Estimate, b: Estimate) -> dict[str, Any]:
 def _printed() -> dict[tuple[str, str], float]:
     """The paper's numbers by benchmark and quantity."""
     return {(r["benchmark"], r["quantity"]): r["value"] for r in records(published.table("section3_2"))}
+
+
+def printed_point() -> pd.DataFrame:
+    """H(P) as printed in Sec. 3.2 beside the error of the CE model on large real data as printed in Table 1."""
+    table = published.table("table1").query("train_source == 'train' and method == 'ce'")
+    printed = published.table("section3_2").query("quantity == 'H(P)'").rename(columns={"value": "entropy"})
+    both = printed.merge(table, on="benchmark")
+    return both.assign(error=100 - both["accuracy"])[["benchmark", "entropy", "error"]]

@@ -1,22 +1,21 @@
 """Do the inputs of D_Q look like those of D_P? The assumption Q(x) = P(x) of Sec. 3.3, on which Eq. 5 rests.
 
 A classifier two-sample test (Lopez-Paz & Oquab 2017): a classifier is asked which of two sets a text comes from.
-If the sets have the same distribution, no classifier can tell, and its AUC on texts that it has not seen is 0.5. Where
-it can tell, its odds estimate the density ratio r(x) = P(x)/Q(x): the factor that importance weighting would need
-besides P(y|x)/Q(y|x). The classifier here sees words and pairs of neighbouring words, nothing else: an AUC of 0.5 says
-that *it* finds no difference, not that there is none.
+If the sets have the same distribution, no classifier can tell, and its AUC on texts that it has not seen is 0.5. The
+classifier here sees words and pairs of neighbouring words, nothing else: an AUC of 0.5 says that *it* finds no
+difference, not that there is none.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import norm
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -26,31 +25,13 @@ from sklearn.pipeline import make_pipeline
 
 from paper_repro.measures.intervals import Interval
 from paper_repro.measures.ranks import placements
-from paper_repro.measures.weights import diagnose
 from paper_repro.runs.results import Results
 from paper_repro.texts import world
 from paper_repro.texts.generated import whole_texts
 from paper_repro.texts.pools import Benchmark
 
-Floats = NDArray[np.float64]
 PENALTIES = (0.1, 1.0, 10.0)
 """Inverse strengths of the classifier's penalty; the one with the best held-out log-likelihood is taken."""
-QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99)
-
-
-@dataclass(frozen=True)
-class TwoSample:
-    """``auc`` with its interval; log r(x) = log P(x)/Q(x) of the texts of P (n,) and of Q (m,), in nats, each by a
-    classifier that did not see the text. ``best_auc`` is that of the best classifier, where the truth is known."""
-
-    auc: Interval
-    log_ratio_p: Floats
-    log_ratio_q: Floats
-    best_auc: float = math.nan
-
-
-Tests = Mapping[tuple[str, str, float], TwoSample]
-"""By benchmark, comparison (:func:`compared`) and the world's input_shift (0 for real data)."""
 
 
 def compared(benchmark: Benchmark, seed: int = 0) -> dict[str, tuple[list[str], list[str]]]:
@@ -65,43 +46,44 @@ def compared(benchmark: Benchmark, seed: int = 0) -> dict[str, tuple[list[str], 
     }
 
 
-def run_tests(results: Results, knobs: Sequence[float] = (), seed: int = 0) -> Tests:
-    """Every comparison on every benchmark. In the miniature world, whose inputs are alike by construction, D_P is also
-    compared with the D_Q of worlds with input_shift at each of ``knobs``, and the best possible AUC is known."""
-    tested = {}
-    knobs_set = {**results.profile.world, **results.inputs.world}
-    config = world.WorldConfig(**knobs_set) if results.profile.kind == "miniature" else None
+def run_tests(results: Results, knobs: Sequence[float] = (), seed: int = 0) -> pd.DataFrame:
+    """Every comparison on every benchmark, a row each: the AUC with its 95 % interval, and the numbers of texts.
+
+    In the miniature world, whose inputs are alike by construction, D_P is also compared with the D_Q of worlds with
+    input_shift at each of ``knobs``, and ``best_auc``, that of the best classifier, is known.
+    """
+    set_knobs = {**results.profile.world, **results.inputs.world}
+    config = world.WorldConfig(**set_knobs) if results.profile.kind == "miniature" else None
     usual = config.input_shift if config else 0.0
     turned = {knob: world.make(replace(config, input_shift=knob)) for knob in knobs} if config else {}
+    rows = []
     for name in results.profile.benchmarks:
         pairs = {(what, usual): pair for what, pair in compared(results.benchmark(name), seed).items()}
         pairs |= {("generated", knob): compared(made[name], seed)["generated"] for knob, made in turned.items()}
-        for (what, knob), pair in pairs.items():
-            test = two_sample(*pair, seed=seed)
+        for (what, knob), (p, q) in pairs.items():
+            auc, best = two_sample(p, q, seed=seed), math.nan
             if config:
                 known = world.inputs(replace(config, input_shift=knob))
-                test = replace(test, best_auc=best_auc(known.p, known.q) if what == "generated" else 0.5)
-            tested[name, what, knob] = test
-    return tested
+                best = best_auc(known.p, known.q) if what == "generated" else 0.5
+            rows.append((name, what, knob, auc.mean, auc.low, auc.high, best, len(p), len(q)))
+    columns = ["benchmark", "comparison", "input_shift", "auc", "low", "high", "best_auc", "n_p", "n_q"]
+    return pd.DataFrame(rows, columns=columns)
 
 
-def two_sample(p: Sequence[str], q: Sequence[str], *, folds: int = 5, seed: int = 0) -> TwoSample:
-    """Compare two sets of texts by a cross-validated classifier: TF-IDF of words, logistic regression.
+def two_sample(p: Sequence[str], q: Sequence[str], *, folds: int = 5, seed: int = 0) -> Interval:
+    """The AUC of a cross-validated classifier that tells two sets of texts apart: TF-IDF, logistic regression.
 
-    The AUC is the mean of the folds' (scores of different classifiers are not mixed). Raises ValueError for a set
-    of fewer than 2 x ``folds`` texts.
+    It is the mean of the folds' (scores of different classifiers are not mixed). Raises ValueError for a set of fewer
+    than 2 x ``folds`` texts.
     """
     if min(len(p), len(q)) < 2 * folds:
         raise ValueError(f"{len(p)} and {len(q)} texts: expected at least {2 * folds} of each")
-    texts = np.array([*p, *q], dtype=object)
-    from_p = np.arange(len(texts)) < len(p)
-    log_ratio, parts = np.empty(len(texts)), []
+    texts, from_p = np.array([*p, *q], dtype=object), np.arange(len(p) + len(q)) < len(p)
+    parts = []
     for seen, unseen in StratifiedKFold(folds, shuffle=True, random_state=seed).split(texts, from_p):
-        model = classifier(seed).fit(texts[seen], from_p[seen])
-        log_odds = np.asarray(model.decision_function(texts[unseen]))
-        log_ratio[unseen] = log_odds - np.log(from_p[seen].sum() / (~from_p[seen]).sum())
+        log_odds = np.asarray(classifier(seed).fit(texts[seen], from_p[seen]).decision_function(texts[unseen]))
         parts.append((log_odds[from_p[unseen]], log_odds[~from_p[unseen]]))
-    return TwoSample(mean_auc(parts), log_ratio[from_p], log_ratio[~from_p])
+    return mean_auc(parts)
 
 
 def classifier(seed: int) -> Any:
@@ -144,54 +126,12 @@ def best_auc(p: ArrayLike, q: ArrayLike) -> float:
     return float(roc_auc_score(from_p, np.r_[order, order], sample_weight=np.r_[a, b]))
 
 
-# ---------------------------------------------------------------- tables
-
-
-def aucs(tested: Tests) -> pd.DataFrame:
-    """One row per test: benchmark, comparison, input_shift, auc, low, high (95 %), best_auc, n_p, n_q (texts)."""
-    rows = [
-        {
-            "benchmark": benchmark,
-            "comparison": comparison,
-            "input_shift": knob,
-            "auc": test.auc.mean,
-            "low": test.auc.low,
-            "high": test.auc.high,
-            "best_auc": test.best_auc,
-            "n_p": len(test.log_ratio_p),
-            "n_q": len(test.log_ratio_q),
-        }
-        for (benchmark, comparison, knob), test in tested.items()
-    ]
-    return pd.DataFrame(rows)
-
-
-def ratios(tested: Tests) -> pd.DataFrame:
-    """What weighting D_Q by r(x) = P(x)/Q(x) would leave of it, one row per benchmark; see :func:`ratio_summary`."""
-    found = {benchmark: own(tested, benchmark).log_ratio_q for benchmark, _, _ in tested}
-    return pd.DataFrame([{"benchmark": name, "n": len(logs), **ratio_summary(logs)} for name, logs in found.items()])
-
-
-def own(tested: Tests, benchmark: str) -> TwoSample:
-    """The test of D_P against the benchmark's own D_Q, which comes before those of other worlds."""
-    return next(test for (name, what, _), test in tested.items() if (name, what) == (benchmark, "generated"))
-
-
-def ratio_summary(log_ratio_q: ArrayLike) -> dict[str, float]:
-    """How far r(x) is from 1 on the texts of D_Q: mean (1 for a right r), quantiles, maximum, and what weighting by r
-    would leave: ``ess`` (per cent of the texts) and ``khat``."""
-    ratio = np.exp(np.asarray(log_ratio_q, dtype=np.float64))
-    found = diagnose(ratio)
-    spread = {f"q{100 * at:02.0f}": float(np.quantile(ratio, at)) for at in QUANTILES}
-    return {"mean": found.mean, **spread, "max": found.max, "ess": 100 * found.ess, "khat": found.khat}
-
-
 def telling_terms(p: Sequence[str], q: Sequence[str], top: int = 8, *, least: int = 5) -> pd.DataFrame:
-    """The words that tell the two sets apart best, ``top`` at each end.
+    """The words that tell the two sets apart best, ``top`` at each end; those in fewer than ``least`` texts are left
+    out.
 
-    Columns: more_in ("P" or "Q"), term, share_p, share_q (per cent of the texts that have it), log_odds_ratio (above
-    0: more frequent in P) and z, that ratio over its standard error (half a text is added to every count; Haldane
-    1956). Words in fewer than ``least`` texts are left out.
+    Shares are in per cent of the texts; log_odds_ratio is above 0 for words that are more frequent in P, z that ratio
+    over its standard error (half a text is added to every count; Haldane 1956).
     """
     counter = CountVectorizer(binary=True, min_df=least)
     present = counter.fit_transform([*p, *q])
@@ -209,16 +149,3 @@ def telling_terms(p: Sequence[str], q: Sequence[str], top: int = 8, *, least: in
         }
     ).sort_values(["z", "term"], ascending=[False, True], kind="stable")
     return pd.concat([frame.head(top), frame.tail(top).iloc[::-1]]).drop_duplicates(ignore_index=True)
-
-
-def extremes(test: TwoSample, benchmark: Benchmark, count: int = 4) -> pd.DataFrame:
-    """Texts of D_Q with the lowest and the highest ratio P(x)/Q(x), then those of D_P with the highest (what D_Q
-    lacks): set, ratio, label, text."""
-    frames = {}
-    for pool, log_ratio in (("generated", test.log_ratio_q), ("train", test.log_ratio_p)):
-        labels = np.array(benchmark.label_names)[benchmark.pool(pool).labels]
-        columns = {"set": pool, "ratio": np.exp(log_ratio), "label": labels}
-        frame = pd.DataFrame({**columns, "text": whole_texts(benchmark.pool(pool))})
-        frames[pool] = frame.sort_values("ratio", kind="stable")
-    made, real = frames["generated"], frames["train"]
-    return pd.concat([made.head(count), made.tail(count), real.tail(count)], ignore_index=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from paper_repro.method.baselines import NO_LABELS, SAME_LABELS
 from paper_repro.method.registry import METHODS
-from paper_repro.paper.cells import Cell, named, spec, without_curve
+from paper_repro.paper.cells import Cell, grouped, named, spec, without_curve
 from paper_repro.paper.table1.cells import table1
 from paper_repro.runs.profiles import HU_VARIANTS, Profile
 from paper_repro.runs.results import Results
@@ -42,22 +42,10 @@ OTHER_ROWS: Mapping[str, Row] = {
     "checker": Row(SAME_LABELS, "1", "no generated text at all: CE on D_P'"),
     "ce_dq_dp": Row(SAME_LABELS, "1", "both together"),
     "ce_then_dp": Row(SAME_LABELS, "1", "first the generated texts, then the real ones, as the checker learns them"),
-    "hu_cheap": Row(
-        SAME_LABELS,
-        METHODS["hu"].formula,
-        "Hu et al. with one look ahead for the whole batch, at 32 random texts of D_P' (as written: one for every 8 "
-        "texts, at all of D_P')",
-    ),
-    "hu_official": Row(
-        SAME_LABELS,
-        METHODS["hu"].formula,
-        "Hu et al. as written, with the authors' learning rate 4e-5, 10 epochs, batches of 8, length 64, after 3 "
-        "epochs of CE",
-    ),
-    "imp_exact_q": Row(
-        WORLD, "P' / Q", "IMP with a perfect diversity checker, which exists in the miniature world only"
-    ),
-    "oracle": Row(WORLD, "P / Q", "the weights that the checkers estimate, known in the miniature world only"),
+    "hu_cheap": Row(SAME_LABELS, METHODS["hu"].formula, "Hu et al. with one look ahead for the whole batch"),
+    "hu_official": Row(SAME_LABELS, METHODS["hu"].formula, "Hu et al. with the recipe of its authors' experiments"),
+    "imp_exact_q": Row(WORLD, "P' / Q", "IMP with a perfect diversity checker"),
+    "oracle": Row(WORLD, "P / Q", "the weights that the checkers estimate"),
 }
 """Rows that are no method of their own; their titles are in :mod:`paper_repro.paper.titles`."""
 HU = {"faithful": "hu", "cheap": "hu_cheap", "official": "hu_official"}
@@ -136,10 +124,9 @@ def extended(profile: Profile) -> list[Cell]:
 def _simple(profile: Profile, benchmark: str, seed: int) -> dict[str, list[RunSpec]]:
     """The baselines that learn no weights; RHO's hold-out model is the quality checker."""
     ce, checker = (spec(profile, benchmark, pool, "ce", seed) for pool in ("generated", "dev"))
-    usual = {name: spec(profile, benchmark, "generated", name, seed) for name in ("rho", "filter", "confident")}
-    usual |= {name: spec(profile, benchmark, "generated", name, seed) for name in ("distil", "ensemble")}
-    runs = {name: [one] for name, one in usual.items()}
-    runs["filter"] = [replace(usual["filter"], options=(("tau", tau),)) for tau in TAUS]
+    names = ("rho", "filter", "confident", "distil", "ensemble")
+    runs = {name: [spec(profile, benchmark, "generated", name, seed)] for name in names}
+    runs["filter"] = [replace(runs["filter"][0], options=(("tau", tau),)) for tau in TAUS]
     runs |= {"ce_dq_dp": [replace(ce, source=Source("generated+dev"))], "ce_then_dp": [replace(checker, start=ce)]}
     if profile.kind == "miniature":
         imp = spec(profile, benchmark, "generated", "imp", seed)
@@ -197,9 +184,7 @@ def best_on_dev(results: Results, cells: Iterable[Cell]) -> list[Cell]:
     A filter that leaves no text is no candidate. Where another candidate is missing it stands for all, so that the
     row does not pass for complete.
     """
-    groups: dict[tuple[str, str, str, int], list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault((cell.train_source, cell.method, cell.benchmark, cell.seed), []).append(cell)
+    groups = grouped(cells, "train_source", "method", "benchmark", "seed")
     return [_best(results, group) for group in groups.values()]
 
 

@@ -1,23 +1,8 @@
-"""What each method costs: forward-backward passes as counted, seconds and memory as measured, both relative to CE.
+"""What each method costs: forward-backward passes as counted, seconds as measured, both relative to CE.
 
-Seconds and memory differ from run to run and from machine to machine, so they have a file of their own.
-
-Counted are passes of one example, for each training example and epoch. A forward pass is a third of a
-forward-backward, a forward-mode derivative (jvp) as much as one. Arithmetic on parameters, which for Hu et al. is
-considerable, is not counted.
-
-===============  ====================================================================================
-method           passes
-===============  ====================================================================================
-the engine's     1, and 1/3 more for a weight from a second forward pass
-distil           1
-filter           1 for each example kept, confident likewise
-rho              1 + 1/3 for each of the 1/share candidates
-ren              3: training, the dev batch, the products
-meta_weight_net  4: the look-ahead, the dev batch, the products, training
-hu               2 + dev/group: the example alone, training, the dev set (or dev_batch) for every group
-sungen           1 + iterations * (2 + outer_share) / epochs: inner training, products, outer loss
-===============  ====================================================================================
+Seconds differ from run to run and from machine to machine, so they have a file of their own. Counted are passes of one
+example. A forward pass is a third of a forward-backward, a forward-mode derivative (jvp) as much as one. Arithmetic on
+parameters, which for Hu et al. is considerable, is not counted.
 """
 
 from __future__ import annotations
@@ -29,13 +14,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from paper_repro.measures import intervals
 from paper_repro.method.registry import WITHOUT_EPOCHS, method_of, options_of
-from paper_repro.paper.cells import Cell
+from paper_repro.paper.ablations.table3 import ratio_interval
+from paper_repro.paper.cells import Cell, grouped
 from paper_repro.paper.outcomes import seeds_status
 from paper_repro.runs.plan import models_of, scored_pools
 from paper_repro.runs.results import Results
-from paper_repro.runs.spec import Checker, RunResult, RunSpec, Source
+from paper_repro.runs.spec import Checker, RunSpec, Source
 
 FORWARD = 1 / 3
 SELECTING = ("filter", "confident")
@@ -55,60 +40,50 @@ def passes(spec: RunSpec, dev_size: int, kept: float = 1.0) -> float:
     match spec.method:
         case "filter" | "confident":
             return kept
-        case "rho":
+        case "rho":  # a forward pass of each of the 1/share candidates
             return 1 + FORWARD / number["share"]
-        case "ren":
+        case "ren":  # training, the products; the dev batch
             return 2 + dev_batch
-        case "meta_weight_net":
+        case "meta_weight_net":  # the look-ahead, the products, training; the dev batch
             return 3 + dev_batch
-        case "hu":
+        case "hu":  # the example alone, training; the dev set (or dev_batch) for every group
             group = min(number["group"] or spec.recipe.batch_size, spec.recipe.batch_size)
             return 2 + min(number["dev_batch"] or dev_size, dev_size) / group
-        case "sungen":
+        case "sungen":  # inner training, products, outer loss
             return 1 + number["iterations"] * (2 + number["outer_share"]) / spec.recipe.epochs
-        case _:
+        case _:  # a weight may take a second forward pass
             return 1 + FORWARD * (spec.switches.weight_forward == "eval" and method_of(spec.method).dynamic)
 
 
 def baselines_cost(results: Results, candidates: Iterable[Cell], chosen: Iterable[Cell]) -> pd.DataFrame:
     """One row per method and benchmark; runs on large real data are left out.
 
-    ``candidates`` are all cells, ``chosen`` one of them for each row and seed. Columns: method, benchmark;
-    counted_training, counted_total: passes relative to one CE run on D_Q; training_ratio, total_ratio, each with
-    _low and _high: seconds relative to the CE run of the same seed (geometric mean and Student's interval, from two
-    seeds on); ms_per_batch (milliseconds for as many texts as a batch has, median); memory_mb (MiB that the run takes
-    at most: on the GPU, or of main memory beyond what the process held before; median) and memory_ratio; n_runs,
-    device, status. "Training" is the chosen run with what it starts from, "total" has the checkers, their scoring and
-    all candidates as well.
+    ``candidates`` are all cells, ``chosen`` one of them for each row and seed. "counted" are passes relative to one CE
+    run on D_Q, the ratios seconds relative to the CE run of the same seed (:func:`ratio_interval`). "Training" is the
+    chosen run with what it starts from, "total" has the checkers, their scoring and all candidates as well.
     """
-    groups: dict[Place, list[RunSpec]] = {}
-    for cell in candidates:
-        if cell.train_source != "train":
-            groups.setdefault((cell.method, cell.benchmark, cell.seed), []).append(cell.spec)
+    on_generated = [cell for cell in candidates if cell.train_source != "train"]
     best = {(c.method, c.benchmark, c.seed): c.spec for c in chosen if c.train_source != "train"}
-    single = {place: _one(results, specs, best[place]) for place, specs in groups.items()}
+    groups = grouped(on_generated, "method", "benchmark", "seed")
+    single = {place: _one(results, [c.spec for c in group], best[place]) for place, group in groups.items()}
     pairs = dict.fromkeys((method, benchmark) for method, benchmark, _ in single)
     return pd.DataFrame([_summary(*pair, single) for pair in pairs])
 
 
 def _one(results: Results, candidates: list[RunSpec], chosen: RunSpec) -> dict[str, Any]:
-    """Passes, seconds and memory of one row's seed; nan where something is missing."""
+    """Passes and seconds of one row's seed; nan where something is missing."""
     training = list(started_from(chosen))
     runs = dict.fromkeys(run for spec in candidates for run in behind(spec))
     every = [run for run in runs if run not in candidates or results.result(run) is not None]
     scores = {(checker, spec.benchmark, pool) for spec in candidates for checker, pool in scored(spec)}
     asked = sum(_size(results, benchmark, Source(pool)) for _, benchmark, pool in scores)
-    waited = sum(_known(results.scoring_seconds(*score)) for score in scores)
+    waited = [results.scoring_seconds(*score) for score in scores]
     result = results.result(chosen)
-    trains = result is not None and chosen.method not in WITHOUT_EPOCHS
-    texts = chosen.recipe.epochs * _size(results, chosen.benchmark, chosen.source)
     return {
         "counted_training": sum(_work(results, run) for run in training),
         "counted_total": sum(_work(results, run) for run in every) + FORWARD * asked,
         "training": sum(_seconds(results, run) for run in training),
-        "total": sum(_seconds(results, run) for run in every) + waited,
-        "ms_per_batch": 1000 * _seconds(results, chosen) * chosen.recipe.batch_size / texts if trains else math.nan,
-        "memory_mb": _memory(result) if result is not None and trains else math.nan,
+        "total": sum(_seconds(results, run) for run in every) + sum(math.nan if s is None else s for s in waited),
         "device": "" if result is None else str(result.environment.get("device")),
     }
 
@@ -154,21 +129,9 @@ def kept_share(results: Results, spec: RunSpec) -> float:
     return math.nan if log_p is None else log_p.shape[1] / _size(results, spec.benchmark, spec.source)
 
 
-def _known(seconds: float | None) -> float:
-    return math.nan if seconds is None else seconds
-
-
 def _seconds(results: Results, spec: RunSpec) -> float:
     result = results.result(spec)
     return math.nan if result is None else float(result.seconds["train"])
-
-
-def _memory(result: RunResult) -> float:
-    """MiB on the GPU, or what main memory has grown by; nan where the system does not tell (or nothing grew)."""
-    about = result.environment
-    grown = float(about.get("peak_memory_bytes", math.nan)) - float(about.get("memory_before_bytes", math.nan))
-    used = float(about.get("peak_gpu_memory_bytes", 0)) or grown
-    return used / 2**20 if used > 0 else math.nan
 
 
 def _summary(method: str, benchmark: str, single: dict[Place, dict[str, Any]]) -> dict[str, Any]:
@@ -180,20 +143,8 @@ def _summary(method: str, benchmark: str, single: dict[Place, dict[str, Any]]) -
         ratios = [one[name] / ce["counted_training"] for one, ce in whole]
         row[name] = float(np.mean(ratios)) if ratios else math.nan
     for name in ("training", "total"):
-        logs = [math.log(max(one[name], 1e-9) / ce["training"]) for one, ce in whole]
-        interval = intervals.mean_interval(logs) if logs else None
-        row[f"{name}_ratio"] = math.exp(interval.mean) if interval else math.nan
-        for end in ("low", "high"):
-            row[f"{name}_ratio_{end}"] = math.exp(getattr(interval, end)) if len(logs) > 1 else math.nan
-    for name in ("ms_per_batch", "memory_mb"):
-        row[name] = _median(one[name] for one, _ in whole)
-    row["memory_ratio"] = row["memory_mb"] / _median(ce["memory_mb"] for _, ce in whole)
+        ratio = ratio_interval([max(one[name], 1e-9) for one, _ in whole], [ce["training"] for _, ce in whole])
+        row |= {f"{name}_ratio": ratio.mean, f"{name}_ratio_low": ratio.low, f"{name}_ratio_high": ratio.high}
     devices = sorted({side["device"] for pair in whole for side in pair})
     status = "its runs are of several machines" if len(devices) > 1 else seeds_status(len(whole), len(mine))
     return {**row, "n_runs": len(whole), "device": "; ".join(devices), "status": status}
-
-
-def _median(values: Iterable[float]) -> float:
-    """Of what is known. (A process's first run takes more memory than the others, which a mean would show.)"""
-    known = [value for value in values if not math.isnan(value)]
-    return float(np.median(known)) if known else math.nan

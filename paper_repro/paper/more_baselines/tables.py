@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from paper_repro.measures import intervals
+from paper_repro.measures.intervals import mean_interval
 from paper_repro.method.baselines import NO_LABELS, SAME_LABELS
 from paper_repro.method.registry import method_of
 from paper_repro.paper.beside_paper import printed
@@ -17,7 +17,7 @@ from paper_repro.paper.claims import POINTS, conjunction
 from paper_repro.paper.csv_files import records
 from paper_repro.paper.more_baselines.cells import HU, chosen_options, rows
 from paper_repro.paper.more_baselines.cost import SELECTING, kept_share
-from paper_repro.paper.outcomes import Key, Outcome, comparison, measures, outcomes_of
+from paper_repro.paper.outcomes import UNKNOWN, Key, Outcome, comparison, measures, outcomes_of
 from paper_repro.paper.titles import method_title
 from paper_repro.runs.results import Results
 
@@ -37,22 +37,6 @@ TWINS = (
 
 def benchmarks_of(cells: Iterable[Cell]) -> list[str]:
     return list(dict.fromkeys(cell.benchmark for cell in cells))
-
-
-def options_tried(results: Results, candidates: Iterable[Cell], chosen: Iterable[Cell]) -> pd.DataFrame:
-    """The options that are chosen on D_P', one row for each candidate run.
-
-    Columns: train_source, method, benchmark, seed, options, dev_accuracy (per cent; nan without a run), taken.
-    """
-    taken, found = {cell.spec for cell in chosen}, []
-    for cell in candidates:
-        if options := chosen_options(cell):
-            result = results.result(cell.spec)
-            dev = np.nan if result is None else 100 * result.selected.dev_accuracy
-            place = (cell.train_source, cell.method, cell.benchmark, cell.seed)
-            found.append((*place, options, dev, cell.spec in taken))
-    names = ["train_source", "method", "benchmark", "seed", "options", "dev_accuracy", "taken"]
-    return pd.DataFrame(found, columns=names)
 
 
 def row_outcomes(results: Results, cells: Iterable[Cell]) -> dict[tuple[str, str], Outcome]:
@@ -86,9 +70,7 @@ def _key(cell: Cell) -> Key:
 def table1_extended(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     """One row per group, method and benchmark, Hu et al.'s on large real data too.
 
-    ``cells`` hold one candidate a row and seed. Columns: group, train_source, method, benchmark, paper_accuracy,
-    paper_macro_f1, those of :func:`paper_repro.paper.outcomes.measures`, weight_ess, weight_top_tenth, chosen (options
-    picked on D_P', seed by seed), status.
+    ``cells`` hold one candidate a row and seed; ``chosen`` are the options picked on D_P', seed by seed.
     """
     cells, paper, found = list(cells), printed("table1"), []
     outcomes, uneven = outcomes_of(results, cells), unevenness(results, cells)
@@ -100,8 +82,8 @@ def table1_extended(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
             outcome, numbers = outcomes.get(key), paper.get(key, (np.nan, np.nan))
             if outcome is None and key not in paper:
                 continue
-            place = dict(zip(("train_source", "method", "benchmark"), key, strict=True))
-            about = {"group": group, **place, "paper_accuracy": numbers[0], "paper_macro_f1": numbers[1]}
+            about: dict[str, Any] = {"group": group, "train_source": source, "method": method, "benchmark": benchmark}
+            about |= {"paper_accuracy": numbers[0], "paper_macro_f1": numbers[1]}
             about |= measures(outcome)
             about |= dict(zip(("weight_ess", "weight_top_tenth"), uneven.get(key, (np.nan, np.nan)), strict=True))
             chosen = [chosen_options(cell) for cell in cells if _key(cell) == key]
@@ -115,8 +97,7 @@ def baseline_differences(results: Results, cells: Iterable[Cell]) -> pd.DataFram
 
     A row that the table has on some benchmarks only has a comparison without runs on the others; and where the
     weights of a rival are nearly even, the comparison says nothing about its method and has no verdict.
-    Columns: method, group and rival (the other row), benchmark, those of :func:`comparison` (paired over the seeds
-    that both rows plan and all test texts, with the verdict on "IMP (DIMP) is more accurate").
+    The verdict is on "IMP (DIMP) is more accurate" than the ``rival``, paired over the seeds that both rows plan.
     """
     cells = [cell for cell in cells if cell.train_source != "train"]
     outcomes = row_outcomes(results, cells)
@@ -151,8 +132,7 @@ def families(differences: pd.DataFrame) -> dict[str, tuple[str, list[str]]]:
 def baseline_claims(differences: pd.DataFrame) -> pd.DataFrame:
     """ "IMP and DIMP outperform every baseline", for each of :func:`families`, and the rows behind it.
 
-    ``differences`` is that of :func:`baseline_differences`. Columns: id, claim, section, item, benchmark, statistic,
-    those of :func:`comparison`. Sentences have a row for each benchmark and one for "all".
+    ``differences`` is that of :func:`baseline_differences`. Sentences have a row for each benchmark and one for "all".
     """
     section, item, sets = "5.1", "Table 1 extended", families(differences)
     found = []
@@ -173,39 +153,23 @@ def baseline_claims(differences: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def best_rivals(table: pd.DataFrame, differences: pd.DataFrame, group: str = SAME_LABELS) -> pd.DataFrame:
-    """The most accurate row of a group by benchmark (mean over its seeds), with IMP and DIMP minus it.
-
-    ``table`` is that of :func:`table1_extended`. Columns: those of :func:`baseline_differences`, and mean_accuracy of
-    the rival. It is chosen on the test set, which flatters it.
-    """
-    known = table[(table["group"] == group) & table["mean_accuracy"].notna()]
-    best = known.loc[known.groupby("benchmark", sort=False)["mean_accuracy"].idxmax()]
-    best = best[["benchmark", "method", "mean_accuracy"]].rename(columns={"method": "rival"})
-    return differences.merge(best, on=["benchmark", "rival"])
-
-
 def predicted_twins(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     """The pairs of rows in :data:`TWINS`: their difference, and how often they answer alike.
 
-    Columns: prediction, method, other, benchmark, those of :func:`comparison`, alike, alike_low, alike_high (per cent
-    of the test texts, same seed, with the 95 % interval over seeds and texts).
+    ``alike`` is in per cent of the test texts, same seed, with the 95 % interval over seeds and texts.
     """
     cells, found = list(cells), []
     outcomes = row_outcomes(results, cells)
     for method, other, prediction in TWINS:
         for benchmark in benchmarks_of(cells):
-            if (method, benchmark) in outcomes and (other, benchmark) in outcomes:
-                ours, theirs = outcomes[method, benchmark], outcomes[other, benchmark]
-                names = {"prediction": prediction, "method": method, "other": other, "benchmark": benchmark}
-                found.append({**names, **comparison(ours, theirs), **_alike(ours, theirs)})
+            ours, theirs = outcomes.get((method, benchmark)), outcomes.get((other, benchmark))
+            if ours is None or theirs is None:
+                continue
+            shared, alike = [seed for seed in ours.seeds if seed in theirs.seeds], UNKNOWN
+            if shared:
+                same = ours.predictions[ours.rows(shared)] == theirs.predictions[theirs.rows(shared)]
+                alike = mean_interval(same).scaled(100)
+            names = {"prediction": prediction, "method": method, "other": other, "benchmark": benchmark}
+            numbers = {"alike": alike.mean, "alike_low": alike.low, "alike_high": alike.high}
+            found.append({**names, **comparison(ours, theirs), **numbers})
     return pd.DataFrame(found)
-
-
-def _alike(ours: Outcome, theirs: Outcome) -> dict[str, Any]:
-    names = ("alike", "alike_low", "alike_high")
-    if not (shared := [seed for seed in ours.seeds if seed in theirs.seeds]):
-        return dict.fromkeys(names, np.nan)
-    same = ours.predictions[ours.rows(shared)] == theirs.predictions[theirs.rows(shared)]
-    interval = intervals.mean_interval(same).scaled(100)
-    return dict(zip(names, (interval.mean, interval.low, interval.high), strict=True))

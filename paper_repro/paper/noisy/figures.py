@@ -1,4 +1,4 @@
-"""Figures 4 to 7: what the checkers and the weights make of noisy data; and how well they find the noise."""
+"""Figures 4 to 7: what the checkers and the weights make of noisy data."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from paper_repro.paper import style
-from paper_repro.paper.csv_files import records
-from paper_repro.paper.noisy.scores import CROSS_FITTED, DIMP, IMP, TRUE
+from paper_repro.paper.noisy.scores import DIMP, IMP, TRUE
 from paper_repro.paper.titles import benchmark_title
 from paper_repro.texts.noise import PARTS
 
@@ -27,8 +26,6 @@ LINES: dict[str, dict[str, Any]] = {
     "duplicated": {"color": style.PURPLE, "linestyle": (0, (6, 1, 1, 1)), "marker": "D"},
 }
 EPOCH_LABELS = {"diversity": r"mean $p_\theta(y|x)$ in training", "weight": r"mean weight $P'/p_\theta$"}
-SCORES = {"quality": "$P'$", "diversity": r"$\hat Q$", "weight": r"$P'/\hat Q$"}
-DOTS = {"financial": (style.BLUE, "o"), "tweet_irony": (style.VERMILION, "s"), "mrpc": (style.GREEN, "^")}
 
 
 @style.styled
@@ -56,7 +53,7 @@ def noisy_bars(frame: pd.DataFrame, benchmark: str, profile: str = "") -> Figure
     ax.grid(visible=False, axis="x")
     ax.set(ylabel="mean (dotted: weight 1)", title=benchmark_title(benchmark))
     figure.legend(loc="outside upper center", ncols=4, handlelength=1.6)
-    _scores_caption(figure, frame[frame["weighting"] == IMP], profile)
+    _caption(figure, frame[frame["weighting"] == IMP], profile)
     return figure
 
 
@@ -79,58 +76,13 @@ def noisy_epochs(frame: pd.DataFrame, score: str, profile: str = "") -> Figure:
     figure.axes[0].set_ylabel(EPOCH_LABELS[score])
     handles = [Line2D([], [], label=PART_TITLES[part], **look) for part, look in LINES.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), handlelength=3.2)
-    _scores_caption(figure, chosen, profile)
+    _caption(figure, chosen, profile)
     return figure
 
 
-@style.styled
-def noisy_detection(frame: pd.DataFrame, profile: str = "") -> Figure:
-    """Area under the ROC curve of each score: original against swapped (left) and against duplicated texts (right).
-
-    ``frame`` is that of :func:`paper_repro.paper.noisy.tables.noisy_detection`. DIMP's p is left out: it is in the
-    table.
-    """
-    frame = frame[(frame["weighting"] != DIMP) | (frame["score"] == "weight")]
-    order = frame["weighting"].map([IMP, CROSS_FITTED, DIMP, TRUE].index)
-    frame = frame.loc[order.sort_values(kind="stable").index]
-    frame = frame.assign(name=[_detector(row) for row in records(frame)])
-    names = list(frame["name"].unique())
-    figure, axes = style.panels(2, 7.4, 1.3 + 0.28 * len(names), sharey=True, sharex=True)
-    shown = [name for name in DOTS if name in set(frame["benchmark"])]
-    for other, ax in zip(PARTS[1:], axes, strict=True):
-        for index, benchmark in enumerate(shown):
-            rows = frame[(frame["other"] == other) & (frame["benchmark"] == benchmark)]
-            rows = rows.assign(place=rows["name"].map(names.index) + 0.22 * (index - (len(shown) - 1) / 2))
-            style.interval_dots(ax, rows, "auroc", colour=DOTS[benchmark][0], marker=DOTS[benchmark][1])
-        ax.axvline(0.5, color=style.GREY, linewidth=0.9, linestyle=":")
-        style.row_labels(ax, names)
-        ax.set(xlabel="area under the ROC curve", title=f"original against {PART_TITLES[other]}")
-    looks = {benchmark_title(name): DOTS[name] for name in shown}
-    handles = [Line2D([], [], label=title, color=colour, marker=marker) for title, (colour, marker) in looks.items()]
-    figure.legend(handles=handles, loc="outside upper center", ncols=max(len(handles), 1))
-    sizes = frame.drop_duplicates("benchmark").set_index("benchmark")["n_original"]
-    texts = "originals: " + ", ".join(f"{benchmark_title(str(name))} {size}" for name, size in sizes.items())
-    start = "0.5: the score cannot tell them apart; 1: every original scores higher. "
-    style.caption(figure, start + _counts(frame, texts, style.source("noisy_detection.csv", profile)))
-    return figure
-
-
-def _detector(row: dict[str, Any]) -> str:
-    """A score's name on the axis."""
-    if row["weighting"] == DIMP:
-        return f"$P'/p_\\theta$, epoch {int(row['epoch'])}"
-    if row["weighting"] == TRUE:
-        return "$P/Q$, true"
-    return SCORES[row["score"]] + (", cross-fitted" if row["weighting"] == CROSS_FITTED else "")
-
-
-def _scores_caption(figure: Figure, frame: pd.DataFrame, profile: str) -> None:
+def _caption(figure: Figure, frame: pd.DataFrame, profile: str) -> None:
+    """``frame`` are the rows of :func:`paper_repro.paper.noisy.tables.noisy_scores` that are drawn."""
     sizes = frame.drop_duplicates("part").set_index("part")["n_texts"]
     texts = ", ".join(f"{size} {part}" for part, size in sizes.items()) + ", these twice"
-    style.caption(figure, _counts(frame, texts, style.source("noisy_scores.csv", profile)))
-
-
-def _counts(frame: pd.DataFrame, texts: str, origin: str) -> str:
-    fitted = frame[frame["weighting"] != TRUE]
-    text = f"95 % intervals over n = {style.span(fitted['n_seeds'])} seeds and all texts ({texts})."
-    return text + origin + style.incomplete(fitted)
+    text = f"95 % intervals over n = {style.span(frame['n_seeds'])} seeds and all texts ({texts})."
+    style.caption(figure, text + style.source("noisy_scores.csv", profile) + style.incomplete(frame))

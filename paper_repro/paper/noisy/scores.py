@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from paper_repro.paper.cells import Cell
+from paper_repro.paper.cells import Cell, grouped
 from paper_repro.paper.outcomes import seeds_status
 from paper_repro.runs.results import Results
 from paper_repro.runs.spec import Checker, RunSpec
@@ -21,8 +21,8 @@ from paper_repro.texts import noise
 from paper_repro.tools.errors import UserError
 
 Floats = NDArray[np.float64]
-IMP, CROSS_FITTED, DIMP, TRUE = "imp", "imp_cross_fitted", "dimp", "true"
-"""Weightings: the methods, IMP with a diversity checker that has not seen the example, and the exact P and Q."""
+IMP, DIMP, TRUE = "imp", "dimp", "true"
+"""Weightings: the methods, and the exact P and Q."""
 
 
 @dataclass(frozen=True)
@@ -68,22 +68,14 @@ class Scores:
 def measured(results: Results, cells: Iterable[Cell]) -> list[Scores]:
     """The scores and weights behind the IMP and DIMP cells, from what the store has; other cells are passed over.
 
-    A diversity checker with folds is kept apart (:data:`CROSS_FITTED`). Seeds whose run or scores are missing are
-    left out. In the miniature world the exact P(y|x) and the distribution of the noisy labels come on top.
+    Seeds whose run or scores are missing are left out. In the miniature world the exact P(y|x) and the distribution of
+    the noisy labels come on top.
     """
-    groups: dict[tuple[str, str], list[Cell]] = {}
-    for cell in cells:
-        if cell.spec.quality is not None:
-            groups.setdefault((cell.benchmark, _weighting(cell.spec)), []).append(cell)
-    found = [one for key, group in groups.items() for one in _measured(results, *key, group)]
-    pools = {cell.benchmark: cell.spec.source.pool for group in groups.values() for cell in group}
+    weighted = [cell for cell in cells if cell.spec.quality is not None]
+    groups = grouped(weighted, "benchmark", "method")
+    found = [one for (name, method), group in groups.items() for one in _measured(results, name, method, group)]
+    pools = {cell.benchmark: cell.spec.source.pool for cell in weighted}
     return found + [one for name, pool in pools.items() for one in _true(results, name, pool)]
-
-
-def _weighting(spec: RunSpec) -> str:
-    if spec.diversity is None:
-        return DIMP
-    return CROSS_FITTED if spec.diversity.folds else IMP
 
 
 def _parts(results: Results, benchmark: str, pool: str) -> pd.DataFrame:

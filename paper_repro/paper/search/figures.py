@@ -12,22 +12,13 @@ from paper_repro.paper import style
 from paper_repro.paper.titles import short_title
 
 MARKERS = ("v", "^", "s", "P")  # by learning rate, the lowest first
-SETTING: dict[str, Any] = {
-    "color": style.GREY,
-    "markerfacecolor": "none",
-    "linestyle": "",
-    "markersize": 4,
-    "alpha": 0.8,
-}
-CHOSEN: dict[str, dict[str, Any]] = {
+Look = dict[str, Any]
+SETTING: Look = {"color": style.GREY, "markerfacecolor": "none", "linestyle": "", "markersize": 4, "alpha": 0.8}
+BEST: Look = {"color": style.VERMILION, "marker": "_", "markeredgewidth": 2, "label": "the best run\non the test set"}
+CHOSEN: dict[str, Look] = {
     "fixed": {"color": style.BLACK, "marker": "D", "markerfacecolor": "white", "label": "Table 1's setting"},
     "dev": {"color": style.BLUE, "marker": "o", "label": "the setting that\n$D_{P'}$ chooses"},
-    "best_run": {
-        "color": style.VERMILION,
-        "marker": "_",
-        "markeredgewidth": 2,
-        "label": "the best run\non the test set",
-    },
+    "best_run": BEST,
 }
 PLACES = {"fixed": -0.22, "dev": 0.0, "best_run": 0.22}
 

@@ -27,12 +27,7 @@ ON_TEST = ("best_seed", "best_run")
 
 
 def search_settings(outcomes: Mapping[Key, Outcome], profile: Profile) -> pd.DataFrame:
-    """One row for each benchmark, method and setting of the search.
-
-    ``outcomes`` are those of the search's cells. Columns: benchmark, method, setting, learning_rate, epochs,
-    batch_size, table1 (whether it is the setting of Table 1), dev_accuracy (mean over the seeds), those of our part
-    of Table 1, status. Per cent.
-    """
+    """One row for each benchmark, method and setting of the search; per cent. ``outcomes`` are those of its cells."""
     rows, recipes = [], settings(profile)
     for (benchmark, method), found in _settings(outcomes).items():
         for setting, outcome in found.items():
@@ -48,12 +43,10 @@ def search_settings(outcomes: Mapping[Key, Outcome], profile: Profile) -> pd.Dat
 def search_rules(outcomes: Mapping[Key, Outcome], profile: Profile) -> pd.DataFrame:
     """One row for each benchmark, rule of :data:`RULES` and method: what is reported, and the difference to CE-Loss.
 
-    Columns: benchmark, rule, method, setting (that the rule chooses), n_runs (that it was chosen from), accuracy with
-    low and high in per cent, vs_ce_mean, vs_ce_low and vs_ce_high in points, n_seeds (runs behind the number), n_test,
-    chance, verdict, status. Both sides of a difference follow the rule. Intervals know of seeds and test texts, not of
-    the choosing: those of the rules that look at the test set are too high. ``chance`` says how much of that comes by
-    itself: points that the best of as many runs lies above their mean where they differ by their seeds alone; such rows
-    have no verdict.
+    Both sides of a difference follow the rule, which chooses from ``n_runs``. Intervals know of seeds and test texts,
+    not of the choosing: those of the rules that look at the test set are too high. ``chance`` says how much of that
+    comes by itself: points that the best of as many runs lies above their mean where they differ by their seeds alone;
+    such rows have no verdict.
     """
     found, usual, rows = _settings(outcomes), usual_setting(profile), []
     for benchmark in dict.fromkeys(benchmark for benchmark, _ in found):

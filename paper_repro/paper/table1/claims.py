@@ -27,9 +27,8 @@ many its "initial epochs" are."""
 def claims(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     """The paper's claims on Table 1 and Figure 1 on each benchmark, and its sentences on all of them.
 
-    Columns: those of :func:`paper_repro.paper.claims.comparisons`, and ``epochs`` for a claim on the curves: in how
-    many of its epochs it holds. Such a claim says all of these epochs at once; its mean and interval are those of the
-    mean over them.
+    A claim on the curves says all of its epochs at once; ``epochs`` is in how many it holds, mean and interval are
+    those of the mean over them.
     """
     cells = list(cells)
     outcomes, benchmarks = outcomes_of(results, cells), results.profile.benchmarks

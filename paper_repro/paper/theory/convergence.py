@@ -8,27 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, log
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.integrate import quad
-from scipy.stats import binomtest
 
+from paper_repro.measures.intervals import wilson
 from paper_repro.measures.weights import pareto_khat
 from paper_repro.texts import world
 from paper_repro.texts.world import WorldConfig
 
 Floats = NDArray[np.float64]
 
-KNOBS: tuple[dict[str, float], ...] = (
-    {},
-    {"input_shift": 0.5},
-    {"input_shift": 1.0},
-    {"support_gap": 0.5},
-    {"support_gap": 1.0},
-)
+KNOBS: tuple[dict[str, float], ...] = ({}, *({knob: v} for knob in ("input_shift", "support_gap") for v in (0.5, 1.0)))
 """Worlds in which App. B's conditions hold, and in which Q(x) is not P(x) or Q(y|x) lacks labels."""
 
 
@@ -63,22 +56,19 @@ def outcomes(config: WorldConfig, name: str) -> Outcomes:
     """
     about, labels = world.inputs(config), world.conditionals(config, name)
     loss = -np.log(world.conditionals(WorldConfig(concepts=config.concepts), name).q)
-    under_p, under_q = joint(about.p, labels.p), joint(about.q, labels.q)
+    under_p, under_q = (  # (concepts, tones, classes)
+        inputs.sum(axis=1)[:, None, None] * world.TONE_SHARES[:, None] * conditional
+        for inputs, conditional in ((about.p, labels.p), (about.q, labels.q))
+    )
     made = under_q > 0
     return Outcomes(under_q[made], (labels.p[made] / labels.q[made]), loss[made], float((under_p * loss).sum()))
-
-
-def joint(about: Floats, conditional: Floats) -> Floats:
-    """(concepts, tones, classes): the probability of each kind of text with each label."""
-    cells: Floats = about.sum(axis=1)[:, None, None] * world.TONE_SHARES[:, None] * conditional
-    return cells
 
 
 def world_limits(names: Iterable[str], knobs: Iterable[Mapping[str, float]] = ({},)) -> pd.DataFrame:
     """What the losses tend to in worlds with these ``knobs``, exactly. One row per world and benchmark.
 
-    Columns: world, benchmark, input_distance (total variation of Q(x) and P(x)), missing_mass (of P, that Q never
-    makes), mean_weight, ce_limit, imp_limit, imp_variance (of a term), risk (under P), bias (imp_limit - risk).
+    ``input_distance`` is the total variation of Q(x) and P(x), ``missing_mass`` that of P which Q never makes,
+    ``imp_variance`` that of a term, ``risk`` that under P, ``bias`` IMP's limit minus the risk.
     """
     rows = []
     for chosen in knobs:
@@ -86,21 +76,13 @@ def world_limits(names: Iterable[str], knobs: Iterable[Mapping[str, float]] = ({
         for name in names:
             made = outcomes(config, name)
             limit, variance = made.moments("imp")
-            rows.append(
-                {
-                    "world": ", ".join(f"{knob} {value:g}" for knob, value in chosen.items()) or "default",
-                    "benchmark": name,
-                    "input_distance": world.total_variation(config),
-                    "missing_mass": world.missing_mass(config, name),
-                    "mean_weight": float(made.probability @ made.weight),
-                    "ce_limit": made.moments("ce")[0],
-                    "imp_limit": limit,
-                    "imp_variance": variance,
-                    "risk": made.risk,
-                    "bias": limit - made.risk,
-                }
-            )
-    return pd.DataFrame(rows)
+            title = ", ".join(f"{knob} {value:g}" for knob, value in chosen.items()) or "default"
+            distance, missing = world.total_variation(config), world.missing_mass(config, name)
+            mean_weight = float(made.probability @ made.weight)
+            limits = (made.moments("ce")[0], limit, variance, made.risk, limit - made.risk)
+            rows.append((title, name, distance, missing, mean_weight, *limits))
+    columns = ["world", "benchmark", "input_distance", "missing_mass", "mean_weight"]
+    return pd.DataFrame(rows, columns=[*columns, "ce_limit", "imp_limit", "imp_variance", "risk", "bias"])
 
 
 def simulated(
@@ -108,11 +90,11 @@ def simulated(
 ) -> pd.DataFrame:
     """Eqs. 3 and 17 by simulation: ``resamples`` data sets of each size drawn from Q, their CE and IMP losses.
 
-    Columns: method, benchmark, size, limit (exact), mean and sd of the empirical losses, sd_exact (root of
-    Var_Q(Z)/N), epsilon (a fraction of the limit), share of the data sets further than epsilon from the limit, with
-    its 95 % Wilson interval, bound (Chebyshev's, Var_Q(Z)/(N epsilon^2)), resamples.
+    ``limit`` and ``sd_exact`` (root of Var_Q(Z)/N) are exact, ``mean`` and ``sd`` those of the empirical losses.
+    ``share`` of the data sets, with its 95 % Wilson interval, is further than ``epsilon`` (a fraction of the limit)
+    from the limit; ``bound`` is Chebyshev's, Var_Q(Z)/(N epsilon^2).
     """
-    rows: list[dict[str, Any]] = []
+    rows = []
     for name in names:
         made, rng = outcomes(WorldConfig(), name), np.random.default_rng(seed)
         for method in ("ce", "imp"):
@@ -120,52 +102,14 @@ def simulated(
             for size in sizes:
                 drawn = rng.multinomial(size, made.probability / made.probability.sum(), size=resamples)
                 means, distance = drawn @ made.terms(method) / size, epsilon * limit
-                far = binomtest(int((np.abs(means - limit) >= distance).sum()), resamples)
-                wilson = far.proportion_ci(method="wilson")
-                rows.append(
-                    {
-                        "method": method,
-                        "benchmark": name,
-                        "size": size,
-                        "limit": limit,
-                        "mean": means.mean(),
-                        "sd": means.std(ddof=1),
-                        "sd_exact": np.sqrt(variance / size),
-                        "epsilon": epsilon,
-                        "share": far.statistic,
-                        "share_low": wilson.low,
-                        "share_high": wilson.high,
-                        "bound": min(1.0, variance / (size * distance**2)),
-                        "resamples": resamples,
-                    }
-                )
-    return pd.DataFrame(rows)
-
-
-def with_estimated_q(
-    names: Iterable[str], sizes: Sequence[int], *, resamples: int = 2000, seed: int = 0
-) -> pd.DataFrame:
-    """The IMP loss with the true P and three diversity checkers: the exact Q, Q counted in the same texts, and Q = 1.
-
-    Counting takes the shares of the labels among the texts of each concept and tone; "saturated" is a checker that
-    has memorised the labels. Columns: benchmark, diversity, size, limit (with the exact Q), mean and sd of the
-    empirical losses, resamples.
-    """
-    rows = []
-    for name in names:
-        labels = world.conditionals(WorldConfig(), name)
-        cells, loss = joint(world.inputs(WorldConfig()).q, labels.q), -labels.p * np.log(labels.q)
-        limit, _ = outcomes(WorldConfig(), name).moments("imp")
-        for size in sizes:
-            drawn = np.random.default_rng(seed).multinomial(size, cells.ravel() / cells.sum(), size=resamples)
-            counts = drawn.reshape(resamples, *cells.shape)
-            counted = counts.sum(axis=-1, keepdims=True) * (counts > 0)
-            for diversity, factor in {"exact": counts / labels.q, "counted": counted, "saturated": counts}.items():
-                means = (factor * loss).sum(axis=(1, 2, 3)) / size
-                names_ = {"benchmark": name, "diversity": diversity, "size": size}
-                spread = {"limit": limit, "mean": means.mean(), "sd": means.std(ddof=1)}
-                rows.append({**names_, **spread, "resamples": resamples})
-    return pd.DataFrame(rows)
+                far = wilson(int((np.abs(means - limit) >= distance).sum()), resamples)
+                bound = min(1.0, variance / (size * distance**2))
+                spread = (means.mean(), means.std(ddof=1), np.sqrt(variance / size))
+                shares = (epsilon, far.mean, far.low, far.high, bound, resamples)
+                rows.append((method, name, size, limit, *spread, *shares))
+    columns = ["method", "benchmark", "size", "limit", "mean", "sd", "sd_exact"]
+    columns += ["epsilon", "share", "share_low", "share_high", "bound", "resamples"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 @dataclass(frozen=True)

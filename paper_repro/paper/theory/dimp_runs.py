@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from paper_repro.measures.weights import diagnose
+from paper_repro.measures.weights import top_tenth_share
 from paper_repro.method import losses
 from paper_repro.paper.cells import Cell
 from paper_repro.paper.theory import closed_forms
@@ -32,13 +32,13 @@ def observed_quality(results: Results, cell: Cell) -> Floats:
 
 
 def by_epoch(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
-    """One row per DIMP run and epoch; a run that is not finished has one row that says so.
+    """One row per DIMP run and epoch; a run that is not finished has one row that says so in ``status``.
 
-    Columns: benchmark, seed, epoch, n; log_weight_gap (largest distance of ln w to the reducible hold-out loss),
-    recorded_gap (of the mean weight to the one that training recorded, as a fraction), top_tenth (share of the
-    weight on the tenth of the texts with the largest weights); loss, bound, bound_eq24 (means over the texts), gap_min
-    (smallest loss - bound of a text), am_gm and hoelder (means of what the two steps give away), negative (share
-    of texts whose bound is below 0); status.
+    App. C: ``log_weight_gap`` is the largest distance of ln w to the reducible hold-out loss, ``recorded_gap`` that of
+    the mean weight to the one that training recorded, as a fraction, ``top_tenth`` the share of the weight on the
+    heaviest tenth of the texts. App. D: means over the texts of the loss, the bound (and Eq. 24's) and of what the two
+    steps between them give away (``am_gm``, ``hoelder``), ``gap_min`` the smallest loss - bound of a text,
+    ``negative`` the share of texts whose bound is below 0.
     """
     rows: list[dict[str, Any]] = []
     for cell in cells:
@@ -58,7 +58,6 @@ def by_epoch(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
 
 
 def _epoch(log_p: Floats, log_quality: Floats, recorded: float) -> dict[str, float]:
-    """App. C: the package's weight against the difference of the two models' losses. App. D: what is between."""
     weight = losses.weights("dimp", torch.from_numpy(log_p), torch.from_numpy(log_quality)).numpy()
     reducible = log_quality - log_p  # CE of the model minus CE of the hold-out model
     p, quality = np.exp(log_p), np.exp(log_quality)
@@ -66,7 +65,7 @@ def _epoch(log_p: Floats, log_quality: Floats, recorded: float) -> dict[str, flo
     return {
         "log_weight_gap": float(np.abs(np.log(weight) - reducible).max()),
         "recorded_gap": float(abs(np.exp(reducible).mean() / recorded - 1)),
-        "top_tenth": diagnose(weight).top_tenth,
+        "top_tenth": top_tenth_share(weight),
         "loss": float(loss.mean()),
         "bound": float(bound.mean()),
         "bound_eq24": float(closed_forms.bound(p, quality, 1).mean()),

@@ -14,22 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import StrMethodFormatter
 
-from paper_repro.method.registry import METHODS
-from paper_repro.paper.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    VERMILION,
-    benchmark_panels,
-    caption,
-    interval_dots,
-    panels,
-    plain_numbers,
-    row_labels,
-    source,
-    styled,
-)
+from paper_repro.paper import style
+from paper_repro.paper.style import BLUE, GREEN, GREY, ORANGE, VERMILION, caption, panels, source, styled
 from paper_repro.paper.theory.closed_forms import bound, dimp_term
 from paper_repro.paper.theory.fixed_points import CANDIDATES
 from paper_repro.paper.theory.one_step import CRITERIA
@@ -52,22 +38,22 @@ def convergence(frame: pd.DataFrame, errors: pd.DataFrame) -> Figure:
     figure, (left, right) = panels(2, 7.4, 3.1)
     frame = frame[frame["method"] == "imp"]
     floor = 0.5 / frame["resamples"].max()
-    for style, (name, group) in zip(LINES, frame.groupby("benchmark", sort=False), strict=False):
+    for look, (name, group) in zip(LINES, frame.groupby("benchmark", sort=False), strict=False):
         share = group["share"].clip(lower=floor)
         spans = _spans(share, group[["share_low", "share_high"]].clip(lower=floor))
-        left.errorbar(group["size"], share, yerr=spans, elinewidth=0.8, label=benchmark_title(str(name)), **style)
-        left.plot(group["size"], group["bound"], color=style["color"], linewidth=0.9, alpha=0.6)
+        left.errorbar(group["size"], share, yerr=spans, elinewidth=0.8, label=benchmark_title(str(name)), **look)
+        left.plot(group["size"], group["bound"], color=look["color"], linewidth=0.9, alpha=0.6)
     left.set(xscale="log", yscale="log", ylim=(floor * 0.8, 1.5), xlabel="generated texts N")
     left.set(ylabel="share of data sets")
     left.set_title("further than ε from the limit", loc="left")
     left.legend(loc="lower left", title="thin: Chebyshev's bound", title_fontsize=8)
-    for style, (case, group) in zip(LINES, errors.groupby("case", sort=False), strict=False):
-        right.plot(group["size"], group["error"], label=case, **style)
+    for look, (case, group) in zip(LINES, errors.groupby("case", sort=False), strict=False):
+        right.plot(group["size"], group["error"], label=case, **look)
     right.set(xscale="log", yscale="log", xlabel="generated texts N", ylabel="typical error of the mean weight")
     right.set_ylim(errors["error"].min() / 12, errors["error"].max() * 1.5)
     right.set_title("the mean weight", loc="left")
     right.legend(loc="lower left")
-    plain_numbers(right, "both")
+    style.plain_numbers(right, "both")
     text = f"Left: IMP loss with the true weights at a fixed model, ε = {frame['epsilon'].iloc[0]:g} of the limit, "
     text += f"{frame['resamples'].iloc[0]:,} data sets of each size (bars: 95 % Wilson intervals; 0 is drawn at the "
     text += f"lower edge). Right: median over {errors['resamples'].iloc[0]} data sets of each size. The miniature "
@@ -92,10 +78,10 @@ def lower_bound(frame: pd.DataFrame, *, profile: str = "") -> Figure:
     middle.set_title("loss, bound (dashed)", loc="left")
     middle.legend(loc="upper right")
     means = frame.groupby(["benchmark", "epoch"], sort=False)[["loss", "bound"]].mean()
-    for style, (name, here) in zip(LINES, means.groupby("benchmark", sort=False), strict=False):
+    for look, (name, here) in zip(LINES, means.groupby("benchmark", sort=False), strict=False):
         epochs = here.index.get_level_values("epoch")
-        right.plot(epochs, here["loss"], label=benchmark_title(str(name)), **style)
-        right.plot(epochs, here["bound"], color=style["color"], linestyle=DASHED, linewidth=1)
+        right.plot(epochs, here["loss"], label=benchmark_title(str(name)), **look)
+        right.plot(epochs, here["bound"], color=look["color"], linestyle=DASHED, linewidth=1)
     right.axhline(0, color=GREY, linewidth=0.8)
     right.set(xlabel="epoch", xticks=sorted(set(frame["epoch"].dropna())))
     right.set_title("DIMP runs", loc="left")
@@ -130,7 +116,7 @@ def fixed_points(frame: pd.DataFrame, *, texts: int, profile: str = "") -> Figur
     ``frame``: :func:`..fixed_points.distances` of one benchmark; ``texts`` is the size of its D_Q.
     """
     figure, (ax,) = panels(1, 7.4, 0.42 * frame["method"].nunique() + 1.3)
-    rows, columns = (list(dict.fromkeys(frame[name])) for name in ("method", "candidate"))
+    rows, columns = frame["method"].unique(), frame["candidate"].unique()
     about = frame.set_index(["method", "candidate"])
     labels = [[_cell(about.loc[(row, column)]) for column in columns] for row in rows]
     values = about["distance"].unstack().loc[rows, columns]
@@ -160,18 +146,14 @@ def growing(frame: pd.DataFrame, tolerance: float, *, profile: str = "") -> Figu
 
     ``frame``: :func:`..fixed_points.distances` with a column ``texts``, the size of D_Q; ``tolerance`` is dotted.
     """
-    losses, goals = (
-        list(dict.fromkeys(frame["method"])),
-        list(dict.fromkeys(frame.loc[frame["predicted"], "candidate"])),
-    )
-    styles = {g: {"color": METHODS[g].colour, "marker": METHODS[g].marker, "linestyle": METHODS[g].line} for g in goals}
+    losses, goals = frame["method"].unique(), frame.loc[frame["predicted"], "candidate"].unique()
     figure, axes = panels(len(losses), 7.4, 2.9, sharey=True)
     for ax, loss in zip(axes, losses, strict=True):
-        for goal, style in styles.items():
+        for goal in goals:
             here = frame[(frame["method"] == loss) & (frame["candidate"] == goal)]
             spans = _spans(here["distance"], here[["distance_low", "distance_high"]])
-            width = 2.2 if here["predicted"].all() else 0.8
-            ax.errorbar(here["texts"], here["distance"], yerr=spans, linewidth=width, elinewidth=0.8, **style)
+            widths: dict[str, Any] = {"linewidth": 2.2 if here["predicted"].all() else 0.8, "elinewidth": 0.8}
+            ax.errorbar(here["texts"], here["distance"], yerr=spans, **widths, **style.method_look(goal))
         ax.axhline(tolerance, color=GREY, linestyle=":", linewidth=1)
         ax.set(xscale="log", xticks=sorted(set(frame["texts"])), xlabel="generated texts", ylim=(0, None))
         ax.set_title(short_title(loss), loc="left")
@@ -179,7 +161,7 @@ def growing(frame: pd.DataFrame, tolerance: float, *, profile: str = "") -> Figu
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         ax.tick_params(axis="x", labelsize=7)
     axes[0].set_ylabel("total variation")
-    samples = [Line2D([], [], linewidth=0.8, label=CANDIDATES[goal], **style) for goal, style in styles.items()]
+    samples = [Line2D([], [], linewidth=0.8, label=CANDIDATES[goal], **style.method_look(goal)) for goal in goals]
     figure.legend(handles=samples, loc="outside upper center", ncols=len(goals))
     text = "Distance of trained models from each distribution, with the exact P and Q for checkers (P' is P); thick: "
     text += f"the limit predicted for the loss; dotted: the tolerance, {tolerance}. Mean and 95 % interval over n = "
@@ -198,17 +180,17 @@ def one_step(frame: pd.DataFrame, *, profile: str = "") -> Figure:
     frame = frame[frame["target"] == "D_P'"]
     frame, criteria = frame.assign(status="complete"), list(dict.fromkeys(frame["criterion"]))
     cases = list(dict.fromkeys(zip(frame["epochs"], frame["step"], strict=True)))
-    figure, filled = benchmark_panels(frame, 7.4, 3.4, sharey=True, sharex=True)
+    figure, filled = style.benchmark_panels(frame, 7.4, 3.4, sharey=True, sharex=True)
     for ax, here in filled:
-        for style, (place, (epochs, step)) in zip(LINES, enumerate(cases), strict=False):
+        for look, (place, (epochs, step)) in zip(LINES, enumerate(cases), strict=False):
             rows = here[(here["epochs"] == epochs) & (here["step"] == step)]
             rows = rows.assign(place=rows["criterion"].map(criteria.index) + (place - (len(cases) - 1) / 2) * 0.17)
-            interval_dots(ax, rows, "spearman", colour=style["color"], marker=style["marker"])
+            style.interval_dots(ax, rows, "spearman", colour=look["color"], marker=look["marker"])
         ax.axvline(0, color=GREY, linewidth=0.9)
         ax.set(xlabel="Spearman", xlim=(-1.05, 1.05))
-        row_labels(ax, [CRITERIA.get(name, name) for name in criteria])
+        style.row_labels(ax, [CRITERIA.get(name, name) for name in criteria])
     labels = [f"θ after {epochs} epoch{'s' * (epochs > 1)}, {step} step" for epochs, step in cases]
-    looks = [{**style, "linestyle": ""} for style in LINES]
+    looks = [{**look, "linestyle": ""} for look in LINES]
     handles = [Line2D([], [], label=label, **look) for label, look in zip(labels, looks, strict=False)]
     figure.legend(handles=handles, loc="outside upper center", ncols=2)
     text = f"Ranks of n = {frame['n'].iloc[0]} generated texts by each criterion against how much one step on the text "

@@ -19,7 +19,7 @@ from paper_repro.measures.intervals import Interval
 from paper_repro.method import losses
 from paper_repro.method.losses import Switches
 from paper_repro.paper import views
-from paper_repro.paper.cells import Cell
+from paper_repro.paper.cells import Cell, grouped
 from paper_repro.paper.csv_files import records
 from paper_repro.paper.outcomes import judged, seeds_status
 from paper_repro.paper.theory.closed_forms import limit, normalised, total_variation
@@ -84,10 +84,8 @@ def descend(
 
 
 def tabular(texts: int = 50, classes: int = 3, seed: int = 0) -> pd.DataFrame:
-    """:data:`TABULAR` followed by :func:`descend` on random distributions, beside the closed form.
-
-    Columns: method, gamma, detach, to_limit (largest total variation to the closed form over the texts), n; then
-    the mean distance to q and to quality, which shows that the limits differ from each other.
+    """:data:`TABULAR` followed by :func:`descend` on random distributions: the largest total variation to the closed
+    form over the ``n`` texts, and the mean ones to q and to quality, which show that the limits differ.
     """
     rng = np.random.default_rng(seed)
     q, quality = (normalised(0.1 + rng.dirichlet(np.ones(classes), texts)) for _ in range(2))
@@ -126,21 +124,17 @@ def distances(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
 
     ``cells`` are runs on generated data; P' is the quality checker that the cells of a seed share. Where that is the
     exact P, P' and P are one candidate. The test texts are new to all models, and in a world without ``input_shift``
-    they have the distribution Q(x). Columns: benchmark, method (the row), candidate, predicted (bool); distance with
-    its 95 % interval over seeds and texts; margin (the candidate's distance minus that of the predicted one, paired)
-    with its interval and the verdict on "the predicted one is nearer"; noise (mean distance of two seeds of the loss,
-    nan where their teachers differ), n_seeds, n, status.
+    they have the distribution Q(x). Intervals are over seeds and texts. ``margin`` is the candidate's distance minus
+    that of the predicted one, paired, with the verdict on "the predicted one is nearer"; ``noise`` the mean distance
+    of two seeds of the loss, nan where their teachers differ.
     """
     cells = list(cells)
     teachers = {(cell.benchmark, cell.seed): cell.spec.quality for cell in cells if cell.spec.quality}
-    groups: dict[tuple[str, str], list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault((cell.benchmark, cell.method), []).append(cell)
     rows: list[dict[str, Any]] = []
-    for (benchmark, method), members in groups.items():
+    for (benchmark, method), members in grouped(cells, "benchmark", "method").items():
         of_members = [teachers[benchmark, cell.seed] for cell in members]
-        names = {"benchmark": benchmark, "method": method}
-        rows += [{**names, **row} for row in _distances_of(results, members, of_members)]
+        found = _distances_of(results, members, of_members)
+        rows += [{"benchmark": benchmark, "method": method, **row} for row in found]
     return pd.DataFrame(rows, columns=DISTANCES).astype({"predicted": bool})
 
 
@@ -157,23 +151,19 @@ def _distances_of(results: Results, cells: Sequence[Cell], teachers: Sequence[Ch
     if not models:
         status = seeds_status(0, len(cells))
         return [{"candidate": goal, "predicted": True, "n_seeds": 0, "status": status, "verdict": "incomplete"}]
-    noise = _retraining(models) if len(set(teachers)) == 1 else np.nan
-    rows = []
+    pairs = [total_variation(a, b).mean() for a, b in combinations(models, 2)] if len(set(teachers)) == 1 else []
+    noise, rows = float(np.mean(pairs)) if pairs else np.nan, []
     for name in CANDIDATES:
         if name == "p" and all(teacher.exact for teacher in teachers):
             continue  # P' is P
         values, of_goal = (np.stack([distance[which] for distance in to]) for which in (name, goal))
         distance = intervals.mean_interval(values)
-        about = {"candidate": name, "predicted": name == goal, **_named("distance", distance)}
         margin = judged(intervals.paired_interval(values, of_goal), len(models), len(cells))
-        about |= _named("margin", Interval(margin["mean"], margin["low"], margin["high"]))
-        about |= {"noise": noise, "n_seeds": len(models), "n": values.shape[1]}
-        rows.append({**about, "status": margin["status"], "verdict": margin["verdict"]})
+        row = {"candidate": name, "predicted": name == goal, "noise": noise}
+        row |= {"distance": distance.mean, "distance_low": distance.low, "distance_high": distance.high}
+        row |= {"margin": margin["mean"], "margin_low": margin["low"], "margin_high": margin["high"]}
+        rows.append({**row, **{key: margin[key] for key in ("n_seeds", "status", "verdict")}, "n": values.shape[1]})
     return rows
-
-
-def _named(name: str, interval: Interval) -> dict[str, float]:
-    return {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
 def _probabilities(results: Results, checker: Checker, p: Floats) -> Floats | None:
@@ -182,12 +172,6 @@ def _probabilities(results: Results, checker: Checker, p: Floats) -> Floats | No
         return p
     run = results.result(checker.run)
     return None if run is None else run.test_probabilities.astype(np.float64)
-
-
-def _retraining(models: Sequence[NDArray[np.float32]]) -> float:
-    """Mean total variation between two seeds of one loss, over all pairs and texts; nan for a single seed."""
-    pairs = [total_variation(a, b).mean() for a, b in combinations(models, 2)]
-    return float(np.mean(pairs)) if pairs else np.nan
 
 
 SUMMARY = [
@@ -200,8 +184,7 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     """One row per loss of :func:`distances`: predicted limit, nearest candidate, runner-up and how far it is behind.
 
     ``rival`` is the nearest candidate other than the predicted one; ``margin`` and ``verdict`` judge how much further
-    away it is. ``within_noise`` says whether the distance to the prediction is no larger than that between two seeds.
-    Columns: :data:`SUMMARY`.
+    away it is. ``within_noise``: is the distance to the prediction no larger than that between two seeds?
     """
     rows: list[dict[str, Any]] = []
     for _, group in frame.groupby(["benchmark", "method"], sort=False):
@@ -210,10 +193,8 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
         if others := records(group[~group["predicted"]].sort_values("distance", kind="stable")):
             rival, noise = others[0], goal["noise"]
             row |= {name: rival[name] for name in ("margin", "margin_low", "margin_high", "verdict")}
-            row |= {
-                "rival": rival["candidate"],
-                "nearest": min(goal, rival, key=lambda one: one["distance"])["candidate"],
-            }
+            nearest = min(goal, rival, key=lambda one: one["distance"])
+            row |= {"rival": rival["candidate"], "nearest": nearest["candidate"]}
             row["within_noise"] = "" if np.isnan(noise) else "yes" if goal["distance"] <= noise else "no"
         rows.append(row)
     return pd.DataFrame(rows, columns=SUMMARY)
@@ -222,9 +203,9 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
 def arrivals(frame: pd.DataFrame, tolerance: float) -> pd.DataFrame:
     """Whether each loss is at its predicted limit, to a tolerance, on the largest D_Q of several.
 
-    ``frame``: :func:`distances` with a column ``texts``, the size of D_Q. Columns: those of :func:`summary` on the
-    largest D_Q, texts, first (the distance on the smallest D_Q), tolerance; the verdict *holds* where the whole
-    interval of the distance is below the tolerance.
+    ``frame``: :func:`distances` with a column ``texts``, the size of D_Q. The :func:`summary` on the largest D_Q, with
+    the distance on the smallest as ``first``; the verdict *holds* where the whole interval of the distance is below
+    the tolerance.
     """
     sizes = frame["texts"]
     first = summary(frame[sizes == sizes.min()]).set_index("method")["distance"]

@@ -14,9 +14,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, hstack
 from scipy.special import log_softmax
-from scipy.stats import rankdata
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from paper_repro.measures.ranks import spearman
 from paper_repro.texts.pools import Benchmark, Pool
 
 Floats = NDArray[np.float64]
@@ -91,16 +91,9 @@ def agreement(ratio: ArrayLike, gain: ArrayLike, draws: int = 500, seed: int = 0
     """
     a, b = np.asarray(ratio, dtype=np.float64), np.asarray(gain, dtype=np.float64)
     rows = np.random.default_rng(seed).integers(len(a), size=(draws, len(a)))
-    low, high = np.nanquantile(_spearman(a[rows], b[rows]), [0.025, 0.975])
-    spearman, better = float(_spearman(a, b)), float((b > b[a.argmax()]).mean())
-    return {"spearman": spearman, "low": float(low), "high": float(high), "better": better}
-
-
-def _spearman(a: Floats, b: Floats) -> Floats:
-    """Rank correlation of each row of (..., values); all rows at once, which scipy's own function does not do."""
-    x, y = (rankdata(values, axis=-1) - (values.shape[-1] + 1) / 2 for values in (a, b))
-    with np.errstate(invalid="ignore"):  # nan where all values are equal
-        return np.asarray((x * y).sum(axis=-1) / np.sqrt((x**2).sum(axis=-1) * (y**2).sum(axis=-1)))
+    low, high = np.nanquantile(spearman(a[rows], b[rows]), [0.025, 0.975])
+    better = float((b > b[a.argmax()]).mean())
+    return {"spearman": float(spearman(a, b)), "low": float(low), "high": float(high), "better": better}
 
 
 def compare(
@@ -108,8 +101,7 @@ def compare(
 ) -> pd.DataFrame:
     """Ranks of D_Q's texts by Eq. 7's brute force against ranks by ratios, after ``epochs`` of CE on D_Q.
 
-    ``checker`` holds further log P'(y_i|x_i) of all texts of D_Q by name (such as a BERT's). Columns: benchmark,
-    epochs, step, target, criterion (of :data:`CRITERIA`), those of :func:`agreement`, n, n_target.
+    ``checker`` holds further log P'(y_i|x_i) of all texts of D_Q by name (such as a BERT's).
     """
     rng, texts = np.random.default_rng(seed), bags(benchmark)
     labels = {name: benchmark.pools[name].labels for name in texts}
