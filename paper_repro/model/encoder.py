@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +29,16 @@ class Encoder:
     """A pre-trained encoder on disk.
 
     ``fingerprint`` is the SHA-256 (hex) over its configuration, weights and tokenizer files; it does not
-    depend on where they lie.
+    depend on where they lie. ``origin`` is the place that they came from, in words.
     """
 
     name: str
     directory: Path
     fingerprint: str
+    origin: str = field(default="", compare=False)
 
 
-def from_directory(name: str, directory: Path, *, sha256: str | None = None) -> Encoder:
+def from_directory(name: str, directory: Path, origin: str = "", *, sha256: str | None = None) -> Encoder:
     """The encoder in ``directory``, checked for form and, if ``sha256`` is given, for its weights.
 
     Raises UserError for files that are missing, broken or not the expected ones.
@@ -48,7 +49,7 @@ def from_directory(name: str, directory: Path, *, sha256: str | None = None) -> 
             f"{directory / WEIGHTS}: SHA-256 {found[:12]}..., expected {sha256[:12]}... for {name}: the file is "
             "damaged or altered. Delete it and get it again, or give --encoder-dir."
         )
-    return Encoder(name, directory, fingerprint(directory))
+    return Encoder(name, directory, fingerprint(directory), origin)
 
 
 def weight_files(directory: Path) -> list[Path]:
@@ -105,13 +106,13 @@ def check(directory: Path) -> None:
 
 
 def config_of(directory: Path) -> dict[str, Any]:
-    """The content of ``config.json``. UserError where it is no JSON object."""
+    """The content of ``config.json``. UserError where there is none, or no JSON object."""
     path = directory / "config.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict):
             raise ValueError("not an object")
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: not JSON ({error}). Put the published file there.") from error
     return content
 
@@ -143,15 +144,14 @@ def first_layers(encoder: Encoder, layers: int, cache: Path) -> Encoder:
     Its folder is ``cache/encoders/<name>-<layers>-layers-<key>``, made once. Raises UserError unless the encoder has
     more layers than that.
     """
-    config = config_of(encoder.directory)
-    available = next((int(config[name]) for name in LAYER_COUNTS if name in config), 0)
+    available = _layers_in(config_of(encoder.directory))
     if layers >= available:
         raise UserError(
             f"Encoder {encoder.name}:{layers}: {encoder.name} has {available} layers, expected a number below that."
         )
     folder = cache / "encoders" / f"{encoder.name}-{layers}-layers-{encoder.fingerprint[:16]}"
     make_whole(folder, lambda partial: _write_first_layers(encoder.directory, layers, partial))
-    return from_directory(f"{encoder.name}:{layers}", folder)
+    return from_directory(f"{encoder.name}:{layers}", folder, f"the first {layers} layers of {encoder.origin}")
 
 
 def _write_first_layers(whole: Path, layers: int, folder: Path) -> None:
@@ -162,18 +162,20 @@ def _write_first_layers(whole: Path, layers: int, folder: Path) -> None:
         if (whole / name).exists():
             shutil.copyfile(whole / name, folder / name)
     config = config_of(whole)
-    available = max(int(config[name]) for name in LAYER_COUNTS if name in config)
     cut: dict[str, Any] = {name: layers for name in LAYER_COUNTS if name in config}
-    # ModernBERT lists the kind of each layer.
-    cut |= {
-        name: entry[:layers] for name, entry in config.items() if isinstance(entry, list) and len(entry) == available
-    }
+    for name, entry in config.items():
+        if isinstance(entry, list) and len(entry) == _layers_in(config):  # ModernBERT lists the kind of each layer
+            cut[name] = entry[:layers]
     (folder / "config.json").write_text(json.dumps({**config, **cut}, indent=2) + "\n", "utf-8")
     kept: dict[str, Any] = {}
     for path in weight_files(whole):
         with safe_open(path, framework="pt") as file:
             kept |= {name: file.get_tensor(name) for name in file.keys() if _layer(name) < layers}  # noqa: SIM118
     save_file(kept, folder / WEIGHTS, metadata={"format": "pt"})
+
+
+def _layers_in(config: dict[str, Any]) -> int:
+    return next((int(config[name]) for name in LAYER_COUNTS if name in config), 0)
 
 
 def _layer(tensor: str) -> int:
