@@ -83,11 +83,6 @@ def test_a_pickle_is_never_read(tmp_path: Path) -> None:
         locate.resolve("bert-base-uncased", directory=folder, cache=tmp_path)
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="does not exist"):
-        locate.resolve("minilm-l6", directory=tmp_path / "absent", cache=tmp_path)
-
-
 @pytest.mark.parametrize("name", ["gpt-2", "minilm-l6:", "minilm-l6:0", "minilm-l6:-1", "minilm-l6:1.5"])
 def test_unknown_names_and_numbers_of_layers(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="nknown encoder|expected a number of layers"):

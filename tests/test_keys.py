@@ -15,7 +15,7 @@ import tiny
 
 from paper_repro.method.losses import Switches
 from paper_repro.runs import keys
-from paper_repro.runs.keys import run_key, score_key
+from paper_repro.runs.keys import score_key
 from paper_repro.runs.spec import Checker, RunSpec, Source, spec_from_dict
 from paper_repro.study import Study
 from paper_repro.texts.pools import Benchmark, Pool, Truth
@@ -52,12 +52,6 @@ def with_checkers(folds: int = 0) -> RunSpec:
     spec = tiny.spec("imp")
     assert spec.diversity is not None
     return replace(spec, diversity=replace(spec.diversity, folds=folds))
-
-
-def test_key_is_64_hex_digits_and_stable(study: Study) -> None:
-    key = study.key(tiny.spec("imp"))
-    assert len(key) == 64 and int(key, 16) >= 0
-    assert key == study.key(spec_from_dict(tiny.spec("imp").to_dict())) == run_key(study.inputs, tiny.spec("imp"))
 
 
 @pytest.mark.parametrize("section", ["recipe", "switches"])
@@ -113,11 +107,6 @@ def test_every_field_of_a_checker_counts(study: Study) -> None:
     scores = {name: score_key(study.inputs, checker, "financial", "dev") for name, checker in variants.items()}
     scores["pool"] = score_key(study.inputs, quality, "financial", "generated")
     assert len({*scores.values(), score_key(study.inputs, quality, "financial", "dev")}) == len(scores) + 1, scores
-
-
-def test_every_part_of_the_source_counts(study: Study) -> None:
-    sources = [Source("dev"), Source("generated"), Source("dev", 3, 0), Source("dev", 3, 1), Source("dev", 4, 0)]
-    assert len({study.key(replace(tiny.spec(), source=source)) for source in sources}) == len(sources)
 
 
 # -- content --------------------------------------------------------------------------------------------------

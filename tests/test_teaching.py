@@ -287,20 +287,3 @@ def test_everything_that_is_drawn_lies_inside_the_axes(worlds):
     drawn = drawn[np.isfinite(drawn)]
     assert low <= drawn.min() and drawn.max() <= high
     assert 20.0 in drawn and {51.0 if worlds == 2 else 50.0, 69.5 if worlds == 2 else 70.0} <= set(drawn)
-
-
-def test_the_pictures_say_where_they_come_from():
-    question = sampling.Question()
-    frame = sampling.simulate(question, (5, 10), 20)
-    path = texts.descend(np.array([0.6, 0.1, 0.3]), np.array([0.2, 0.6, 0.2]), steps=(0, 5))
-    drawn = {
-        "primer_sampling": figures.primer_sampling(frame, sampling.densities(question, np.linspace(-2, 2, 9)), "mini"),
-        "primer_clipping": figures.primer_clipping(sampling.compare_remedies((1, 0.5), 20, 20), "mini"),
-        "primer_losses": figures.primer_losses(path[path["label"] == 0], "positive", 0.8, "mini"),
-        "primer_knobs": figures.primer_knobs(RUNS, "mini"),
-    }
-    for name, figure in drawn.items():
-        caption = figure.get_supxlabel().replace("\n", " ")
-        assert f"{name}.csv" in caption and "profile mini" in caption
-    assert "n = 2 worlds" in drawn["primer_knobs"].get_supxlabel()
-    assert "20 samples of n = 20 draws" in drawn["primer_clipping"].get_supxlabel().replace("\n", " ")
