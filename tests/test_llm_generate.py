@@ -129,11 +129,6 @@ def test_neither_faults_nor_concurrency_change_the_texts(undisturbed: Path, tmp_
     assert content(tmp_path / "mrpc") == content(undisturbed / "mrpc")
 
 
-def test_another_seed_asks_for_other_texts(undisturbed: Path, calm: ChatServer, tmp_path: Path) -> None:
-    assert call(*words(calm, tmp_path, "mrpc", 48), "--depth", "2", "--seed", "1").exit_code == 0
-    assert content(tmp_path / "mrpc")["generated.jsonl"] != content(undisturbed / "mrpc")["generated.jsonl"]
-
-
 # ---------------------------------------------------------------- killed
 
 
@@ -217,14 +212,6 @@ def test_the_estimate_by_hand() -> None:
     assert Terms(price_input=1.0, price_output=2.0).cost(usage) == pytest.approx((usage.prompt + 144) / 1e6)
 
 
-def test_pairs_are_asked_for_several_at_once() -> None:
-    dev = Pool("dev", ("one",) * 4, np.array([0, 1, 0, 1]), pairs=("two",) * 4)
-    settings = Settings(examples=2, count=5)
-    made = Generation(Job(Benchmark("m", "M", TASKS["mrpc"], {"dev": dev}), "mrpc", 12, Path(), settings))
-    assert (made.wanted, made.estimate().requests, made.answer_tokens) == ({None: 12}, 3, 5 * 160)
-    assert "Generate 5 data points" in made.opening(None, 0)[1][0]["content"]
-
-
 def test_the_key_is_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OUR_KEY", KEY)
     with serving(tmp_path / "server", key=KEY, faults=0.5, only="500,429", spared=1) as server:
@@ -264,13 +251,9 @@ def test_a_model_that_never_says_anything_useful(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["--max-requests", "0"], "--max-requests 0: nothing can be asked"),
-        (["--benchmark", "imdb"], "Unknown benchmark 'imdb'"),
         (["--examples", "500"], "500 examples asked for, but pool 'dev' holds"),
         (["--model", ""], "no model given"),
         (["--base-url", "http://127.0.0.1:9/v1"], "cannot be reached"),
-        (["--depth", "0"], "'--depth': 0 is not in the range"),
-        (["--temperature", "-1"], "'--temperature': -1.0 is not in the range"),
     ],
     ids=lambda given: " ".join(given[:2]) if isinstance(given, list) else "",
 )
