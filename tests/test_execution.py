@@ -19,7 +19,6 @@ from typing import Any
 import psutil
 import pytest
 import tiny
-import torch
 from disturbed import PATIENCE, assert_complete, done_once, family, go, grid, start, wait_for
 
 from paper_repro.method import train as engine
@@ -30,8 +29,8 @@ from paper_repro.runs.plan import plan, scores_plan
 from paper_repro.runs.spec import Checker, RunSpec, Source, Task, spec_from_dict
 from paper_repro.study import Study
 from paper_repro.tools import machine
-from paper_repro.tools.errors import TrainingError, UserError
-from paper_repro.tools.progress import Progress, duration
+from paper_repro.tools.errors import UserError
+from paper_repro.tools.progress import Progress
 
 # -- the plan -------------------------------------------------------------------------------------------------
 
@@ -140,26 +139,6 @@ def test_data_that_change_between_plan_and_run(inputs: dict[str, str], tmp_path:
     entry = made.store.failure(tasks[0].key)
     assert entry is not None and "data or code changed since this run was planned; start again" in entry["reason"]
     assert not made.store.has(tasks[0].key)
-
-
-def test_ctrl_c_in_this_process(inputs: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was done stays, what was in flight leaves nothing, and the thread settings are put back."""
-    made = tiny.study(inputs, tmp_path)
-    real, calls, threads = engine.train, [], torch.get_num_threads()
-
-    def interrupted(*arguments: Any, **options: Any) -> engine.Trained:
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return real(*arguments, **options)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(engine, "train", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            made.run([tiny.spec("ce", seed=s) for s in range(3)], progress=False)
-    assert [made.result(tiny.spec("ce", seed=s)) is not None for s in range(3)] == [True, False, False]
-    assert not (made.store.root / "failures").exists() and torch.get_num_threads() == threads
-    assert len(plan(made, [tiny.spec("ce", seed=s) for s in range(3)])) == 2
 
 
 # -- the pool of workers, with the processes played by this one ---------------------------------------------------
@@ -314,23 +293,6 @@ def test_two_processes_share_a_store(inputs: dict[str, str], reference: dict[Run
 # -- odds and ends --------------------------------------------------------------------------------------------
 
 
-def test_threads_and_environment_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
-    before = torch.get_num_threads()
-
-    def inside() -> None:
-        with execution.one_thread_each():
-            assert torch.get_num_threads() == 1
-            assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "1"
-            raise TrainingError("x")
-
-    with pytest.raises(TrainingError):
-        inside()
-    assert torch.get_num_threads() == before
-    assert os.environ["OMP_NUM_THREADS"] == "3" and "MKL_NUM_THREADS" not in os.environ
-
-
 @pytest.mark.parametrize(
     ("cpuinfo", "has"),
     [
@@ -360,15 +322,3 @@ def test_bf16_in_software_is_told_with_the_way_out(
     made.run([tiny.spec("ce", recipe=replace(tiny.RECIPE, precision=precision))])
     told = "set PAPER_REPRO_PRECISION=fp32" in capsys.readouterr().out
     assert told == (precision == "bf16" and not has)
-
-
-def test_progress_counts(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = Progress(3, 1, interval=1e9)
-    progress.update("a", {"status": "done", "note": "test accuracy 50.0 %"})
-    progress.update("b", {"status": "failed", "note": "loss is nan"})
-    progress.update("c", {"status": "done", "note": "found"})
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("[runs] 1 of 3 done, 0:00 gone, about 0:00 left; a: test accuracy 50.0 %")
-    assert lines[1] == "[runs] failed: loss is nan"
-    assert lines[-1].startswith("[runs] 3 of 3 done, 1 failed, 0:00 gone; c: found")
-    assert [duration(s) for s in (0.4, 75, 3700)] == ["0:00", "1:15", "1:01:40"]

@@ -16,9 +16,10 @@ import tiny
 from paper_repro.method.losses import Switches
 from paper_repro.runs import keys
 from paper_repro.runs.keys import score_key
-from paper_repro.runs.spec import Checker, RunSpec, Source, spec_from_dict
+from paper_repro.runs.spec import Checker, RunSpec, Source
 from paper_repro.study import Study
-from paper_repro.texts.pools import Benchmark, Pool, Truth
+from paper_repro.texts.pools import Benchmark, Truth
+from paper_repro.tools.errors import UserError
 
 
 @pytest.fixture
@@ -183,8 +184,6 @@ def test_exact_probabilities_count(study: Study) -> None:
 
 
 def test_exact_checkers_of_real_data_are_refused(study: Study) -> None:
-    from paper_repro.tools.errors import UserError
-
     with pytest.raises(UserError, match="miniature world"):
         study.key(tiny.spec("imp", quality=Checker(exact="p"), diversity=Checker(exact="q")))
 
@@ -204,19 +203,6 @@ def test_names_do_not_count(study: Study) -> None:
     assert study.key(replace(spec, source=Source("generated", folds=5))) == first  # folds without a held-out one
 
 
-def test_fingerprints_part_texts_from_pairs() -> None:
-    labels = np.zeros(2, dtype=np.int64)
-    pools = [
-        Pool("p", ("a", "b"), labels),
-        Pool("p", ("a", "b"), labels, ("c", "d")),
-        Pool("p", ("a", "b"), labels, ("d", "c")),
-        Pool("p", ("c", "d"), labels, ("a", "b")),
-        Pool("p", ("ab", ""), labels),
-        Pool("p", ("a", "b"), labels + 1),
-    ]
-    assert len({pool.fingerprint for pool in pools}) == len(pools)
-
-
 # -- code -----------------------------------------------------------------------------------------------------
 
 
@@ -233,13 +219,3 @@ def test_what_is_only_recorded_does_not_count(study: Study) -> None:
     spec = tiny.spec("imp")
     other = replace(spec, recipe=replace(spec.recipe, test_curve=not spec.recipe.test_curve))
     assert study.key(other) == study.key(spec) and other == spec
-
-
-def test_spec_round_trip() -> None:
-    spec = tiny.spec("imp", switches=Switches(clip="sqrt-n", gamma=0.5))
-    spec = replace(spec, quality=replace(spec.quality, folds=3, temperature="fitted"))
-    assert spec_from_dict(spec.to_dict()) == spec
-    oracle = tiny.spec("imp", quality=Checker(exact="p"), diversity=Checker(exact="q"))
-    assert spec_from_dict(oracle.to_dict()) == oracle
-    with pytest.raises(TypeError):
-        spec_from_dict({**spec.to_dict(), "colour": "red"})

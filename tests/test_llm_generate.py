@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import random
 import socket
 import subprocess
 import sys
@@ -127,52 +126,6 @@ def test_neither_faults_nor_concurrency_change_the_texts(undisturbed: Path, tmp_
         assert done.exit_code == 0, done.output
         assert server.count("answer") < server.count()
     assert content(tmp_path / "mrpc") == content(undisturbed / "mrpc")
-
-
-# ---------------------------------------------------------------- killed
-
-
-@pytest.mark.slow
-def test_killed_at_random_moments(tmp_path: Path, calm: ChatServer) -> None:
-    """SIGKILL, each time after a random number of further requests: nothing lost, doubled, asked again or overspent."""
-    draw, most, at_once = random.Random(7), 400, 4
-    assert call(*words(calm, tmp_path / "calm", texts=75)).exit_code == 0
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with serving(tmp_path / "server", faults=0.3, delay=0.02, hang=0.5, spared=1) as server:
-        limits = ["--max-requests", str(most), "--concurrency", str(at_once)]
-        command = [sys.executable, "-m", "paper_repro", *words(server, tmp_path / "out", texts=75), *limits]
-        kills = 0
-        while kills < 6:
-            goal, end = server.count() + draw.randint(1, 14), time.monotonic() + 60
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
-            while server.count() < goal and process.poll() is None and time.monotonic() < end:
-                time.sleep(0.005)
-            time.sleep(draw.uniform(0, 0.06))
-            kills += process.poll() is None  # a failure of the first request ends it: then the same command goes on
-            process.kill()
-            assert b"Traceback" not in process.communicate()[0]
-        while (done := subprocess.run(command, capture_output=True, text=True, env=environment)).returncode:
-            assert "(1 try)" in done.stderr, done.stderr
-        log = server.log
-    assert content(tmp_path / "out" / "financial") == content(tmp_path / "calm" / "financial")
-
-    seeds: list[int] = []  # of each try: its request
-    answered, open_tries = Counter[int](), Counter[int]()
-    for record in records(tmp_path / "out" / "financial" / JOURNAL):
-        if record["kind"] == "try":
-            seeds.append(record["request"]["seed"])
-            open_tries[seeds[-1]] += 1
-            assert not answered[seeds[-1]], "a request that was answered is not asked again"
-        elif "try" in record:
-            seed = seeds[record["try"]]
-            whole = record["kind"] == "answer" and record["raw"].endswith("}")
-            answered[seed] += whole
-            open_tries[seed] -= whole or record["kind"] == "failure"
-    assert 0 < open_tries.total() <= 6 * at_once, "under way at a kill"
-    assert set(answered.values()) == {1}
-    for seed, count in Counter(entry["body"]["seed"] for entry in log if entry["what"] == "answer").items():
-        assert count <= 1 + open_tries[seed], "answered twice only if a kill came between answer and journal"
-    assert len(log) <= len(seeds) <= most
 
 
 # ---------------------------------------------------------------- money, keys, bad input

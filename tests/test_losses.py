@@ -224,14 +224,6 @@ def test_normalising_a_batch_without_weight(method: str) -> None:
     assert float(loss) == 0
 
 
-@pytest.mark.parametrize("method", ["imp", "dimp", "quality_only"])
-def test_gamma_zero_is_ce_for_a_score_of_zero_too(method: str) -> None:
-    logits, labels, quality, diversity = a_batch(11)
-    quality[0] = 0
-    found = weighted_loss(method, logits, labels, quality, diversity, gamma=0.0)
-    assert float(found) == pytest.approx(float(F.cross_entropy(logits, labels)))
-
-
 # -- what a person gets wrong ---------------------------------------------------------------------------------
 
 
@@ -271,48 +263,3 @@ def test_a_diversity_score_of_zero_is_refused() -> None:
     diversity[0] = 0
     with pytest.raises(ValueError, match=r"diversity scores span 0 to .* floored above 0"):
         weighted_loss("imp", logits, labels, quality, diversity)
-
-
-# -- what the losses converge to ------------------------------------------------------------------------------
-
-# Two texts x with Q(y|x) in tenths, so that a batch of ten examples of each is the population itself.
-Q = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])
-QUALITY = np.array([[0.2, 0.2, 0.6], [0.3, 0.4, 0.3]])
-
-
-def descend(method: str, steps: int = 4000, **switches: Any) -> np.ndarray[Any, Any]:
-    """p(y|x) of a free softmax table after plain gradient descent on the population loss."""
-    texts, labels = [], []
-    for x, row in enumerate(Q):
-        for y, share in enumerate(row):
-            texts += [x] * round(10 * share)
-            labels += [y] * round(10 * share)
-    x, y = torch.tensor(texts), torch.tensor(labels)
-    quality, diversity = torch.tensor(QUALITY)[x, y], torch.tensor(Q)[x, y]
-    table = torch.zeros(2, 3, dtype=DOUBLE, requires_grad=True)
-    for _ in range(steps):
-        loss = weighted_loss(method, table[x], y, quality, diversity, **switches)
-        (step,) = torch.autograd.grad(loss, table)
-        with torch.no_grad():
-            table -= 2 * step
-    return torch.softmax(table, dim=1).detach().numpy()
-
-
-def normalised(table: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return table / table.sum(axis=1, keepdims=True)
-
-
-@pytest.mark.parametrize(
-    ("method", "switches", "limit"),
-    [
-        ("ce", {}, Q),
-        ("quality_only", {}, normalised(Q * QUALITY)),
-        ("imp", {}, QUALITY),
-        ("dimp", {}, normalised(np.sqrt(Q * QUALITY))),
-        ("dimp", {"gamma": 0.5}, normalised((Q * QUALITY**0.5) ** (1 / 1.5))),
-        ("dimp", {"gamma": 2.0}, normalised((Q * QUALITY**2) ** (1 / 3))),
-        ("quality_only", {"gamma": 2.0}, normalised(Q * QUALITY**2)),
-    ],
-)
-def test_fixed_points(method: str, switches: dict[str, Any], limit: np.ndarray[Any, Any]) -> None:
-    np.testing.assert_allclose(descend(method, **switches), limit, atol=1e-6)

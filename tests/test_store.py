@@ -183,22 +183,12 @@ def test_any_flipped_byte_of_the_scores_is_noticed(store: Store) -> None:
 # -- checkpoints ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("damage", [truncate, flip])
-def test_a_damaged_checkpoint_does_not_count(store: Store, damage: Callable[[Path], Any]) -> None:
-    save_checkpoint({"weight": torch.ones(100)}, store.checkpoint(KEY), None)
-    assert not store.has_checkpoint(KEY), "only once it is sealed"
-    store.seal_checkpoint(KEY)
-    assert store.has_checkpoint(KEY)
-    damage(store.checkpoint(KEY))
+def test_a_checkpoint_that_was_cut_short_does_not_count(store: Store) -> None:
     assert not store.has_checkpoint(KEY)
-
-
-def test_looking_for_a_checkpoint_does_no_harm_to_its_writer(store: Store) -> None:
-    """plan() asks without the lock: it may find a checkpoint that another process has written but not yet sealed."""
     save_checkpoint({"weight": torch.ones(100)}, store.checkpoint(KEY), None)
-    Store(store.root).has_checkpoint(KEY)  # another process plans
-    store.seal_checkpoint(KEY)
     assert store.has_checkpoint(KEY)
+    truncate(store.checkpoint(KEY))
+    assert not store.has_checkpoint(KEY)
 
 
 # -- full disks -----------------------------------------------------------------------------------------------

@@ -128,22 +128,6 @@ def test_the_last_batch_counts_by_its_own_mean(encoder: Path, data: TrainingData
 # -- fast and authors -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("with_pairs", [False, True])
-@pytest.mark.parametrize("method", METHODS)
-def test_fast_and_authors_reach_the_same_losses(
-    encoder: Path, data: TrainingData, pairs: TrainingData, method: str, with_pairs: bool
-) -> None:
-    """One batch holds all the data, dropout 0, fp32: 1e-6 relative, step by step."""
-    used = pairs if with_pairs else data
-    recipe = replace(AUTHORS, batch_size=64, epochs=4, learning_rate=1e-4, max_length=48 if with_pairs else 32)
-    slow = train(used, encoder, method, recipe, 0, dropout=0.0)
-    fast = train(used, encoder, method, replace(recipe, fidelity="fast"), 0, dropout=0.0)
-    np.testing.assert_allclose(losses(fast), losses(slow), rtol=1e-6)
-    np.testing.assert_allclose(fast.train_log_p, slow.train_log_p, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(fast.test_probabilities, slow.test_probabilities, rtol=1e-4, atol=1e-6)
-    assert losses(fast)[-1] != losses(fast)[0]
-
-
 @pytest.fixture(scope="module")
 def more_data(encoder: Path) -> TrainingData:
     return tiny.training_data(encoder, sizes={"train": 9, "dev": 60, "test": 90, "generated": 240})

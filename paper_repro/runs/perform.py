@@ -50,7 +50,6 @@ def _run(results: Results, task: Task) -> str:
     trained = _train(results, spec, task.keep_checkpoint)
     if trained.state is not None:
         classifier.save_checkpoint(trained.state, store.checkpoint(task.key), trained.kept)
-        store.seal_checkpoint(task.key)
     test = results.inputs.benchmark(spec.benchmark).pools["test"]
     result = RunResult(
         key=task.key,
