@@ -31,11 +31,6 @@ QUICK: Mapping[str, dict[str, float | str]] = {"sungen": {"iterations": 2}, "rho
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.make_encoder(tmp_path_factory.mktemp("encoder"))
-
-
-@pytest.fixture(scope="module")
 def data(encoder: Path) -> TrainingData:
     made = tiny.training_data(encoder)
     draw = np.random.default_rng(1)
@@ -85,11 +80,6 @@ def spec_of(method: str) -> RunSpec:
 
 
 TRAINED = ("distil", "filter", "rho", *META)
-
-
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return tiny.make_inputs(tmp_path_factory.mktemp("inputs"))
 
 
 @pytest.fixture(scope="module")

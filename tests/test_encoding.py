@@ -19,11 +19,6 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.make_encoder(tmp_path_factory.mktemp("encoder"))
-
-
-@pytest.fixture(scope="module")
 def pools() -> dict[str, Pool]:
     odd = ("Gains THE Share-price; café, of the bank!", "profit", "unheard of", "shares rising 3.5 % in may", "x" * 300)
     return {

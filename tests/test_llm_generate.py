@@ -112,13 +112,6 @@ def test_the_report_counts_what_the_files_hold(undisturbed: Path) -> None:
     assert (table["size"], table["answers"]) == ("48", str(answers))
 
 
-def test_the_same_command_asks_nothing_again_and_needs_no_server(undisturbed: Path, tmp_path: Path) -> None:
-    before = content(undisturbed / "mrpc")
-    gone = ChatServer(tmp_path, 9)
-    assert call(*words(gone, undisturbed, "mrpc", 48), "--depth", "2").exit_code == 0
-    assert content(undisturbed / "mrpc") == before
-
-
 @pytest.mark.parametrize("concurrency", ["1", "16"])
 def test_neither_faults_nor_concurrency_change_the_texts(undisturbed: Path, tmp_path: Path, concurrency: str) -> None:
     with serving(tmp_path / "server", faults=0.4, only="429,500,503,drop,half", spared=1) as server:

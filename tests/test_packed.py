@@ -153,17 +153,6 @@ def test_packed_training_is_the_authors(
     assert ours.selected_epoch == theirs.selected_epoch
 
 
-def test_dropout_is_on_and_the_runs_own(encoder: Path, data: TrainingData) -> None:
-    state = torch.get_rng_state()
-    plain, first, again, other = (
-        tiny.fingerprint(train(data, encoder, "ce", PACKED, seed, dropout=drop))
-        for seed, drop in ((0, 0.0), (0, 0.2), (0, 0.2), (1, 0.2))
-    )
-    assert first == again
-    assert len({plain, first, other}) == 3
-    assert torch.equal(state, torch.get_rng_state())
-
-
 def test_what_looks_into_padded_batches_is_refused(encoder: Path, data: TrainingData) -> None:
     from paper_repro.method.baselines import ren, rho
 

@@ -19,9 +19,8 @@ import torch
 
 from paper_repro.method.recipe import EpochRecord
 from paper_repro.model.classifier import save_checkpoint
-from paper_repro.runs.spec import Checker, RunResult, Task
+from paper_repro.runs.spec import RunResult, Task
 from paper_repro.runs.store import DAY, Store, digest
-from paper_repro.study import Study
 
 KEY = "ab" * 32
 
@@ -133,43 +132,14 @@ def test_damage_is_set_aside(store: Store, name: str, damage: Callable[[Path], A
     assert_same(store.get(KEY), result)
 
 
-def test_a_run_that_appears_while_it_is_looked_for_is_not_damaged(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another process stores the run just after this one found no folder."""
-    result, log_p = a_result()
-    real = Path.exists
-
-    def exists(path: Path, **options: Any) -> bool:
-        found = real(path, **options)
-        if path.name == KEY and not found:
-            patched.undo()
-            Store(store.root).put(result, log_p)
-        return found
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "exists", exists)
-        found = store.get(KEY)
-    assert found is None or found.key == KEY
-    assert_same(store.get(KEY), result)
-
-
 # -- scores ---------------------------------------------------------------------------------------------------
-
-
-def test_scores_round_trip(store: Store) -> None:
-    scores = np.log(np.random.default_rng(0).dirichlet([1, 1, 1], 50)).astype(np.float32)
-    assert store.get_scores(KEY) is None
-    store.put_scores(KEY, scores, {"models": ["a"], "temperature": 1.5})
-    found = store.get_scores(KEY)
-    assert found is not None and found.dtype == np.float32
-    np.testing.assert_array_equal(found, scores)
-    assert tiny.files_under(store.root) == [f"scores/{KEY}.npz"]
 
 
 def test_any_flipped_byte_of_the_scores_is_noticed(store: Store) -> None:
     scores = np.log(np.random.default_rng(0).dirichlet([1, 1, 1], 50)).astype(np.float32)
-    store.put_scores(KEY, scores, {})
+    assert store.get_scores(KEY) is None
+    store.put_scores(KEY, scores, {"temperature": 1.5})
+    assert store.scores_origin(KEY) == {"temperature": 1.5}
     path = store.root / "scores" / f"{KEY}.npz"
     content = path.read_bytes()
     for position, flipped in product(range(len(content)), (0x01, 0xFF)):  # 0x01 says "encrypted" in the right place
@@ -251,20 +221,3 @@ def test_digest_is_of_the_content_alone() -> None:
     assert digest({"lr": 0.1 + 0.2}) != digest({"lr": 0.3})
     with pytest.raises(ValueError):
         digest({"a": math.nan})
-
-
-# -- damage to the store of a real study ------------------------------------------------------------------
-
-
-@pytest.fixture
-def study(tmp_path: Path) -> Study:
-    return tiny.study(tiny.make_inputs(tmp_path), tmp_path / "results")
-
-
-def test_a_lost_checkpoint_is_trained_again(study: Study) -> None:
-    checker = Checker(tiny.spec("ce", "dev"))
-    before = tiny.scores(study, checker, "financial", "generated")
-    (path,) = (study.store.root / "checkpoints").glob("*.safetensors")
-    path.unlink()
-    (study.store.root / "scores").rename(study.store.root / "scores before")
-    np.testing.assert_array_equal(tiny.scores(study, checker, "financial", "generated"), before)
