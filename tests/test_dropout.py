@@ -21,6 +21,11 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.make_encoder(tmp_path_factory.mktemp("encoder"), layers=2)
+
+
+@pytest.fixture(scope="module")
 def batch(encoder: Path) -> Batch:
     return Batcher(encode(tiny.make_pool("pool", 12, 2, pairs=True), encoder, 48), CPU).batch(np.arange(12))
 
