@@ -54,9 +54,7 @@ def trial(settings: dict[str, Any], place: tuple[Any, ...]) -> dict[str, Any]:
     recipe = Recipe(rate, epochs, precision=inputs.profile.recipes[source].precision, head=head)
 
     def rows_of(pool: str, rows: Any) -> tuple[Encoded, Any]:
-        return encode(pools[pool], directory, recipe.max_length, inputs.paths.cache).subset(rows), pools[pool].labels[
-            rows
-        ]
+        return encode(pools[pool], directory, recipe.max_length).subset(rows), pools[pool].labels[rows]
 
     order = np.random.default_rng(SEED).permutation(len(pools[source]))
     if source == "dev":

@@ -45,7 +45,7 @@ def trial(settings: dict[str, Any], benchmark: str, seed: int, engine: Engine) -
     recipe = replace(usual, fidelity=engine, max_length=LONGEST, select="last", test_curve=False)
     some = np.random.default_rng(0).permutation(len(found.pools["generated"]))[:TEXTS]
     train_pool, dev, test = (found.pools[name] for name in ("generated", "dev", "test"))
-    encoded, *others = (encode(pool, directory, LONGEST, inputs.paths.cache) for pool in (train_pool, dev, test))
+    encoded, *others = (encode(pool, directory, LONGEST) for pool in (train_pool, dev, test))
     data = TrainingData(
         encoded.subset(some), train_pool.labels[some], others[0], dev.labels, others[1], test.labels, found.classes
     )

@@ -32,8 +32,8 @@ from paper_repro.paper.cells import Cell
 from paper_repro.paper.table1.cells import table1
 from paper_repro.report import page
 from paper_repro.report.workload import grids, workload
-from paper_repro.runs.plan import Task, plan
-from paper_repro.runs.spec import RunSpec
+from paper_repro.runs.plan import plan
+from paper_repro.runs.spec import RunSpec, Task
 from paper_repro.study import Study, open_study
 from paper_repro.tools.machine import environment
 from paper_repro.tools.paths import Paths, project_root

@@ -370,7 +370,7 @@ def _asked_about(
         where = Paths.of(profiles.check_name(profile), given["results_dir"], benchmark=described.name)
         return benchmarks.load(described, generated=generated), described.path, where, described.generated
     folder = Path(given["data_dir"]) if given["data_dir"] else None
-    found = benchmarks.load(name, kind=profiles.kind_of(profile), data_dir=folder)
+    found = benchmarks.load(name, kind=profiles.load(profile).kind, data_dir=folder)
     return found, name, Paths.of(profile, given["results_dir"]), None
 
 

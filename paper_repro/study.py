@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,12 @@ from paper_repro.paper.cells import Cell
 from paper_repro.report import manifest, parameters
 from paper_repro.runs import execute
 from paper_repro.runs.inputs import Inputs, open_inputs
-from paper_repro.runs.plan import Task, plan, scores_plan
+from paper_repro.runs.plan import plan, scores_plan
 from paper_repro.runs.results import Results
-from paper_repro.runs.spec import Checker, RunSpec, spec_from_dict
+from paper_repro.runs.spec import Checker, RunSpec, Task, spec_from_dict
 from paper_repro.tools import paths
 from paper_repro.tools.errors import UserError
-from paper_repro.tools.machine import available_cores, torch_device
+from paper_repro.tools.machine import available_cores
 from paper_repro.tools.progress import Progress
 
 NEEDS_TEXTS = "# needs the texts"
@@ -31,52 +31,27 @@ MOST_WORKERS = 8  # by default; each holds a model and its optimiser
 def open_study(
     profile: str = "demo",
     *,
-    benchmark_file: str = "",
-    data_dir: str = "",
-    encoder_dir: str = "",
     device: str = "auto",
     workers: int = 0,
     scheduler: str = "",
-    results_dir: str = "",
-    figures_dir: str = "",
-    few_shot: str = "bundled",
-    world: Mapping[str, Any] | None = None,
-    offline: bool = False,
     notebook: str = "",
+    **where: Any,
 ) -> Study:
-    """Open a profile by name.
+    """Open a profile by name; ``where`` are the other arguments of :func:`paper_repro.runs.inputs.open_inputs`.
 
-    ``benchmark_file`` describes another benchmark (:mod:`paper_repro.texts.description`) in place of the
-    profile's three, with results and figures beside theirs. ``data_dir`` holds the original public files,
-    ``encoder_dir`` an encoder in Hugging Face layout; left empty they are looked for in the environment, the caches
-    and the hub. ``device`` is "auto", "cpu", "cuda" or "cuda:1". ``workers`` is the number of training processes;
-    0 takes one for each core (one on a GPU). With ``scheduler``, the address or the scheduler file of a Dask cluster,
-    its workers train, and ``device`` is theirs. ``few_shot`` "asked" takes the labels that ``paper-repro few-shot``
-    got for the first row of Tables 1 and 4. ``world`` sets knobs of the miniature world, by the names of
-    :class:`paper_repro.texts.world.WorldConfig`. With ``offline`` nothing is looked for on the hub.
-    ``notebook`` is the name of the notebook that shows what comes out.
+    ``workers`` is the number of training processes; 0 takes one for each core (one on a GPU). With ``scheduler``, the
+    address or the scheduler file of a Dask cluster, its workers train, and ``device`` is theirs. ``notebook`` is the
+    name of the notebook that shows what comes out.
 
-    Raises UserError for an unknown profile, device or knob, for a faulty benchmark file, and for workers here as
-    well as on a cluster.
+    Raises UserError as ``open_inputs`` does, and for workers here as well as on a cluster.
     """
     if workers and scheduler:
         raise UserError("give workers (processes here) or scheduler (a cluster with workers of its own), not both")
     if workers < 0:
         raise UserError(f"workers={workers}: expected 0 (one for each core) or a positive number")
-    inputs = open_inputs(
-        profile,
-        benchmark_file=benchmark_file,
-        data_dir=data_dir,
-        encoder_dir=encoder_dir,
-        device="auto" if scheduler else device,
-        results_dir=results_dir,
-        figures_dir=figures_dir,
-        few_shot=few_shot,
-        world=world,
-        offline=offline,
-    )
+    inputs = open_inputs(profile, device="auto" if scheduler else device, **where)
     if not workers and not scheduler:
-        workers = 1 if torch_device(device) != "cpu" else min(available_cores(), MOST_WORKERS)
+        workers = 1 if inputs.device != "cpu" else min(available_cores(), MOST_WORKERS)
     if workers > 1:
         execute.warm_up()
     return Study(inputs, workers or 1, scheduler, device, notebook)
@@ -182,12 +157,11 @@ class Study(Results):
         """Compute planned tasks, by processes here or on the cluster; not those whose texts or weights are not here,
         of which only the runs in an archive are known."""
         doable = [task for task in tasks if self.inputs.complete(spec_from_dict(task.spec))]
-        if len(doable) < len(tasks):
-            progress.tell(f"{len(tasks) - len(doable)} runs are missing and cannot be made without data and weights")
-        tasks = doable
+        if missing := len(tasks) - len(doable):
+            progress.tell(f"{missing} runs are missing and cannot be made without data and weights")
         if self.scheduler:
             from paper_repro.runs import dask  # late: it brings Dask, which is an extra
 
-            dask.execute(self, tasks, progress, self.scheduler, self.device)
+            dask.execute(self, doable, progress, self.scheduler, self.device)
         else:
-            execute.execute(self, tasks, progress, self.workers)
+            execute.execute(self, doable, progress, self.workers)

@@ -37,8 +37,7 @@ OPTIONS: dict[str, Any] = {
     "delay": 0.0,
     "hang": 30.0,
     "key": "",
-    "model": "",
-    "unknown": 404,  # status for any other model
+    "model": "",  # that it has; "": any
     "silent": 0,  # 1: every answer is empty
 }
 PAGE = b"<!DOCTYPE html><html><head><title>Please log in</title></head></html>"
@@ -104,7 +103,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.options.key and given != f"Bearer {self.options.key}":
             return self.send(401, {"error": {"message": f"Incorrect API key provided: {given}"}}, "401")
         if self.options.model and self.body["model"] != self.options.model:
-            return self.send(self.options.unknown, {"error": {"message": f"no model {self.body['model']}"}}, "unknown")
+            return self.send(404, {"error": {"message": f"no model {self.body['model']}"}}, "unknown")
         time.sleep(self.options.delay)
         if fault in ("429", "500", "503"):
             headers = {"Retry-After": "0.05"} if fault == "429" else {}

@@ -63,8 +63,16 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny BERT with random weights."""
+    import tiny
+
+    return tiny.make_encoder(tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture(scope="module")
 def data(encoder: Path) -> TrainingData:
-    """Tiny training data in the words of the test module's own ``encoder``."""
+    """Tiny training data in the words of the ``encoder``, which may be the test module's own."""
     import tiny
 
     return tiny.training_data(encoder)

@@ -17,13 +17,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from paper_repro.texts import description
+import pandas as pd
 
-FAULTS = ("", "404", "500", "truncated")
+from paper_repro.texts import description
 
 
 class HubServer:
-    """Serves ``files`` (URL path -> bytes); ``fault`` is one of FAULTS, ``requests`` what was asked for."""
+    """Serves ``files`` (URL path -> bytes); ``fault`` is "", "404", "500" or "truncated", ``requests`` what was asked
+    for."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self.files = dict(files)
@@ -77,34 +78,27 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-        def do_HEAD(self) -> None:
-            self._answer(with_body=False)
-
         def do_GET(self) -> None:
-            self._answer(with_body=True)
-
-        def _answer(self, *, with_body: bool) -> None:
             hub.requests.append(f"{self.command} {self.path}")
-            body = hub.files.get(self.path)
+            commit = self.path.split("/resolve/")[1].split("/")[0] if "/resolve/" in self.path else "0" * 40
+            status, body, headers = 200, hub.files.get(self.path, b""), {"X-Repo-Commit": commit}
             if hub.fault == "500":
-                self._send(500, b"", {})
-            elif body is None or hub.fault == "404":
-                self._send(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": self._commit()})
+                status, body, headers = 500, b"", {}
+            elif self.path not in hub.files or hub.fault == "404":
+                status, body, headers = 404, b"", {**headers, "X-Error-Code": "EntryNotFound"}
             else:
-                headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()}"', "X-Repo-Commit": self._commit()}
-                cut = with_body and hub.fault == "truncated"
-                self._send(200, body[: len(body) // 2] if cut else body, headers, with_body=with_body)
-
-        def _commit(self) -> str:
-            return self.path.split("/resolve/")[1].split("/")[0] if "/resolve/" in self.path else "0" * 40
-
-        def _send(self, status: int, body: bytes, headers: Mapping[str, str], *, with_body: bool = True) -> None:
+                headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()}"'
+            with_body = self.command == "GET"
+            if with_body and hub.fault == "truncated":
+                body = body[: len(body) // 2]
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(body))}.items():
                 self.send_header(name, value)
             self.end_headers()
             if with_body:
                 self.wfile.write(body)
+
+        do_HEAD = do_GET
 
     return Handler
 
@@ -123,13 +117,8 @@ def dataset_files(real_data_dir: Path) -> dict[str, bytes]:
     }
 
 
-def parquet_bytes(columns: Mapping[str, list[Any]]) -> bytes:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    buffer = io.BytesIO()
-    parquet.write_table(pa.table(dict(columns)), buffer)
-    return buffer.getvalue()
+def parquet_bytes(columns: Mapping[str, Any]) -> bytes:
+    return pd.DataFrame(columns).to_parquet(index=False)
 
 
 def _phrasebank_zip(path: Path) -> bytes:
@@ -150,22 +139,15 @@ def _irony(folder: Path, part: str) -> bytes:
 
 
 def _mrpc(folder: Path) -> list[bytes]:
-    dev_ids = {tuple(line.split()) for line in (folder / "dev_ids.tsv").read_text().splitlines()}
-    tables: dict[str, list[dict[str, Any]]] = {"train": [], "validation": [], "test": []}
+    """Rows backwards: the order must come from idx."""
+    dev = {tuple(map(int, line.split())) for line in (folder / "dev_ids.tsv").read_text().splitlines()}
+    tables = []
     for file in ("train", "test"):
-        with (folder / f"msr_paraphrase_{file}.txt").open(encoding="utf-8-sig", newline="") as lines:
-            for idx, row in enumerate(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)):
-                part = "validation" if file == "train" and (row["#1 ID"], row["#2 ID"]) in dev_ids else file
-                tables[part].append({**row, "idx": idx})
-    # Rows backwards: the order must come from idx.
-    return [
-        parquet_bytes(
-            {
-                "sentence1": [row["#1 String"] for row in reversed(rows)],
-                "sentence2": [row["#2 String"] for row in reversed(rows)],
-                "label": [int(row["Quality"]) for row in reversed(rows)],
-                "idx": [row["idx"] for row in reversed(rows)],
-            }
-        )
-        for rows in tables.values()
-    ]
+        path = folder / f"msr_paraphrase_{file}.txt"
+        rows = pd.read_csv(path, sep="\t", quoting=csv.QUOTE_NONE, encoding="utf-8-sig", keep_default_na=False)
+        in_dev = [pair in dev for pair in zip(rows["#1 ID"], rows["#2 ID"], strict=True)]
+        names = {"#1 String": "sentence1", "#2 String": "sentence2", "Quality": "label"}
+        table = rows.rename(columns=names)[[*names.values()]].assign(idx=range(len(rows)))[::-1]
+        mask = pd.Series(in_dev, index=rows.index)[::-1]
+        tables += [table[~mask], table[mask]] if file == "train" else [table]
+    return [parquet_bytes(table) for table in tables]

@@ -18,7 +18,7 @@ from paper_repro import study
 from paper_repro.runs import archive
 from paper_repro.runs.archive import Part, halves, pack, unpack
 from paper_repro.runs.results import Results
-from paper_repro.runs.spec import Checker, RunSpec
+from paper_repro.runs.spec import Checker, RunSpec, Task
 from paper_repro.study import Study
 from paper_repro.tools.errors import UserError
 
@@ -108,7 +108,7 @@ def test_a_part_is_written_again_only_for_new_runs(made: Study, files: list[Path
 
 def test_failed_and_running_runs_are_left_out(made: Study, tmp_path: Path) -> None:
     absent, failed = tiny.spec("ce", seed=7), tiny.spec("ce", seed=8)
-    made.store.put_failure(made.key(failed), {"reason": "x"})
+    made.store.fail(Task(made.key(failed), "run", "failed", failed.to_dict()), "a reason")
     with made.store.lock(made.key(absent)):
         assert pack(made, [Part("none", (absent, failed))], tmp_path) == []
     assert list(tmp_path.iterdir()) == []

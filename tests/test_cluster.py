@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from disturbed import PATIENCE, assert_complete, done_once, family, go, grid, st
 
 from paper_repro.cli import cli
 from paper_repro.runs import dask, perform
-from paper_repro.runs.spec import Checker, RunSpec
+from paper_repro.runs.spec import RunSpec
 from paper_repro.runs.store import Store
 from paper_repro.study import open_study
 from paper_repro.tools.errors import UserError
@@ -77,20 +76,6 @@ def _open_files(pid: int) -> list[str]:
         return [file.path for file in psutil.Process(pid).open_files()]
     except psutil.Error:
         return []
-
-
-@pytest.mark.usefixtures("nothing_here")
-def test_failures_are_rows(
-    four: Any, inputs: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    made = tiny.study(inputs, tmp_path, scheduler=four.scheduler_address)
-    broken = replace(tiny.spec("ce", "dev"), recipe=replace(tiny.RECIPE, learning_rate=1e30))
-    doomed, healthy = tiny.spec("dimp", quality=Checker(broken)), tiny.spec("ce", seed=1)
-    made.run([doomed, healthy])
-    assert made.result(healthy) is not None
-    assert str(made.failure(broken)).startswith("loss is nan at step 2 of 4")
-    assert "a checker that it needs failed" in str(made.failure(doomed))
-    assert "3 failed" in capsys.readouterr().out
 
 
 # -- what is refused, in a line -----------------------------------------------------------------------------------

@@ -47,21 +47,6 @@ def test_rate_and_scale(p: float) -> None:
     assert float(out.mean()) == pytest.approx(1, abs=0.03)
 
 
-def test_neighbours_are_dropped_independently() -> None:
-    """Four masks are cut from each 64-bit draw: none of them may follow from another."""
-    dropped = (SeededDropout(0.5, np.random.SFC64(1)).train()(torch.ones(400_000)) == 0).double()
-    centred = dropped - dropped.mean()
-    for lag in (1, 2, 3, 4, 8):
-        correlation = float((centred[:-lag] * centred[lag:]).mean() / centred.var())
-        assert abs(correlation) < 6 / len(dropped) ** 0.5
-
-
-def test_eval_and_rate_zero_change_nothing() -> None:
-    x = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
-    assert SeededDropout(0.5, np.random.SFC64(0)).eval()(x) is x
-    assert SeededDropout(0.0, np.random.SFC64(0)).train()(x) is x
-
-
 def test_the_gradient_passes_where_the_activation_did() -> None:
     x = torch.ones(50, requires_grad=True)
     out = SeededDropout(0.3, np.random.SFC64(2)).train()(x)
@@ -80,10 +65,6 @@ def test_the_stream_is_the_seeds_alone() -> None:
         assert torch.equal(before, torch.get_rng_state())
     assert torch.equal(masks[0], masks[1])
     assert not torch.equal(masks[0][0], masks[0][1])
-
-
-def test_bf16_stays_bf16() -> None:
-    assert SeededDropout(0.1, np.random.SFC64(0)).train()(torch.ones(8, dtype=torch.bfloat16)).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
@@ -141,30 +122,3 @@ def test_the_last_layer_needs_its_first_token_only(encoder: Path, batch: Batch, 
         results.append([loss.detach(), *(p.grad for p in model.parameters())])
     for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7)
-
-
-def test_padding_is_masked(encoder: Path) -> None:
-    """A text's logits do not depend on the company that it keeps."""
-    pool = tiny.make_pool("pool", 12, 2)
-    batcher = Batcher(encode(pool, encoder, 48), CPU)
-    model = build(encoder, 2, seed=0, device=CPU)
-    seed_dropout(model, 0)
-    model.eval()
-    with torch.no_grad():
-        together = logits(model, batcher.batch(np.arange(12)))
-        alone = torch.cat([logits(model, batcher.batch(np.array([i]))) for i in range(12)])
-    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
-
-
-def test_dropout_reaches_attention_and_head(encoder: Path, batch: Batch) -> None:
-    """With dropout on two passes differ, and a model that was seeded alike repeats them."""
-
-    def two_passes() -> Tensor:
-        model = build(encoder, 2, seed=0, device=CPU).train()
-        seed_dropout(model, 4)
-        with torch.no_grad():
-            return torch.stack([logits(model, batch), logits(model, batch)])
-
-    first, again = two_passes(), two_passes()
-    assert torch.equal(first, again)
-    assert not torch.equal(first[0], first[1])

@@ -1,9 +1,7 @@
-"""Tokenising once, caching by content, and cutting batches: nothing lost, nothing twice, padding where it belongs."""
+"""Tokenising, and cutting batches: nothing lost, nothing twice, padding where it belongs."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +10,12 @@ import tiny
 import torch
 from transformers import AutoTokenizer
 
-from paper_repro.model import tokens
 from paper_repro.model.batches import BUCKET, Batch, Batcher, kept_tokens
 from paper_repro.model.tokens import Encoded, encode
 from paper_repro.texts.pools import Pool
 from paper_repro.tools.errors import UserError
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.make_encoder(tmp_path_factory.mktemp("encoder"))
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +26,6 @@ def pools() -> dict[str, Pool]:
         "pair": tiny.make_pool("pair", 37, 2, pairs=True),
         "odd": Pool("odd", odd, np.zeros(len(odd), dtype=np.int64)),
     }
-
-
-def assert_equal(one: Encoded, other: Encoded) -> None:
-    for name in ("ids", "lengths", "first"):
-        found, expected = getattr(one, name), getattr(other, name)
-        assert found.dtype == expected.dtype == np.int64
-        np.testing.assert_array_equal(found, expected)
 
 
 # -- tokens -------------------------------------------------------------------------------------------------
@@ -82,58 +67,6 @@ def test_special_tokens_by_hand(encoder: Path) -> None:
 def test_an_encoder_without_a_fast_tokenizer(tmp_path: Path, pools: dict[str, Pool]) -> None:
     with pytest.raises(UserError, match=r"tokenizer.json: no such file\. .*save_pretrained"):
         encode(pools["single"], tmp_path, 16)
-
-
-# -- the cache ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["single", "pair", "odd"])
-def test_a_cache_hit_equals_a_fresh_encoding(
-    encoder: Path, pools: dict[str, Pool], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fresh = encode(pools[name], encoder, 12)
-    assert_equal(encode(pools[name], encoder, 12, tmp_path), fresh)  # a miss, written
-    assert len(list((tmp_path / "tokens").iterdir())) == 1
-    monkeypatch.setattr(tokens, "_tokenizer", lambda *_: pytest.fail("tokenised again"))
-    assert_equal(encode(pools[name], encoder, 12, tmp_path), fresh)  # a hit
-
-
-def test_the_cache_goes_by_content(encoder: Path, pools: dict[str, Pool], tmp_path: Path) -> None:
-    def files() -> int:
-        return len(list((tmp_path / "cache" / "tokens").glob("*.npz")))
-
-    pool, cache = pools["single"], tmp_path / "cache"
-    encode(pool, encoder, 12, cache)
-    encode(replace(pool, name="renamed"), encoder, 12, cache)
-    assert files() == 1  # a name is no content
-    encode(pool, encoder, 13, cache)
-    assert files() == 2
-    changed = encode(replace(pool, texts=("loss", *pool.texts[1:])), encoder, 12, cache)
-    assert files() == 3 and changed.lengths[0] == 3
-    other = tiny.make_encoder(tmp_path / "other")
-    (other / "tokenizer.json").write_text((other / "tokenizer.json").read_text("utf-8") + "\n", "utf-8")
-    encode(pool, other, 12, cache)
-    assert files() == 4
-
-
-def test_a_damaged_cache_file_is_made_again(encoder: Path, pools: dict[str, Pool], tmp_path: Path) -> None:
-    fresh = encode(pools["single"], encoder, 12, tmp_path)
-    (cached,) = (tmp_path / "tokens").glob("*.npz")
-    cached.write_bytes(cached.read_bytes()[:100])
-    assert_equal(encode(pools["single"], encoder, 12, tmp_path), fresh)
-    assert_equal(encode(pools["single"], encoder, 12, tmp_path), fresh)
-
-
-def test_any_flipped_byte_of_the_cache_is_noticed(encoder: Path, pools: dict[str, Pool], tmp_path: Path) -> None:
-    fresh = encode(pools["pair"], encoder, 12, tmp_path)
-    (cached,) = (tmp_path / "tokens").glob("*.npz")
-    content = cached.read_bytes()
-    ends = [*range(80), *range(80, len(content) - 300, 29), *range(len(content) - 300, len(content))]
-    for position, flipped in product(ends, (0x01, 0xFF)):  # 0x01 says "encrypted" in the right place
-        broken = bytearray(content)
-        broken[position] ^= flipped
-        cached.write_bytes(bytes(broken))
-        assert_equal(encode(pools["pair"], encoder, 12, tmp_path), fresh)
 
 
 # -- batches ------------------------------------------------------------------------------------------------
@@ -224,12 +157,3 @@ def test_kept_tokens_and_their_new_numbers(encoder: Path, pools: dict[str, Pool]
         whole = Batcher(single, CPU, pad_to=pad_to).batch(np.arange(37))
         assert torch.equal(torch.from_numpy(kept)[trimmed.input_ids], whole.input_ids)
         assert int(trimmed.input_ids.max()) < len(kept)
-
-
-def test_subset_keeps_each_row_whole(encoder: Path, pools: dict[str, Pool]) -> None:
-    encoded = encode(pools["pair"], encoder, 32)
-    rows = np.array([30, 2, 2, 17])
-    part = encoded.subset(rows)
-    assert len(part) == 4
-    np.testing.assert_array_equal(part.ids, encoded.ids[rows])
-    np.testing.assert_array_equal(part.first, encoded.first[rows])

@@ -19,19 +19,18 @@ from typing import Any
 import psutil
 import pytest
 import tiny
-import torch
 from disturbed import PATIENCE, assert_complete, done_once, family, go, grid, start, wait_for
 
 from paper_repro.method import train as engine
 from paper_repro.runs import execute as execution
 from paper_repro.runs import perform
 from paper_repro.runs.execute import execute
-from paper_repro.runs.plan import Task, plan, scores_plan
-from paper_repro.runs.spec import Checker, RunSpec, Source, spec_from_dict
+from paper_repro.runs.plan import plan, scores_plan
+from paper_repro.runs.spec import Checker, RunSpec, Source, Task, spec_from_dict
 from paper_repro.study import Study
 from paper_repro.tools import machine
-from paper_repro.tools.errors import TrainingError, UserError
-from paper_repro.tools.progress import Progress, duration
+from paper_repro.tools.errors import UserError
+from paper_repro.tools.progress import Progress
 
 # -- the plan -------------------------------------------------------------------------------------------------
 
@@ -61,14 +60,13 @@ def test_plan_holds_what_is_missing(inputs: dict[str, str], tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (tiny.spec("sun"), "method 'sun' is not known; expected one of ce, focal, imp, dimp, quality_only"),
-        (tiny.spec("dimp", quality=None), "method 'dimp' needs a quality checker"),
-        (tiny.spec("imp", diversity=None), "method 'imp' needs a diversity checker"),
-        (
-            tiny.spec("ce", "validation"),
-            "source 'validation' is not known; expected one of train, dev, test, generated",
-        ),
+        (tiny.spec("sun"), "method 'sun' is not known"),
+        (tiny.spec("dimp", quality=None), "needs a quality checker"),
+        (tiny.spec("imp", diversity=None), "needs a diversity checker"),
+        (tiny.spec("ce", "validation"), "source 'validation' is not known"),
         (tiny.spec("ce", benchmark="sst2"), "Unknown benchmark 'sst2'"),
+        (replace(tiny.spec("ce"), source=Source("dev", 5, 5)), "held_out=5"),  # would train on all of D_P'
+        (tiny.spec("imp", diversity=Checker(tiny.spec("ce"), folds=1)), "folds=1"),
     ],
 )
 def test_a_spec_that_cannot_be_run_is_refused_at_once(
@@ -78,25 +76,6 @@ def test_a_spec_that_cannot_be_run_is_refused_at_once(
     with pytest.raises(UserError) as caught:
         made.run([tiny.spec("ce"), spec])
     assert message in str(caught.value)
-    assert not (tmp_path / "results").exists()
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: replace(tiny.spec("ce"), source=Source("dev", 5, 5)),  # trains on all of D_P'
-        lambda: replace(tiny.spec("ce"), source=Source("dev", 0, 0)),
-        lambda: tiny.spec("imp", diversity=Checker(tiny.spec("ce"), folds=1)),
-        lambda: tiny.spec("imp", diversity=Checker(tiny.spec("ce"), folds=-2)),
-        lambda: tiny.spec("quality_only", quality=Checker(tiny.spec("ce", "dev"), temperature="fit")),  # is "none"
-        lambda: tiny.spec("ce", recipe=replace(tiny.RECIPE, max_length=0)),
-    ],
-)
-def test_a_slip_in_a_spec_is_refused_at_once(
-    inputs: dict[str, str], tmp_path: Path, make: Callable[[], RunSpec]
-) -> None:
-    with pytest.raises(UserError):
-        tiny.study(inputs, tmp_path / "results").run([make()], progress=False)
     assert not (tmp_path / "results").exists()
 
 
@@ -140,22 +119,6 @@ def test_a_failed_run_is_tried_again_and_success_clears_it(
     assert made.result(spec) is not None and made.failure(spec) is None
 
 
-def test_no_failure_is_left_when_all_is_done(
-    inputs: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made, spec = tiny.study(inputs, tmp_path), tiny.spec("quality_only")
-
-    def broken(*_: Any, **__: Any) -> None:
-        raise OSError("the disk went away")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(perform, "score_pool", broken)
-        made.run([spec], progress=False)
-    made.run([spec], progress=False)
-    assert made.result(spec) is not None
-    assert list((made.store.root / "failures").iterdir()) == []
-
-
 def test_a_bug_is_recorded_with_its_traceback(
     inputs: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,39 +139,6 @@ def test_data_that_change_between_plan_and_run(inputs: dict[str, str], tmp_path:
     entry = made.store.failure(tasks[0].key)
     assert entry is not None and "data or code changed since this run was planned; start again" in entry["reason"]
     assert not made.store.has(tasks[0].key)
-
-
-def test_a_full_disk_is_a_failure_and_leaves_nothing(inputs: dict[str, str], tmp_path: Path) -> None:
-    """Not even the failure can be recorded; the next start finds a clean store."""
-    made, spec = tiny.study(inputs, tmp_path), tiny.spec("quality_only")
-    for pool in ("dev", "test", "generated"):
-        made.inputs.encoded("financial", pool, spec)
-    with tiny.largest_file(600):
-        made.run([spec], progress=False)
-    assert made.result(spec) is None
-    assert [name for name in tiny.files_under(made.store.root) if not name.startswith("locks/")] == []
-    made.run([spec], progress=False)
-    assert made.result(spec) is not None and plan(made, [spec]) == []
-
-
-def test_ctrl_c_in_this_process(inputs: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was done stays, what was in flight leaves nothing, and the thread settings are put back."""
-    made = tiny.study(inputs, tmp_path)
-    real, calls, threads = engine.train, [], torch.get_num_threads()
-
-    def interrupted(*arguments: Any, **options: Any) -> engine.Trained:
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return real(*arguments, **options)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(engine, "train", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            made.run([tiny.spec("ce", seed=s) for s in range(3)], progress=False)
-    assert [made.result(tiny.spec("ce", seed=s)) is not None for s in range(3)] == [True, False, False]
-    assert not (made.store.root / "failures").exists() and torch.get_num_threads() == threads
-    assert len(plan(made, [tiny.spec("ce", seed=s) for s in range(3)])) == 2
 
 
 # -- the pool of workers, with the processes played by this one ---------------------------------------------------
@@ -256,39 +186,13 @@ def fake_pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Study], typ
     return install
 
 
-def test_tasks_wait_for_what_they_need(inputs: dict[str, str], tmp_path: Path, fake_pool: Any) -> None:
-    made = tiny.study(inputs, tmp_path, workers=4)
-    fake_pool(made)
-    specs = [tiny.spec(method) for method in ("imp", "dimp", "focal")]
-    made.run(specs, progress=False)
-    assert all(made.result(spec) is not None for spec in specs)
-    assert FakePool.submitted == 2 + 2 + 3
-
-
-def test_workers_doom_what_needs_a_failure(inputs: dict[str, str], tmp_path: Path, fake_pool: Any) -> None:
-    made = tiny.study(inputs, tmp_path, workers=2)
-    fake_pool(made)
-    broken = replace(tiny.spec("ce", "dev"), recipe=replace(tiny.RECIPE, learning_rate=1e30))
-    doomed, healthy = tiny.spec("dimp", quality=Checker(broken)), tiny.spec("ce", seed=1)
-    made.run([doomed, healthy], progress=False)
-    assert made.result(healthy) is not None
-    assert "loss is nan" in str(made.failure(broken)) and "needs failed" in str(made.failure(doomed))
-
-
-def test_a_task_that_kills_its_workers_is_given_up(inputs: dict[str, str], tmp_path: Path, fake_pool: Any) -> None:
-    made = tiny.study(inputs, tmp_path, workers=1)
-    made.workers = 2
-    fake_pool(made).killers = frozenset({"financial generated ce seed 0"})
-    made.run([tiny.spec("ce")], progress=False)
-    assert "its worker process died again and again" in str(made.failure(tiny.spec("ce")))
-    assert FakePool.submitted == 1 + execution.TRIES_AFTER_A_DEAD_WORKER
-
-
-def test_its_neighbours_are_not_given_up(inputs: dict[str, str], tmp_path: Path, fake_pool: Any) -> None:
+def test_a_task_that_kills_its_workers_is_given_up_and_its_neighbours_are_not(
+    inputs: dict[str, str], tmp_path: Path, fake_pool: Any
+) -> None:
     made = tiny.study(inputs, tmp_path, workers=2)
     fake_pool(made).killers = frozenset({"financial generated ce seed 0"})
     made.run([tiny.spec("ce", seed=s) for s in range(3)], progress=False)
-    assert made.failure(tiny.spec("ce")) is not None
+    assert "its worker process died again and again" in str(made.failure(tiny.spec("ce")))
     assert [made.result(tiny.spec("ce", seed=s)) is not None for s in (1, 2)] == [True, True]
 
 
@@ -389,31 +293,12 @@ def test_two_processes_share_a_store(inputs: dict[str, str], reference: dict[Run
 # -- odds and ends --------------------------------------------------------------------------------------------
 
 
-def test_threads_and_environment_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
-    before = torch.get_num_threads()
-
-    def inside() -> None:
-        with execution.one_thread_each():
-            assert torch.get_num_threads() == 1
-            assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "1"
-            raise TrainingError("x")
-
-    with pytest.raises(TrainingError):
-        inside()
-    assert torch.get_num_threads() == before
-    assert os.environ["OMP_NUM_THREADS"] == "3" and "MKL_NUM_THREADS" not in os.environ
-
-
 @pytest.mark.parametrize(
     ("cpuinfo", "has"),
     [
         ("processor\t: 0\nflags\t\t: fpu avx2 avx512f avx512_bf16\n\nprocessor\t: 1\n", True),
-        ("processor\t: 0\nflags\t\t: fpu avx2 amx_bf16\n", True),
         ("processor\t: 0\nflags\t\t: fpu avx2 avx512f\n", False),
         ("processor\t: 0\nFeatures\t: fp asimd bf16\n", True),
-        ("processor\t: 0\nFeatures\t: fp asimd\n", False),
         ("", True),  # the system does not tell
     ],
 )
@@ -437,25 +322,3 @@ def test_bf16_in_software_is_told_with_the_way_out(
     made.run([tiny.spec("ce", recipe=replace(tiny.RECIPE, precision=precision))])
     told = "set PAPER_REPRO_PRECISION=fp32" in capsys.readouterr().out
     assert told == (precision == "bf16" and not has)
-
-
-def test_progress_counts(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = Progress(3, 1, interval=1e9)
-    progress.update("a", {"status": "done", "note": "test accuracy 50.0 %"})
-    progress.update("b", {"status": "failed", "note": "loss is nan"})
-    progress.update("c", {"status": "done", "note": "found"})
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("[runs] 1 of 3 done, 0:00 gone, about 0:00 left; a: test accuracy 50.0 %")
-    assert lines[1] == "[runs] failed: loss is nan"
-    assert lines[-1].startswith("[runs] 3 of 3 done, 1 failed, 0:00 gone; c: found")
-    assert [duration(s) for s in (0.4, 75, 3700)] == ["0:00", "1:15", "1:01:40"]
-
-
-def test_progress_prints_about_every_tenth(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = Progress(200, 1, interval=1e9)
-    for _ in range(200):
-        progress.update("x", {"status": "done", "note": ""})
-    assert len(capsys.readouterr().out.splitlines()) == 10
-    quiet = Progress(1, 1, quiet=True)
-    quiet.update("x", {"status": "failed", "note": "y"})
-    assert capsys.readouterr().out == ""

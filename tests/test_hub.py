@@ -111,12 +111,6 @@ def test_a_failing_hub_is_told_apart_and_leaves_nothing_half_written(
     assert healed["tweet_irony"][1] == description.read("tweet_irony").published  # type: ignore[index]
 
 
-def test_revisions_are_commits() -> None:
-    for name in NAMES:
-        on_hub = description.read(name).hub
-        assert on_hub is not None and len(on_hub.revision) == 40 and set(on_hub.revision) <= set("0123456789abcdef")
-
-
 def irony_table(size: int) -> bytes:
     texts, labels = [f"post {i}" for i in range(size)], [i % 2 for i in range(size)]
     return hub_server.parquet_bytes({"text": texts, "label": labels})

@@ -15,10 +15,11 @@ import tiny
 
 from paper_repro.method.losses import Switches
 from paper_repro.runs import keys
-from paper_repro.runs.keys import run_key, score_key
-from paper_repro.runs.spec import Checker, RunSpec, Source, spec_from_dict
+from paper_repro.runs.keys import score_key
+from paper_repro.runs.spec import Checker, RunSpec, Source
 from paper_repro.study import Study
-from paper_repro.texts.pools import Benchmark, Pool, Truth
+from paper_repro.texts.pools import Benchmark, Truth
+from paper_repro.tools.errors import UserError
 
 
 @pytest.fixture
@@ -52,12 +53,6 @@ def with_checkers(folds: int = 0) -> RunSpec:
     spec = tiny.spec("imp")
     assert spec.diversity is not None
     return replace(spec, diversity=replace(spec.diversity, folds=folds))
-
-
-def test_key_is_64_hex_digits_and_stable(study: Study) -> None:
-    key = study.key(tiny.spec("imp"))
-    assert len(key) == 64 and int(key, 16) >= 0
-    assert key == study.key(spec_from_dict(tiny.spec("imp").to_dict())) == run_key(study.inputs, tiny.spec("imp"))
 
 
 @pytest.mark.parametrize("section", ["recipe", "switches"])
@@ -113,11 +108,6 @@ def test_every_field_of_a_checker_counts(study: Study) -> None:
     scores = {name: score_key(study.inputs, checker, "financial", "dev") for name, checker in variants.items()}
     scores["pool"] = score_key(study.inputs, quality, "financial", "generated")
     assert len({*scores.values(), score_key(study.inputs, quality, "financial", "dev")}) == len(scores) + 1, scores
-
-
-def test_every_part_of_the_source_counts(study: Study) -> None:
-    sources = [Source("dev"), Source("generated"), Source("dev", 3, 0), Source("dev", 3, 1), Source("dev", 4, 0)]
-    assert len({study.key(replace(tiny.spec(), source=source)) for source in sources}) == len(sources)
 
 
 # -- content --------------------------------------------------------------------------------------------------
@@ -194,8 +184,6 @@ def test_exact_probabilities_count(study: Study) -> None:
 
 
 def test_exact_checkers_of_real_data_are_refused(study: Study) -> None:
-    from paper_repro.tools.errors import UserError
-
     with pytest.raises(UserError, match="miniature world"):
         study.key(tiny.spec("imp", quality=Checker(exact="p"), diversity=Checker(exact="q")))
 
@@ -215,19 +203,6 @@ def test_names_do_not_count(study: Study) -> None:
     assert study.key(replace(spec, source=Source("generated", folds=5))) == first  # folds without a held-out one
 
 
-def test_fingerprints_part_texts_from_pairs() -> None:
-    labels = np.zeros(2, dtype=np.int64)
-    pools = [
-        Pool("p", ("a", "b"), labels),
-        Pool("p", ("a", "b"), labels, ("c", "d")),
-        Pool("p", ("a", "b"), labels, ("d", "c")),
-        Pool("p", ("c", "d"), labels, ("a", "b")),
-        Pool("p", ("ab", ""), labels),
-        Pool("p", ("a", "b"), labels + 1),
-    ]
-    assert len({pool.fingerprint for pool in pools}) == len(pools)
-
-
 # -- code -----------------------------------------------------------------------------------------------------
 
 
@@ -244,13 +219,3 @@ def test_what_is_only_recorded_does_not_count(study: Study) -> None:
     spec = tiny.spec("imp")
     other = replace(spec, recipe=replace(spec.recipe, test_curve=not spec.recipe.test_curve))
     assert study.key(other) == study.key(spec) and other == spec
-
-
-def test_spec_round_trip() -> None:
-    spec = tiny.spec("imp", switches=Switches(clip="sqrt-n", gamma=0.5))
-    spec = replace(spec, quality=replace(spec.quality, folds=3, temperature="fitted"))
-    assert spec_from_dict(spec.to_dict()) == spec
-    oracle = tiny.spec("imp", quality=Checker(exact="p"), diversity=Checker(exact="q"))
-    assert spec_from_dict(oracle.to_dict()) == oracle
-    with pytest.raises(TypeError):
-        spec_from_dict({**spec.to_dict(), "colour": "red"})

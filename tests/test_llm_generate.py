@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import random
 import socket
 import subprocess
 import sys
@@ -113,13 +112,6 @@ def test_the_report_counts_what_the_files_hold(undisturbed: Path) -> None:
     assert (table["size"], table["answers"]) == ("48", str(answers))
 
 
-def test_the_same_command_asks_nothing_again_and_needs_no_server(undisturbed: Path, tmp_path: Path) -> None:
-    before = content(undisturbed / "mrpc")
-    gone = ChatServer(tmp_path, 9)
-    assert call(*words(gone, undisturbed, "mrpc", 48), "--depth", "2").exit_code == 0
-    assert content(undisturbed / "mrpc") == before
-
-
 @pytest.mark.parametrize("concurrency", ["1", "16"])
 def test_neither_faults_nor_concurrency_change_the_texts(undisturbed: Path, tmp_path: Path, concurrency: str) -> None:
     with serving(tmp_path / "server", faults=0.4, only="429,500,503,drop,half", spared=1) as server:
@@ -127,57 +119,6 @@ def test_neither_faults_nor_concurrency_change_the_texts(undisturbed: Path, tmp_
         assert done.exit_code == 0, done.output
         assert server.count("answer") < server.count()
     assert content(tmp_path / "mrpc") == content(undisturbed / "mrpc")
-
-
-def test_another_seed_asks_for_other_texts(undisturbed: Path, calm: ChatServer, tmp_path: Path) -> None:
-    assert call(*words(calm, tmp_path, "mrpc", 48), "--depth", "2", "--seed", "1").exit_code == 0
-    assert content(tmp_path / "mrpc")["generated.jsonl"] != content(undisturbed / "mrpc")["generated.jsonl"]
-
-
-# ---------------------------------------------------------------- killed
-
-
-@pytest.mark.slow
-def test_killed_at_random_moments(tmp_path: Path, calm: ChatServer) -> None:
-    """SIGKILL, each time after a random number of further requests: nothing lost, doubled, asked again or overspent."""
-    draw, most, at_once = random.Random(7), 400, 4
-    assert call(*words(calm, tmp_path / "calm", texts=75)).exit_code == 0
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with serving(tmp_path / "server", faults=0.3, delay=0.02, hang=0.5, spared=1) as server:
-        limits = ["--max-requests", str(most), "--concurrency", str(at_once)]
-        command = [sys.executable, "-m", "paper_repro", *words(server, tmp_path / "out", texts=75), *limits]
-        kills = 0
-        while kills < 6:
-            goal, end = server.count() + draw.randint(1, 14), time.monotonic() + 60
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
-            while server.count() < goal and process.poll() is None and time.monotonic() < end:
-                time.sleep(0.005)
-            time.sleep(draw.uniform(0, 0.06))
-            kills += process.poll() is None  # a failure of the first request ends it: then the same command goes on
-            process.kill()
-            assert b"Traceback" not in process.communicate()[0]
-        while (done := subprocess.run(command, capture_output=True, text=True, env=environment)).returncode:
-            assert "(1 try)" in done.stderr, done.stderr
-        log = server.log
-    assert content(tmp_path / "out" / "financial") == content(tmp_path / "calm" / "financial")
-
-    seeds: list[int] = []  # of each try: its request
-    answered, open_tries = Counter[int](), Counter[int]()
-    for record in records(tmp_path / "out" / "financial" / JOURNAL):
-        if record["kind"] == "try":
-            seeds.append(record["request"]["seed"])
-            open_tries[seeds[-1]] += 1
-            assert not answered[seeds[-1]], "a request that was answered is not asked again"
-        elif "try" in record:
-            seed = seeds[record["try"]]
-            whole = record["kind"] == "answer" and record["raw"].endswith("}")
-            answered[seed] += whole
-            open_tries[seed] -= whole or record["kind"] == "failure"
-    assert 0 < open_tries.total() <= 6 * at_once, "under way at a kill"
-    assert set(answered.values()) == {1}
-    for seed, count in Counter(entry["body"]["seed"] for entry in log if entry["what"] == "answer").items():
-        assert count <= 1 + open_tries[seed], "answered twice only if a kill came between answer and journal"
-    assert len(log) <= len(seeds) <= most
 
 
 # ---------------------------------------------------------------- money, keys, bad input
@@ -215,14 +156,6 @@ def test_the_estimate_by_hand() -> None:
     assert (usage.requests, usage.answers) == (12, 72)
     assert usage.prompt == pytest.approx(6 * (2 * opening + 6 + 16), rel=0.02), "prompts differ by a word"
     assert Terms(price_input=1.0, price_output=2.0).cost(usage) == pytest.approx((usage.prompt + 144) / 1e6)
-
-
-def test_pairs_are_asked_for_several_at_once() -> None:
-    dev = Pool("dev", ("one",) * 4, np.array([0, 1, 0, 1]), pairs=("two",) * 4)
-    settings = Settings(examples=2, count=5)
-    made = Generation(Job(Benchmark("m", "M", TASKS["mrpc"], {"dev": dev}), "mrpc", 12, Path(), settings))
-    assert (made.wanted, made.estimate().requests, made.answer_tokens) == ({None: 12}, 3, 5 * 160)
-    assert "Generate 5 data points" in made.opening(None, 0)[1][0]["content"]
 
 
 def test_the_key_is_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,13 +197,9 @@ def test_a_model_that_never_says_anything_useful(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["--max-requests", "0"], "--max-requests 0: nothing can be asked"),
-        (["--benchmark", "imdb"], "Unknown benchmark 'imdb'"),
         (["--examples", "500"], "500 examples asked for, but pool 'dev' holds"),
         (["--model", ""], "no model given"),
         (["--base-url", "http://127.0.0.1:9/v1"], "cannot be reached"),
-        (["--depth", "0"], "'--depth': 0 is not in the range"),
-        (["--temperature", "-1"], "'--temperature': -1.0 is not in the range"),
     ],
     ids=lambda given: " ".join(given[:2]) if isinstance(given, list) else "",
 )

@@ -144,7 +144,7 @@ def test_sungens_hypergradient_is_the_one_through_the_look_ahead(held_out: int) 
         leaf = leaves(parameters)
         return outer(ahead_by_autograd((theta.sigmoid() * inner * ce(leaf, *train_set)).sum() / total, leaf, rate))
 
-    direction = look_ahead.gradient(outer, parameters)
+    direction = torch.func.grad(outer)(parameters)
     products = look_ahead.alignments(lambda p: ce(p, *train_set), parameters, direction)[1]
     found = sungen.hypergradient(products, theta, inner, rate)
     leaf = theta.clone().requires_grad_()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,9 +11,8 @@ from hypothesis import strategies as st
 
 from paper_repro.measures.intervals import mean_interval
 from paper_repro.method import losses
-from paper_repro.teaching import experiment, figures, knobs, sampling, texts
+from paper_repro.teaching import experiment, knobs, sampling, texts
 from paper_repro.teaching.experiment import Setting, dimp_regression, softmax_regression
-from paper_repro.tools.errors import UserError
 
 E = np.e
 ABOVE = 0.8413447460685429  # the share of a normal distribution above one standard deviation below its mean
@@ -215,16 +212,6 @@ def test_knobs_move_what_they_should_and_nothing_else():
     assert tuple(rest) == tuple(experiment.METHODS)
 
 
-def test_settings_out_of_range_are_named():
-    with pytest.raises(UserError, match="labelled is 0; expected 1 to 800"):
-        Setting(labelled=0)
-    with pytest.raises(UserError, match="expected 0 or greater"):
-        Setting(noise=-1)
-    with pytest.raises(UserError, match="no knob 'loudness'; expected one of misconception"):
-        experiment.turn("loudness", 1)
-    assert experiment.at("labelled", 50.0, 3) == replace(Setting(), labelled=50, seed=3)
-
-
 RUNS = pd.DataFrame(
     [
         {"knob": "noise", "value": v, "repetition": r, "method": m, "accuracy": a, "ess": 40.0, "mean_weight": 1.0}
@@ -268,39 +255,3 @@ def test_turning_a_knob_trains_anew_and_redraws():
     second = knob.numbers.value
     knob.world.value = 1
     assert knob.numbers.value != second, "another world"
-
-
-@pytest.mark.parametrize("name", list(experiment.KNOBS))
-def test_every_knob_has_its_slider_at_rest(name):
-    slider = knobs._slider(name)
-    assert slider.value == getattr(Setting(), name)
-    assert slider.value in experiment.KNOBS[name], "the figure has a point there"
-    assert name in figures.KNOB_TITLES
-
-
-@pytest.mark.parametrize("worlds", [2, 1])
-def test_everything_that_is_drawn_lies_inside_the_axes(worlds):
-    runs = RUNS[RUNS["repetition"] < worlds]
-    (ax,) = figures.primer_knobs(runs, "demo", "noise", (0.5, {"ce": 20.0})).axes
-    low, high = ax.get_ylim()
-    drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in ax.get_lines()])
-    drawn = drawn[np.isfinite(drawn)]
-    assert low <= drawn.min() and drawn.max() <= high
-    assert 20.0 in drawn and {51.0 if worlds == 2 else 50.0, 69.5 if worlds == 2 else 70.0} <= set(drawn)
-
-
-def test_the_pictures_say_where_they_come_from():
-    question = sampling.Question()
-    frame = sampling.simulate(question, (5, 10), 20)
-    path = texts.descend(np.array([0.6, 0.1, 0.3]), np.array([0.2, 0.6, 0.2]), steps=(0, 5))
-    drawn = {
-        "primer_sampling": figures.primer_sampling(frame, sampling.densities(question, np.linspace(-2, 2, 9)), "mini"),
-        "primer_clipping": figures.primer_clipping(sampling.compare_remedies((1, 0.5), 20, 20), "mini"),
-        "primer_losses": figures.primer_losses(path[path["label"] == 0], "positive", 0.8, "mini"),
-        "primer_knobs": figures.primer_knobs(RUNS, "mini"),
-    }
-    for name, figure in drawn.items():
-        caption = figure.get_supxlabel().replace("\n", " ")
-        assert f"{name}.csv" in caption and "profile mini" in caption
-    assert "n = 2 worlds" in drawn["primer_knobs"].get_supxlabel()
-    assert "20 samples of n = 20 draws" in drawn["primer_clipping"].get_supxlabel().replace("\n", " ")

@@ -29,7 +29,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from paper_repro.method.method import Method
+from paper_repro.method.recipe import one_of
 
+Normalise = Literal["none", "batch"]
+Clip = Literal["none", "sqrt-n", "bounded"]
+Mode = Literal["train", "eval"]
 LOWEST_LOG = -1e4  # log of a weight of 0 that gamma = 0 still turns into 1
 
 
@@ -46,18 +50,13 @@ class Switches:
 
     detach: bool = True
     gamma: float = 1.0
-    normalise: Literal["none", "batch"] = "none"
-    clip: Literal["none", "sqrt-n", "bounded"] = "none"
+    normalise: Normalise = "none"
+    clip: Clip = "none"
     alpha: float = 0.1
-    weight_forward: Literal["train", "eval"] = "train"
+    weight_forward: Mode = "train"
 
     def __post_init__(self) -> None:
-        if self.normalise not in ("none", "batch"):
-            raise ValueError(f"normalise={self.normalise!r}: expected 'none' or 'batch'")
-        if self.clip not in ("none", "sqrt-n", "bounded"):
-            raise ValueError(f"clip={self.clip!r}: expected 'none', 'sqrt-n' or 'bounded'")
-        if self.weight_forward not in ("train", "eval"):
-            raise ValueError(f"weight_forward={self.weight_forward!r}: expected 'train' or 'eval'")
+        one_of(self, normalise=Normalise, clip=Clip, weight_forward=Mode)
         if not (math.isfinite(self.gamma) and self.gamma >= 0):
             raise ValueError(f"gamma={self.gamma!r}: expected a finite number, 0 or greater")
         if not 0 < self.alpha < 1:

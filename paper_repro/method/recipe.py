@@ -5,12 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, fields
 from math import inf
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 Precision = Literal["fp32", "bf16"]
 Fidelity = Literal["fast", "authors", "packed"]
 Selection = Literal["dev", "last"]
 Head = Literal["own", "mean"]
+
+
+def one_of(made: Any, **choices: Any) -> None:
+    """ValueError where a field is none of the values of its ``Literal``."""
+    for name, choice in choices.items():
+        if getattr(made, name) not in get_args(choice):
+            expected = " or ".join(map(repr, get_args(choice)))
+            raise ValueError(f"{name}={getattr(made, name)!r}: expected {expected}")
 
 
 @dataclass(frozen=True)
@@ -41,10 +49,7 @@ class Recipe:
     test_curve: bool = field(default=True, compare=False)
 
     def __post_init__(self) -> None:
-        for name, choices in (("precision", Precision), ("fidelity", Fidelity), ("select", Selection), ("head", Head)):
-            if getattr(self, name) not in get_args(choices):
-                expected = " or ".join(map(repr, get_args(choices)))
-                raise ValueError(f"{name}={getattr(self, name)!r}: expected {expected}")
+        one_of(self, precision=Precision, fidelity=Fidelity, select=Selection, head=Head)
         if not (0 < self.learning_rate < inf and 0 <= self.weight_decay < inf and self.clip_norm > 0):
             raise ValueError(
                 f"learning_rate={self.learning_rate!r}, weight_decay={self.weight_decay!r}, "

@@ -34,6 +34,10 @@ class Batch:
         output: Tensor = (call or model)(**inputs).logits
         return output
 
+    def part(self, rows: slice) -> Batch:
+        mask = None if self.attention_mask is None else self.attention_mask[rows]
+        return Batch(self.rows[rows], self.input_ids[rows], mask, self.token_type_ids[rows])
+
 
 def _takes_token_types(architecture: Any) -> bool:
     return "token_type_ids" in inspect.signature(architecture.forward).parameters

@@ -10,9 +10,11 @@ import hashlib
 import json
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError, safe_open
 
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.files import make_whole
@@ -29,15 +31,16 @@ class Encoder:
     """A pre-trained encoder on disk.
 
     ``fingerprint`` is the SHA-256 (hex) over its configuration, weights and tokenizer files; it does not
-    depend on where they lie.
+    depend on where they lie. ``origin`` is the place that they came from, in words.
     """
 
     name: str
     directory: Path
     fingerprint: str
+    origin: str = field(default="", compare=False)
 
 
-def from_directory(name: str, directory: Path, *, sha256: str | None = None) -> Encoder:
+def from_directory(name: str, directory: Path, origin: str = "", *, sha256: str | None = None) -> Encoder:
     """The encoder in ``directory``, checked for form and, if ``sha256`` is given, for its weights.
 
     Raises UserError for files that are missing, broken or not the expected ones.
@@ -48,7 +51,7 @@ def from_directory(name: str, directory: Path, *, sha256: str | None = None) -> 
             f"{directory / WEIGHTS}: SHA-256 {found[:12]}..., expected {sha256[:12]}... for {name}: the file is "
             "damaged or altered. Delete it and get it again, or give --encoder-dir."
         )
-    return Encoder(name, directory, fingerprint(directory))
+    return Encoder(name, directory, fingerprint(directory), origin)
 
 
 def weight_files(directory: Path) -> list[Path]:
@@ -101,40 +104,23 @@ def check(directory: Path) -> None:
             raise UserError(f"Encoder directory {directory}: {path.name} is missing, expected {layout}.")
     config_of(directory)
     for path in weights:
-        _check_weights(path)
+        try:
+            with safe_open(path, framework="numpy"):  # compares the file's length with what its header promises
+                pass
+        except (SafetensorError, OSError) as error:
+            raise UserError(f"{path}: damaged or cut short ({error}). Get it again.") from error
 
 
 def config_of(directory: Path) -> dict[str, Any]:
-    """The content of ``config.json``. UserError where it is no JSON object."""
+    """The content of ``config.json``. UserError where there is none, or no JSON object."""
     path = directory / "config.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict):
             raise ValueError("not an object")
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: not JSON ({error}). Put the published file there.") from error
     return content
-
-
-def _check_weights(path: Path) -> None:
-    """Compare the file's length with what its header promises: a cut or overwritten file fails here."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        # The format's own limit for a header is 100 MB; anything above is not a header.
-        header = file.read(length) if 0 < length <= min(size, 100_000_000) else b""
-    try:
-        tensors = json.loads(header)
-        end = max(entry["data_offsets"][1] for key, entry in tensors.items() if key != "__metadata__")
-        expected = 8 + length + int(end)
-    except (ValueError, AttributeError, KeyError, IndexError, TypeError) as error:
-        raise UserError(
-            f"{path}: not a readable safetensors file ({size} bytes): it is damaged or cut short. Get it again."
-        ) from error
-    if size != expected:
-        raise UserError(
-            f"{path}: {size} bytes, expected {expected} by its header: it is damaged or cut short. Get it again."
-        )
 
 
 def first_layers(encoder: Encoder, layers: int, cache: Path) -> Encoder:
@@ -143,37 +129,37 @@ def first_layers(encoder: Encoder, layers: int, cache: Path) -> Encoder:
     Its folder is ``cache/encoders/<name>-<layers>-layers-<key>``, made once. Raises UserError unless the encoder has
     more layers than that.
     """
-    config = config_of(encoder.directory)
-    available = next((int(config[name]) for name in LAYER_COUNTS if name in config), 0)
+    available = _layers_in(config_of(encoder.directory))
     if layers >= available:
         raise UserError(
             f"Encoder {encoder.name}:{layers}: {encoder.name} has {available} layers, expected a number below that."
         )
     folder = cache / "encoders" / f"{encoder.name}-{layers}-layers-{encoder.fingerprint[:16]}"
     make_whole(folder, lambda partial: _write_first_layers(encoder.directory, layers, partial))
-    return from_directory(f"{encoder.name}:{layers}", folder)
+    return from_directory(f"{encoder.name}:{layers}", folder, f"the first {layers} layers of {encoder.origin}")
 
 
 def _write_first_layers(whole: Path, layers: int, folder: Path) -> None:
-    from safetensors import safe_open  # late: they bring torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save_file  # late: it brings torch
 
     for name in TOKENIZER:
         if (whole / name).exists():
             shutil.copyfile(whole / name, folder / name)
     config = config_of(whole)
-    available = max(int(config[name]) for name in LAYER_COUNTS if name in config)
     cut: dict[str, Any] = {name: layers for name in LAYER_COUNTS if name in config}
-    # ModernBERT lists the kind of each layer.
-    cut |= {
-        name: entry[:layers] for name, entry in config.items() if isinstance(entry, list) and len(entry) == available
-    }
+    for name, entry in config.items():
+        if isinstance(entry, list) and len(entry) == _layers_in(config):  # ModernBERT lists the kind of each layer
+            cut[name] = entry[:layers]
     (folder / "config.json").write_text(json.dumps({**config, **cut}, indent=2) + "\n", "utf-8")
     kept: dict[str, Any] = {}
     for path in weight_files(whole):
         with safe_open(path, framework="pt") as file:
             kept |= {name: file.get_tensor(name) for name in file.keys() if _layer(name) < layers}  # noqa: SIM118
     save_file(kept, folder / WEIGHTS, metadata={"format": "pt"})
+
+
+def _layers_in(config: dict[str, Any]) -> int:
+    return next((int(config[name]) for name in LAYER_COUNTS if name in config), 0)
 
 
 def _layer(tensor: str) -> int:

@@ -77,24 +77,16 @@ def resolve(name: str, *, directory: Path | None = None, cache: Path, offline: b
     ``cache``. Raises UserError for an unknown name, for more layers than there are, and for files that are
     missing, broken or not the published ones.
     """
-    return resolve_with_origin(name, directory=directory, cache=cache, offline=offline)[0]
-
-
-def resolve_with_origin(
-    name: str, *, directory: Path | None = None, cache: Path, offline: bool = False
-) -> tuple[Encoder, str]:
-    """As :func:`resolve`, with the place that the files came from, in words."""
     whole, layers = parts_of(name)
     if layers is not None:
-        encoder, origin = resolve_with_origin(whole, directory=directory, cache=cache, offline=offline)
-        return first_layers(encoder, layers, cache), f"the first {layers} layers of {whole} ({origin})"
+        return first_layers(resolve(whole, directory=directory, cache=cache, offline=offline), layers, cache)
     if directory is not None:
         # The user's choice: its form is checked here, and its fingerprint enters the key of every run.
-        return from_directory(name, directory.expanduser()), f"directory {directory}"
+        return from_directory(name, directory.expanduser(), f"directory {directory}")
     if name == pretraining.NAME:
-        return pretraining.ensure(cache), "pre-trained by this package"
+        return pretraining.ensure(cache)
     found, origin = _locate(name, RELEASES[name], cache, offline=offline)
-    return from_directory(name, found, sha256=RELEASES[name].sha256), origin
+    return from_directory(name, found, origin, sha256=RELEASES[name].sha256)
 
 
 def parts_of(name: str) -> tuple[str, int | None]:
@@ -134,17 +126,16 @@ def _from_hub(release: Release, *, offline: bool) -> Path:
 
 def _packaged(name: str, release: Release, cache: Path) -> Path | None:
     """The encoder's folder from installed packages, of which only the data files are used, or None without them."""
-    try:
-        files = [
-            Path(str(importlib.metadata.distribution(package).locate_file(file)))
-            for package in release.packages
-            for file in importlib.metadata.distribution(package).files or ()
-        ]
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    whole = [path.parent for path in files if path.name == WEIGHTS]
-    if whole:
-        return whole[0]
+    files: list[Path] = []
+    for package in release.packages:
+        try:
+            distribution = importlib.metadata.distribution(package)
+        except importlib.metadata.PackageNotFoundError:
+            return None
+        files += [Path(str(distribution.locate_file(file))) for file in distribution.files or ()]
+    for path in files:
+        if path.name == WEIGHTS:
+            return path.parent
     pieces = sorted(path for path in files if re.search(r"\.zip\.\d+$", path.name))
     if not pieces:
         return None

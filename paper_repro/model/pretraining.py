@@ -79,7 +79,7 @@ def ensure(
     key = hashlib.sha256(content.encode()).hexdigest()
     folder = cache / "encoders" / f"{NAME}-{key[:16]}"
     make_whole(folder, lambda partial: _pretrain(partial, texts, words, settings))
-    return Encoder(NAME, folder, fingerprint(folder))
+    return Encoder(NAME, folder, fingerprint(folder), "pre-trained by this package")
 
 
 def _pretrain(folder: Path, texts: tuple[str, ...], words: tuple[str, ...], settings: PretrainingConfig) -> None:

@@ -66,7 +66,7 @@ def workload(results: Results, tables: Mapping[str, Iterable[Cell]]) -> pd.DataF
     for name, cells in tables.items():
         runs = dict.fromkeys(run for cell in cells for run in needed(cell.spec))
         new = [run for run in runs if run not in known]
-        left = [run for run in new if not took or results.state(run) != "done"]
+        left = [run for run in new if not took or not results.store.has(results.key(run))]
         kinds = [(run.benchmark, run.source.pool, run.method, run.encoder) for run in left]
         measured = [median(took[kind]) for kind in kinds if kind in took]
         counts = {"table": name, "runs": len(runs), "new": len(new), "left": len(left)}

@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from paper_repro.method.recipe import EpochRecord
 from paper_repro.runs.inputs import Inputs
-from paper_repro.runs.keys import ENGINE, score_key
-from paper_repro.runs.plan import models_of, scored_pools
+from paper_repro.runs.keys import ENGINE
+from paper_repro.runs.plan import plan, scores_plan
 from paper_repro.runs.recorded_inputs import Record, source_name
 from paper_repro.runs.results import Results
-from paper_repro.runs.spec import Checker, RunResult, RunSpec, spec_from_dict
-from paper_repro.runs.store import Store, finite_or_none, numbers
-from paper_repro.texts.pools import Pool
+from paper_repro.runs.spec import Checker, RunSpec, spec_from_dict
+from paper_repro.runs.store import Store, described, result_from, unpacked
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.files import write_whole
 
@@ -92,43 +90,27 @@ def unpack(files: Iterable[Path], store: Store) -> tuple[int, int]:
 def _rows(results: Results, part: Part, taken: set[str]) -> tuple[dict[str, dict[str, Any]], Record]:
     """The part's rows by key, without those of earlier parts, and what their keys say of the inputs."""
     rows: dict[str, dict[str, Any]] = {}
-    record = Record()
-    scores = list(part.scores)
-    for spec in _closure(part.specs, scores):
-        record = record.joined(record_of(results.inputs, spec))
-        key = results.key(spec)
-        result = None if key in taken or key in rows else results.store.get(key)
-        if result is not None:
-            log_p = results.store.train_log_p(key)
-            assert log_p is not None
-            rows[key] = _run_row(result, log_p)
-    for checker, benchmark, pool in scores:
-        assert checker.run is not None
-        record = record.joined(record_of(results.inputs, checker.run, pool))
-        key = score_key(results.inputs, checker, benchmark, pool)
-        found = None if key in taken or key in rows else results.store.get_scores(key)
-        if found is not None:
-            origin = results.store.scores_origin(key) or {}
-            rows[key] = _row(key, "scores", origin, {"log_probabilities": found.astype(np.float16)})
-    return rows, record
-
-
-def _closure(specs: Iterable[RunSpec], scores: list[Wanted]) -> Iterator[RunSpec]:
-    """The runs, those behind their checkers and those that they start from; ``scores`` grows by their scores."""
-    todo, seen = list(specs), set[RunSpec]()
-    todo += [model for checker, _, pool in scores for model in models_of(checker, pool)]
-    while todo:
-        spec = todo.pop(0)
-        if spec in seen:
+    record, store = Record(), results.store
+    nothing = Results(results.inputs, Store(store.root / "nothing"))  # so that the plan lists all that belongs here
+    for task in plan(nothing, part.specs) + scores_plan(nothing, part.scores):
+        spec = spec_from_dict(task.spec)
+        record = record.joined(record_of(results.inputs, spec, *([task.pool] if task.pool else [])))
+        if task.key in taken or task.key in rows:
             continue
-        seen.add(spec)
-        yield spec
-        todo += [spec.start] if spec.start else []
-        for checker in (spec.quality, spec.diversity):
-            if checker is not None and checker.run is not None:
-                for pool in scored_pools(spec):
-                    scores.append((checker, spec.benchmark, pool))
-                    todo += models_of(checker, pool)
+        if task.kind == "run" and (result := store.get(task.key)) is not None:
+            log_p = store.train_log_p(task.key)
+            assert log_p is not None
+            arrays = {
+                "test_labels": result.test_labels.astype(np.int16),
+                "test_probabilities": halves(result.test_probabilities),
+                "dev_probabilities": halves(result.dev_probabilities),
+                "train_log_p": log_p.astype(np.float16),
+            }
+            rows[task.key] = _row(task.key, task.kind, described(result), arrays)
+        elif task.kind == "score" and (scores := store.get_scores(task.key)) is not None:
+            arrays = {"log_probabilities": scores.astype(np.float16)}
+            rows[task.key] = _row(task.key, "scores", store.scores_origin(task.key) or {}, arrays)
+    return rows, record
 
 
 def record_of(inputs: Inputs, spec: RunSpec, *pools: str) -> Record:
@@ -141,30 +123,11 @@ def record_of(inputs: Inputs, spec: RunSpec, *pools: str) -> Record:
         "title": benchmark.title,
         "label_names": list(benchmark.label_names),
         "few_shot": few_shot and {"labels": few_shot.labels.tolist(), "generator": few_shot.generator},
-        "pools": {name: _pool_entry(pool) for name, pool in named.items()},
+        "pools": {
+            name: {"fingerprint": pool.fingerprint, "labels": pool.labels.tolist()} for name, pool in named.items()
+        },
     }
-    return Record({spec.encoder: inputs.encoder_fingerprint(spec.encoder)}, {spec.benchmark: entry})
-
-
-def _pool_entry(pool: Pool) -> dict[str, Any]:
-    return {"fingerprint": pool.fingerprint, "labels": pool.labels.tolist()}
-
-
-def _run_row(result: RunResult, log_p: NDArray[np.float32]) -> dict[str, Any]:
-    record = {
-        "spec": result.spec.to_dict(),
-        "history": [finite_or_none(asdict(row)) for row in result.history],
-        "selected_epoch": result.selected_epoch,
-        "seconds": dict(result.seconds),
-        "environment": dict(result.environment),
-    }
-    arrays = {
-        "test_labels": result.test_labels.astype(np.int16),
-        "test_probabilities": halves(result.test_probabilities),
-        "dev_probabilities": halves(result.dev_probabilities),
-        "train_log_p": log_p.astype(np.float16),
-    }
-    return _row(result.key, "run", record, arrays)
+    return Record({spec.encoder: inputs.encoder_named(spec.encoder).fingerprint}, {spec.benchmark: entry})
 
 
 def halves(probabilities: NDArray[np.float32]) -> NDArray[np.float16]:
@@ -213,26 +176,14 @@ def _read(path: Path) -> tuple[pa.Table, Record]:
 
 def _put(store: Store, row: Mapping[str, Any]) -> bool:
     """Put a row into the store unless it is there; whether it was new."""
-    record, key = json.loads(row["record"]), str(row["key"])
-    with np.load(io.BytesIO(row["arrays"]), allow_pickle=False) as content:
-        arrays = {name: content[name] for name in content.files}
+    record, key, arrays = json.loads(row["record"]), str(row["key"]), unpacked(row["arrays"])
     if row["kind"] == "scores":
-        if store.get_scores(key) is not None:
-            return False
-        store.put_scores(key, arrays["log_probabilities"].astype(np.float32), record)
-        return True
-    if store.holds(key):
-        return False
-    result = RunResult(
-        key=key,
-        spec=spec_from_dict(record["spec"]),
-        history=tuple(EpochRecord(**numbers(entry)) for entry in record["history"]),
-        selected_epoch=record["selected_epoch"],
-        test_labels=arrays["test_labels"].astype(np.int64),
-        test_probabilities=arrays["test_probabilities"].astype(np.float32),
-        dev_probabilities=arrays["dev_probabilities"].astype(np.float32),
-        seconds=record["seconds"],
-        environment={**record["environment"], "archived": True},
-    )
-    store.put(result, arrays["train_log_p"].astype(np.float32))
-    return True
+        new = store.get_scores(key) is None
+        if new:
+            store.put_scores(key, arrays["log_probabilities"].astype(np.float32), record)
+        return new
+    new = not store.holds(key)
+    if new:
+        record["environment"]["archived"] = True
+        store.put(result_from(key, record, arrays), arrays["train_log_p"].astype(np.float32))
+    return new

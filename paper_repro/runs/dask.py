@@ -19,9 +19,9 @@ from uuid import uuid4
 from paper_repro import __version__
 from paper_repro.runs.execute import Grid, in_worker, one_thread_each
 from paper_repro.runs.keys import ENGINE
-from paper_repro.runs.plan import Task
 from paper_repro.runs.results import Results
-from paper_repro.runs.store import Store, record_failure
+from paper_repro.runs.spec import Task
+from paper_repro.runs.store import Store
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.paths import Paths
 from paper_repro.tools.progress import Progress
@@ -32,10 +32,6 @@ if TYPE_CHECKING:
 PATIENCE = 10.0  # seconds to reach the scheduler
 AHEAD = 500  # tasks handed over before the first of them is done: work for many more workers than that is not there
 RECIPE = "benchmarks/CLUSTER.md"
-
-
-class Misfit(UserError):
-    """A worker that cannot do our tasks: other code, or no sight of our results folder."""
 
 
 def execute(results: Results, tasks: Sequence[Task], progress: Progress, scheduler: str, device: str) -> None:
@@ -104,8 +100,7 @@ def _outcome(grid: Grid, task: Task, future: Future[Any]) -> dict[str, Any]:
         raise ConnectionError("the scheduler has forgotten its tasks")
     error = future.exception()
     if isinstance(error, KilledWorker):
-        reason = f"{task.label}: its worker process died again and again"
-        return record_failure(grid.results.store, task, reason, "")
+        return grid.results.store.fail(task, f"{task.label}: its worker process died again and again")
     if isinstance(error, UserError):
         raise UserError(str(error)) from error
     raise UserError(
@@ -164,15 +159,15 @@ def identity() -> dict[str, str]:
 
 
 def _on_cluster(settings: dict[str, Any], task: dict[str, Any], expected: dict[str, str]) -> dict[str, Any]:
-    """One task; Misfit, which ends the whole run, where this worker would fail one task after the other."""
+    """One task. UserError, which ends the whole run, where this worker would fail one task after the other."""
     from distributed import get_worker
 
     name, mine = get_worker().address, identity()
     for part, own in mine.items():
         if own != expected[part]:
-            raise Misfit(f"worker {name} has {part} {own}, this process {expected[part]}; restart it with the same")
+            raise UserError(f"worker {name} has {part} {own}, this process {expected[part]}; restart it with the same")
     store = Paths.of(settings["profile"], settings["results_dir"]).store
     if not (store / "id").exists() or Store(store).identity() != expected["store"]:
-        raise Misfit(f"worker {name} does not see {store} as it is here; the results folder must be shared by all")
+        raise UserError(f"worker {name} does not see {store} as it is here; the results folder must be shared by all")
     with one_thread_each():
         return in_worker(settings, task)

@@ -23,10 +23,9 @@ from typing import Any
 
 import torch
 
-from paper_repro.runs.plan import Task
 from paper_repro.runs.profiles import PRECISION
 from paper_repro.runs.results import Results, open_results
-from paper_repro.runs.store import record_failure
+from paper_repro.runs.spec import Task
 from paper_repro.tools.machine import computes_bf16
 from paper_repro.tools.progress import Progress
 
@@ -57,54 +56,41 @@ def execute(results: Results, tasks: Sequence[Task], progress: Progress, workers
     in_bf16 = any(task.spec["recipe"]["precision"] == "bf16" for task in tasks)
     if in_bf16 and results.inputs.device == "cpu" and not computes_bf16():
         progress.tell(SLOW)
+    grid = Grid(results, tasks, progress)
     with one_thread_each():
         if workers == 1:
-            _serial(results, tasks, progress)
+            _serial(grid)
         else:
-            _parallel(results, tasks, progress, workers)
+            _parallel(grid, workers)
 
 
-def _serial(results: Results, tasks: Sequence[Task], progress: Progress) -> None:
-    failed: set[str] = set()
+def _serial(grid: Grid) -> None:
+    from paper_repro.runs.perform import perform  # late: it brings transformers, which not every process needs
+
+    todo = dict(grid.waiting)
     gc.freeze()  # as in a worker: runs look for garbage before they begin
     try:
-        for task in tasks:
-            outcome = _perform_unless_doomed(results, task, failed)
-            progress.update(task.label, outcome)
+        while todo:
+            for task in grid.startable(todo, 1):
+                grid.settle(task, perform(grid.results, task))
     finally:
         gc.unfreeze()
 
 
-def _perform_unless_doomed(results: Results, task: Task, failed: set[str]) -> dict[str, Any]:
-    from paper_repro.runs.perform import perform  # late: it brings transformers, which not every process needs
-
-    outcome = _doom(results, task) if failed & set(task.needs) else perform(results, task)
-    if outcome["status"] == "failed":
-        failed.add(task.key)
-    return outcome
-
-
-def _doom(results: Results, task: Task) -> dict[str, Any]:
-    """A task whose checker failed fails with it, and says so."""
-    reason = f"{task.label}: a checker that it needs failed"
-    return record_failure(results.store, task, reason, "")
-
-
-def _parallel(results: Results, tasks: Sequence[Task], progress: Progress, workers: int) -> None:
-    """The same by worker processes. A worker that dies takes the pool with it: start another and repeat what was
-    in flight, each alone, so that only a task that kills its own worker again and again is given up."""
-    grid = Grid(results, tasks, progress)
+def _parallel(grid: Grid, workers: int) -> None:
+    """A worker that dies takes the pool with it: start another and repeat what was in flight, each alone, so that
+    only a task that kills its own worker again and again is given up."""
+    deaths = Counter[str]()
     while grid.waiting:
         waiting = list(grid.waiting.values())
-        suspects = [task for task in waiting if grid.deaths[task.key]]
+        suspects = [task for task in waiting if deaths[task.key]]
         try:
             grid.drain(suspects[:1] or waiting, workers)
         except BrokenProcessPool:
             for task in grid.in_flight:
-                grid.deaths[task.key] += 1
-                if grid.deaths[task.key] > TRIES_AFTER_A_DEAD_WORKER:
-                    reason = f"{task.label}: its worker process died again and again"
-                    grid.settle(task, record_failure(results.store, task, reason, ""))
+                deaths[task.key] += 1
+                if deaths[task.key] > TRIES_AFTER_A_DEAD_WORKER:
+                    grid.give_up(task, "its worker process died again and again")
 
 
 class Grid:
@@ -114,7 +100,6 @@ class Grid:
         self.results, self.progress = results, progress
         self.waiting = {task.key: task for task in tasks}
         self.in_flight: list[Task] = []
-        self.deaths: Counter[str] = Counter()
         self.settled, self.failed = set[str](), set[str]()
 
     def startable(self, todo: dict[str, Task], places: int) -> list[Task]:
@@ -123,7 +108,7 @@ class Grid:
         ready = [todo.pop(task.key) for task in list(islice(free, max(places, 0)))]
         doomed = [task for task in ready if self.failed.intersection(task.needs)]
         for task in doomed:
-            self.settle(task, _doom(self.results, task))
+            self.give_up(task, "a checker that it needs failed")
         return [task for task in ready if task.key in self.waiting]
 
     def settle(self, task: Task, outcome: dict[str, Any]) -> None:
@@ -132,6 +117,9 @@ class Grid:
         if outcome["status"] == "failed":
             self.failed.add(task.key)
         self.progress.update(task.label, outcome)
+
+    def give_up(self, task: Task, reason: str) -> None:
+        self.settle(task, self.results.store.fail(task, f"{task.label}: {reason}"))
 
     def drain(self, tasks: Sequence[Task], workers: int) -> None:
         """Work ``tasks`` off in one pool of processes. BrokenProcessPool, with ``in_flight``, when a worker dies."""
@@ -148,15 +136,10 @@ class Grid:
                     self.settle(running.pop(future), outcome)
         finally:
             self.in_flight = list(running.values())
-            _stop(pool, kill=bool(running))
-
-
-def _stop(pool: ProcessPoolExecutor, kill: bool) -> None:
-    """Ctrl-C must not wait for trainings that nobody will read."""
-    processes = list((pool._processes or {}).values()) if kill else []
-    for process in processes:
-        process.kill()
-    pool.shutdown(wait=True, cancel_futures=True)
+            # Ctrl-C must not wait for trainings that nobody will read.
+            for process in list((pool._processes or {}).values()) if running else ():
+                process.kill()
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 # -- in the worker ----------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from paper_repro.model import locate
@@ -17,16 +16,6 @@ from paper_repro.texts.pools import Benchmark
 from paper_repro.tools.paths import Paths
 
 
-@dataclass(frozen=True)
-class Fetched:
-    """One thing that a profile needs: where it came from, and the hash of what is there."""
-
-    name: str
-    origin: str
-    detail: str
-    fingerprint: str
-
-
 def fetch(
     profile_name: str,
     *,
@@ -34,24 +23,36 @@ def fetch(
     encoder_dir: Path | None,
     cache: Path,
     echo: Callable[[str], None],
-) -> list[Fetched]:
+) -> None:
     """Get every benchmark and the encoders of a profile, check them, and say by ``echo`` what came from where.
 
     Each item is downloaded at most once: what is in the cache is checked and kept. Raises UserError at the
     first item that cannot be had or is not what was published; what was complete by then stays.
     """
-    profile = profiles.load(profile_name)
-    items = []
+    profile, origins = profiles.load(profile_name), []
     for name in profile.benchmarks:
         benchmark = benchmarks.load(name, kind=profile.kind, data_dir=data_dir)
-        items.append(_tell(Fetched(name, benchmark.origin, _sizes(benchmark), _content(benchmark)), echo))
+        parts = "".join(f"{name} {pool.fingerprint}\n" for name, pool in sorted(benchmark.pools.items()))
+        content = hashlib.sha256(parts.encode()).hexdigest()
+        echo(f"{name}: {benchmark.origin}; {_sizes(benchmark)}; SHA-256 {content[:12]}")
+        origins.append(benchmark.origin)
     named = (profile.encoder, profile.ablations.small, profile.ablations.large)
     for name in dict.fromkeys(locate.parts_of(name)[0] for name in named):
         directory = encoder_dir if name == profile.encoder else None
-        encoder, origin = locate.resolve_with_origin(name, directory=directory, cache=cache)
-        items.append(_tell(Fetched(encoder.name, origin, str(encoder.directory), encoder.fingerprint), echo))
-    echo(f"Profile {profile.name}: all {len(items)} items verified. {_offline_note(items)}")
-    return items
+        encoder = locate.resolve(name, directory=directory, cache=cache)
+        echo(f"{name}: {encoder.origin}; {encoder.directory}; SHA-256 {encoder.fingerprint[:12]}")
+        origins.append(encoder.origin)
+    if any(origin.startswith(("directory", "your own")) for origin in origins):
+        note = "No network is needed as long as the same directories are given again."
+    else:
+        note = "No network is needed from here on (HF_HUB_OFFLINE=1 works)."
+    echo(f"Profile {profile.name}: all {len(origins)} items verified. {note}")
+
+
+def _sizes(benchmark: Benchmark) -> str:
+    repeated = sum(pool.repeated for name, pool in benchmark.pools.items() if name != "generated")
+    sizes = ", ".join(f"{name} {len(pool)}" for name, pool in benchmark.pools.items())
+    return f"{sizes}; {repeated} repeated texts kept" if repeated else sizes
 
 
 @contextmanager
@@ -71,25 +72,3 @@ def ahead(paths: Paths) -> Iterator[None]:
     finally:
         process.terminate()
         process.wait()
-
-
-def _tell(item: Fetched, echo: Callable[[str], None]) -> Fetched:
-    echo(f"{item.name}: {item.origin}; {item.detail}; SHA-256 {item.fingerprint[:12]}")
-    return item
-
-
-def _sizes(benchmark: Benchmark) -> str:
-    repeated = sum(pool.repeated for name, pool in benchmark.pools.items() if name != "generated")
-    sizes = ", ".join(f"{name} {len(pool)}" for name, pool in benchmark.pools.items())
-    return f"{sizes}; {repeated} repeated texts kept" if repeated else sizes
-
-
-def _content(benchmark: Benchmark) -> str:
-    parts = "".join(f"{name} {pool.fingerprint}\n" for name, pool in sorted(benchmark.pools.items()))
-    return hashlib.sha256(parts.encode()).hexdigest()
-
-
-def _offline_note(items: list[Fetched]) -> str:
-    if any(item.origin.startswith(("directory", "your own")) for item in items):
-        return "No network is needed as long as the same directories are given again."
-    return "No network is needed from here on (HF_HUB_OFFLINE=1 works)."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,39 +18,36 @@ from paper_repro.runs import profiles
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.recorded_inputs import Record, RecordedBenchmark, recorded_benchmark, source_name
 from paper_repro.runs.spec import RunSpec, Source
-from paper_repro.texts import benchmarks, description, few_shot, prompts
+from paper_repro.texts import benchmarks, description, few_shot
 from paper_repro.texts.description import Description
 from paper_repro.texts.folds import fold_of
 from paper_repro.texts.pools import Benchmark, Pool
-from paper_repro.texts.prompts import Template
 from paper_repro.texts.world import WorldConfig
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.machine import torch_device
 from paper_repro.tools.paths import Paths
 
 
+@dataclass(eq=False)
 class Inputs:
-    """Benchmarks, encoders and tokens of one profile. Open it with :func:`open_inputs`."""
+    """Benchmarks, encoders and tokens of one profile. Open it with :func:`open_inputs`.
 
-    def __init__(
-        self,
-        profile: Profile,
-        paths: Paths,
-        *,
-        own: Description | None,
-        data_dir: Path | None,
-        encoder_dir: Path | None,
-        device: str,
-        few_shot: bool,
-        world: Mapping[str, Any],
-        offline: bool,
-    ) -> None:
-        self.profile, self.paths, self.device = profile, paths, device
-        self.own, self.data_dir, self.encoder_dir = own, data_dir, encoder_dir
-        self.few_shot, self.world, self.offline = few_shot, world, offline
-        self._benchmarks: dict[str, Benchmark] = {}
-        self._sources: dict[tuple[str, Source], Pool] = {}
-        self._encoded: dict[tuple[str, Path, int], Encoded] = {}
+    ``own`` describes a benchmark in place of the profile's; ``few_shot`` is whether the labels that a language model
+    was asked for take the place of the bundled ones.
+    """
+
+    profile: Profile
+    paths: Paths
+    own: Description | None
+    data_dir: Path | None
+    encoder_dir: Path | None
+    device: str
+    few_shot: bool
+    world: Mapping[str, Any]
+    offline: bool
+    _benchmarks: dict[str, Benchmark] = field(default_factory=dict)
+    _sources: dict[tuple[str, Source], Pool] = field(default_factory=dict)
+    _encoded: dict[tuple[str, Path, int], Encoded] = field(default_factory=dict)
 
     def settings(self) -> dict[str, Any]:
         """Plain arguments of :func:`open_inputs` that open the same inputs in another process."""
@@ -74,12 +71,11 @@ class Inputs:
         return self._benchmarks[name]
 
     def _load(self, name: str) -> Benchmark:
-        known = name in self.record.benchmarks
+        if name not in self.record.benchmarks:
+            return self._load_texts(name, self.offline)
         try:
-            return self._load_texts(name, offline=self.offline or known)
+            return self._load_texts(name, offline=True)
         except UserError:
-            if not known:
-                raise
             return recorded_benchmark(self.record, name)
 
     def _load_texts(self, name: str, offline: bool) -> Benchmark:
@@ -101,10 +97,6 @@ class Inputs:
         """What :mod:`paper_repro.texts.prompts` calls a benchmark: its name, or the path of its description."""
         return self.own.path if self.own else name
 
-    def form(self, name: str) -> Template:
-        """The prompt file of a benchmark."""
-        return prompts.template(self.task(name))
-
     def source_rows(self, benchmark: str, source: Source) -> NDArray[np.int64]:
         """Rows of the source's pool that a run trains on, ascending."""
         labels = self.benchmark(benchmark).pool(source.pool).labels
@@ -120,27 +112,27 @@ class Inputs:
         if isinstance(self.benchmark(benchmark), RecordedBenchmark):
             return self.benchmark(benchmark).pool(source_name(source))
         if (benchmark, source) not in self._sources:
-            rows = self.source_rows(benchmark, source)
-            self._sources[benchmark, source] = pool.subset(rows)
+            self._sources[benchmark, source] = pool.subset(self.source_rows(benchmark, source))
         return self._sources[benchmark, source]
 
     # -- encoder and tokens -------------------------------------------------------------------------------
 
     @property
     def encoder(self) -> Encoder:
-        """The profile's pre-trained encoder (the miniature world's is pre-trained here, the first time)."""
+        """The profile's own."""
         return self.encoder_named(self.profile.encoder)
 
     def encoder_named(self, name: str) -> Encoder:
-        """An encoder by name; ``encoder_dir`` stands for the profile's, and for what is made of its first layers."""
+        """An encoder by name (the miniature world's is pre-trained here, the first time). ``encoder_dir`` stands for
+        the profile's, and for what is made of its first layers."""
         own = locate.parts_of(name)[0] == locate.parts_of(self.profile.encoder)[0]
+        directory = self.encoder_dir if own else None
         known = self.record.encoders.get(name)
+        if known is None:
+            return _encoder(name, directory, self.paths.cache, self.offline)
         try:
-            directory = self.encoder_dir if own else None
-            return _encoder(name, directory, self.paths.cache, self.offline or known is not None)
+            return _encoder(name, directory, self.paths.cache, True)
         except UserError:
-            if known is None:
-                raise
             return Encoder(name, Path("not here"), known)
 
     @cached_property
@@ -158,25 +150,20 @@ class Inputs:
         recorded = isinstance(self.benchmark(spec.benchmark), RecordedBenchmark)
         return not recorded and self.encoder_named(spec.encoder).directory.is_dir()
 
-    def encoder_fingerprint(self, name: str) -> str:
-        return self.encoder_named(name).fingerprint
-
     def encoded(self, benchmark: str, pool: str, spec: RunSpec) -> Encoded:
         """A tokenised pool, as the run's encoder and recipe want it; read once."""
         directory, content = self.encoder_named(spec.encoder).directory, self.benchmark(benchmark).pool(pool)
         key = (content.fingerprint, directory, spec.recipe.max_length)
         if key not in self._encoded:
-            self._encoded[key] = encode(content, directory, spec.recipe.max_length, self.paths.cache)
+            self._encoded[key] = encode(content, directory, spec.recipe.max_length)
         return self._encoded[key]
 
     def embedder(self, spec: RunSpec) -> Callable[[Pool], NDArray[np.float32]]:
         """Turns single texts into vectors by the run's encoder, as it was pre-trained."""
         from paper_repro.method.classical import mean_embeddings  # late: it brings transformers
 
-        directory = self.encoder_named(spec.encoder).directory
-        return lambda pool: mean_embeddings(
-            encode(pool, directory, spec.recipe.max_length, self.paths.cache), directory, self.device
-        )
+        folder, longest = self.encoder_named(spec.encoder).directory, spec.recipe.max_length
+        return lambda pool: mean_embeddings(encode(pool, folder, longest), folder, self.device)
 
 
 def open_inputs(
@@ -192,7 +179,14 @@ def open_inputs(
     world: Mapping[str, Any] | None = None,
     offline: bool = False,
 ) -> Inputs:
-    """The inputs of a profile by name; :func:`paper_repro.study.open_study` tells what the arguments are.
+    """The inputs of a profile by name.
+
+    ``benchmark_file`` describes another benchmark (:mod:`paper_repro.texts.description`) in place of the
+    profile's three, with results and figures beside theirs. ``data_dir`` holds the original public files,
+    ``encoder_dir`` an encoder in Hugging Face layout; left empty they are looked for in the environment, the caches
+    and the hub. ``device`` is "auto", "cpu", "cuda" or "cuda:1". ``few_shot`` "asked" takes the labels that
+    ``paper-repro few-shot`` got for the first row of Tables 1 and 4. ``world`` sets knobs of the miniature world, by
+    the names of :class:`paper_repro.texts.world.WorldConfig`. With ``offline`` nothing is looked for on the hub.
 
     Raises UserError for an unknown profile, device or knob, and for a faulty benchmark file.
     """

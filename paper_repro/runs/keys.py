@@ -33,7 +33,7 @@ def run_key(inputs: Inputs, spec: RunSpec) -> str:
         {
             "kind": "run",
             "engine": ENGINE,
-            "encoder": inputs.encoder_fingerprint(spec.encoder),
+            "encoder": inputs.encoder_named(spec.encoder).fingerprint,
             "classes": benchmark.classes,
             "train": inputs.source_pool(spec.benchmark, spec.source).fingerprint,
             "dev": benchmark.pool(spec.selection).fingerprint,

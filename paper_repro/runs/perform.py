@@ -16,10 +16,9 @@ from paper_repro.method.checkers import fitted_temperature, score_pool, with_tem
 from paper_repro.method.gpu_engine.loop import PACKED
 from paper_repro.method.registry import CLASSICAL, WITHOUT_EPOCHS, method_of, options_of
 from paper_repro.model import classifier
-from paper_repro.runs.plan import Task, fold_models, models_of
+from paper_repro.runs.plan import fold_models, models_of
 from paper_repro.runs.results import Results
-from paper_repro.runs.spec import CALIBRATION_FOLDS, Checker, RunResult, RunSpec, spec_from_dict
-from paper_repro.runs.store import record_failure
+from paper_repro.runs.spec import CALIBRATION_FOLDS, Checker, RunResult, RunSpec, Task, spec_from_dict
 from paper_repro.texts.folds import fold_of
 from paper_repro.tools.errors import TrainingError, UserError
 from paper_repro.tools.machine import environment, reset_peak_memory
@@ -32,11 +31,10 @@ def perform(results: Results, task: Task) -> dict[str, Any]:
         with results.store.lock(task.key):
             note = _run(results, task) if task.kind == "run" else _score(results, task)
             results.store.clear_failure(task.key)
-    except (UserError, MemoryError, OSError) as error:
-        return record_failure(results.store, task, str(error), traceback.format_exc(), type(error).__name__)
-    except Exception as error:  # a bug is recorded like any failure, with its traceback, and the rest goes on
+    except Exception as error:  # a bug, too, is recorded with its traceback, and the rest goes on
         kind = type(error).__name__
-        return record_failure(results.store, task, f"{kind}: {error}", traceback.format_exc(), kind)
+        reason = str(error) if isinstance(error, UserError | MemoryError | OSError) else f"{kind}: {error}"
+        return results.store.fail(task, reason, traceback.format_exc(), kind)
     return {"key": task.key, "status": "done", "seconds": time.perf_counter() - started, "note": note}
 
 
@@ -52,7 +50,6 @@ def _run(results: Results, task: Task) -> str:
     trained = _train(results, spec, task.keep_checkpoint)
     if trained.state is not None:
         classifier.save_checkpoint(trained.state, store.checkpoint(task.key), trained.kept)
-        store.seal_checkpoint(task.key)
     test = results.inputs.benchmark(spec.benchmark).pools["test"]
     result = RunResult(
         key=task.key,

@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from paper_repro.method.registry import CLASSICAL, WITHOUT_EPOCHS, method_of, options_of
 from paper_repro.runs.keys import score_key
 from paper_repro.runs.results import Results
-from paper_repro.runs.spec import CALIBRATION_FOLDS, Checker, RunSpec, Source
+from paper_repro.runs.spec import CALIBRATION_FOLDS, Checker, RunSpec, Source, Task
 from paper_repro.tools.errors import UserError
-
-
-@dataclass(frozen=True)
-class Task:
-    """One unit of work for a worker: plain data only, so that it travels to any process."""
-
-    key: str
-    kind: str  # "run" or "score"
-    label: str
-    spec: dict[str, Any]  # of the run, or of the checker's run
-    needs: tuple[str, ...] = ()
-    keep_checkpoint: bool = False
-    folds: int = 0
-    temperature: str = "none"
-    pool: str = ""
 
 
 def plan(results: Results, specs: Iterable[RunSpec]) -> list[Task]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
@@ -26,7 +26,7 @@ PRECISION, FIDELITY = "PAPER_REPRO_PRECISION", "PAPER_REPRO_FIDELITY"
 
 Kind = Literal["miniature", "real"]
 HuVariant = Literal["faithful", "cheap", "official"]
-HU_VARIANTS = ("faithful", "cheap", "official")
+HU_VARIANTS = get_args(HuVariant)
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0)]
@@ -147,11 +147,6 @@ def check_name(name: str) -> str:
 def load(name: str) -> Profile:
     """The profile called ``name``. UserError for an unknown name or a faulty file."""
     return read(FOLDER / f"{check_name(name)}.toml")
-
-
-def kind_of(name: str) -> Kind:
-    """Whose texts the profile called ``name`` has: the miniature world's, or real ones."""
-    return load(name).kind
 
 
 def read(path: Path) -> Profile:

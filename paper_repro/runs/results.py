@@ -19,8 +19,6 @@ from paper_repro.tools.paths import Paths
 if TYPE_CHECKING:
     from paper_repro.method.train import TrainingData
 
-STATES = ("done", "running", "failed", "missing")
-
 
 class Results:
     """The runs and scores of one profile's store, found by their specifications."""
@@ -61,15 +59,6 @@ class Results:
     def failure_kind(self, spec: RunSpec) -> str:
         """The class name of the exception that the last try failed with, such as "NothingLeft"; else ""."""
         return str((self.store.failure(self.key(spec)) or {}).get("kind", ""))
-
-    def state(self, spec: RunSpec) -> str:
-        """One of :data:`STATES`."""
-        key = self.key(spec)
-        if self.store.has(key):
-            return "done"
-        if self.store.running(key):
-            return "running"
-        return "failed" if self.store.failure(key) else "missing"
 
     def scores(self, checker: Checker, benchmark: str, pool: str) -> NDArray[np.float32]:
         """log p(y|x) of every class under a checker, (examples, classes) float32.

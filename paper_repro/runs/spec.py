@@ -1,4 +1,4 @@
-"""What a training run is: the specification that names it and the result that comes out."""
+"""What a training run is: the specification that names it, the task for a worker, and the result that comes out."""
 
 from __future__ import annotations
 
@@ -93,6 +93,21 @@ def spec_from_dict(data: Mapping[str, Any]) -> RunSpec:
             "options": tuple((name, value) for name, value in data["options"]),
         }
     )
+
+
+@dataclass(frozen=True)
+class Task:
+    """One unit of work for a worker: plain data only, so that it travels to any process."""
+
+    key: str
+    kind: Literal["run", "score"]
+    label: str
+    spec: dict[str, Any]  # of the run, or of the checker's run
+    needs: tuple[str, ...] = ()
+    keep_checkpoint: bool = False
+    folds: int = 0
+    temperature: str = "none"
+    pool: str = ""
 
 
 @dataclass(frozen=True)

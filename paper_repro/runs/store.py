@@ -10,8 +10,8 @@
     damaged/                  results that no longer match their checksum, moved aside
     id                        a name of this store, by which the workers of a cluster know it
 
-Writers fill a temporary folder beside the final one (its name begins with a dot and the key) and rename it. A lock
-file per key (released by the system when its holder dies) keeps two processes from computing the same thing at once.
+Writers fill a temporary file or folder beside the final one (its name begins with a dot) and rename it. A lock file
+per key (released by the system when its holder dies) keeps two processes from computing the same thing at once.
 """
 
 from __future__ import annotations
@@ -26,19 +26,20 @@ import time
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 
 from paper_repro.method.recipe import EpochRecord
-from paper_repro.runs.spec import RunResult, spec_from_dict
-from paper_repro.tools.files import write_whole
+from paper_repro.runs.spec import RunResult, Task, spec_from_dict
+from paper_repro.tools.files import whole_folder, write_whole
 
 DAY = 24 * 3600.0
 
@@ -57,20 +58,7 @@ class Store:
     def get(self, key: str) -> RunResult | None:
         """The finished run, or None. A result that does not match its checksum is moved to ``damaged/``."""
         loaded = self._load(key)
-        if loaded is None:
-            return None
-        meta, arrays = loaded[0], _arrays(loaded[1])
-        return RunResult(
-            key=key,
-            spec=spec_from_dict(meta["spec"]),
-            history=tuple(EpochRecord(**numbers(row)) for row in meta["history"]),
-            selected_epoch=meta["selected_epoch"],
-            test_labels=arrays["test_labels"],
-            test_probabilities=arrays["test_probabilities"],
-            dev_probabilities=arrays["dev_probabilities"],
-            seconds=meta["seconds"],
-            environment=meta["environment"],
-        )
+        return None if loaded is None else result_from(key, loaded[0], unpacked(loaded[1]))
 
     def finished(self) -> Iterator[dict[str, Any]]:
         """What is noted of every finished run beside its arrays: "spec", "history", "seconds", "environment" ..."""
@@ -81,7 +69,7 @@ class Store:
     def train_log_p(self, key: str) -> NDArray[np.float32] | None:
         """log p(y_i|x_i) of the training forward passes, (epochs, training examples), or None."""
         loaded = self._load(key)
-        return None if loaded is None else _arrays(loaded[1])["train_log_p"]
+        return None if loaded is None else unpacked(loaded[1])["train_log_p"]
 
     def holds(self, key: str, *, curve: bool = False, checkpoint: bool = False) -> bool:
         """Whether the run is there, whole, and with what is wanted of it: test scores of every epoch, a checkpoint."""
@@ -107,28 +95,14 @@ class Store:
             dev_probabilities=result.dev_probabilities,
             train_log_p=train_log_p,
         )
-        meta = {
-            "key": result.key,
-            "spec": result.spec.to_dict(),
-            "history": [finite_or_none(asdict(row)) for row in result.history],
-            "selected_epoch": result.selected_epoch,
-            "seconds": dict(result.seconds),
-            "environment": dict(result.environment),
-            "arrays_sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
-        }
+        meta = {"key": result.key, **described(result)}
+        meta["arrays_sha256"] = hashlib.sha256(buffer.getvalue()).hexdigest()
         meta["checksum"] = _checksum(meta)
-        parent = self._run(result.key).parent
-        parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{result.key[:12]}-", dir=parent))
-        try:
+        with whole_folder(self._run(result.key)) as partial:
             (partial / "arrays.npz").write_bytes(buffer.getvalue())
             (partial / "result.json").write_text(json.dumps(meta, indent=1, allow_nan=False), "utf-8")
-            os.chmod(partial, 0o755)
             if self._run(result.key).exists():  # half deleted by hand, or without the curve
                 self._set_aside(self._run(result.key))
-            os.replace(partial, self._run(result.key))
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
 
     def _load(self, key: str) -> tuple[dict[str, Any], bytes] | None:
         """The content of both files, checked; the arrays still packed."""
@@ -138,17 +112,16 @@ class Store:
         try:
             meta = json.loads((folder / "result.json").read_text("utf-8"))
             content = (folder / "arrays.npz").read_bytes()
-            intact = (
+            if (
                 meta["checksum"] == _checksum(meta)
-                and hashlib.sha256(content).hexdigest() == meta["arrays_sha256"]
+                and meta["arrays_sha256"] == hashlib.sha256(content).hexdigest()
                 and meta["key"] == key
-            )
+            ):
+                return meta, content
         except (FileNotFoundError, ValueError, KeyError, TypeError):
-            intact = False
-        if not intact:
-            self._set_aside(folder)
-            return None
-        return meta, content
+            pass
+        self._set_aside(folder)
+        return None
 
     def _set_aside(self, path: Path) -> None:
         damaged = self.root / "damaged"
@@ -164,18 +137,12 @@ class Store:
     def checkpoint(self, key: str) -> Path:
         return self.root / "checkpoints" / f"{key}.safetensors"
 
-    def seal_checkpoint(self, key: str) -> None:
-        """Note the SHA-256 of a checkpoint that was just written."""
-        content = hashlib.sha256(self.checkpoint(key).read_bytes()).hexdigest()
-        write_whole(self.checkpoint(key).with_suffix(".sha256"), content.encode())
-
     def has_checkpoint(self, key: str) -> bool:
-        """Whether the checkpoint is there, sealed and whole; any other is trained again and written over."""
-        path = self.checkpoint(key)
+        """Whether the checkpoint is there and as long as its header says; any other is trained again."""
         try:
-            sealed = path.with_suffix(".sha256").read_text("utf-8")
-            return hashlib.sha256(path.read_bytes()).hexdigest() == sealed
-        except (FileNotFoundError, UnicodeDecodeError):
+            with safe_open(self.checkpoint(key), framework="numpy"):
+                return True
+        except (OSError, SafetensorError):
             return False
 
     def get_scores(self, key: str) -> NDArray[np.float32] | None:
@@ -193,10 +160,10 @@ class Store:
         if not path.is_file():
             return None
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                scores: NDArray[np.float32] = arrays["log_probabilities"]
-                if str(arrays["sha256"]) == hashlib.sha256(scores.tobytes()).hexdigest():
-                    return scores, json.loads(str(arrays["origin"]))
+            arrays = unpacked(path.read_bytes())
+            scores: NDArray[np.float32] = arrays["log_probabilities"]
+            if str(arrays["sha256"]) == hashlib.sha256(scores.tobytes()).hexdigest():
+                return scores, json.loads(str(arrays["origin"]))
         except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
             pass
         self._set_aside(path)
@@ -215,6 +182,16 @@ class Store:
 
     # -- failures and locks -------------------------------------------------------------------------------
 
+    def fail(self, task: Task, reason: str, trace: str = "", kind: str = "") -> dict[str, Any]:
+        """Record a failed try; the outcome of its task. ``kind`` is the name of the exception's class."""
+        about = {"label": task.label, "spec": task.spec, "time": time.time()}
+        entry = {"reason": reason, "kind": kind, "traceback": trace, **about}
+        try:
+            write_whole(self._failure(task.key), json.dumps(entry, indent=1).encode())
+        except OSError as error:  # a full disk: the run stays missing, which says enough
+            reason += f" (and the failure could not be recorded: {error})"
+        return {"key": task.key, "status": "failed", "seconds": 0.0, "note": reason}
+
     def failure(self, key: str) -> dict[str, Any] | None:
         """``{"reason", "traceback", "spec", ...}`` of the last failed try, or None."""
         try:
@@ -222,9 +199,6 @@ class Store:
             return entry
         except (FileNotFoundError, ValueError):
             return None
-
-    def put_failure(self, key: str, entry: Mapping[str, Any]) -> None:
-        write_whole(self._failure(key), json.dumps(dict(entry), indent=1).encode())
 
     def failures(self) -> Iterator[dict[str, Any]]:
         """Every last failed try."""
@@ -243,36 +217,23 @@ class Store:
         with FileLock(folder / f"{key}.lock"):
             yield
 
-    def running(self, key: str) -> bool:
-        """Whether some process holds the key right now."""
-        path = self.root / "locks" / f"{key}.lock"
-        if not path.exists():
-            return False
-        lock = FileLock(path)
-        try:
-            with lock.acquire(timeout=0):
-                return False
-        except Timeout:
-            return True
-
     def sweep(self) -> None:
-        """Remove what writers left half-done when they were killed: they hold the lock of their key no more.
-
-        Where no lock tells, as for failures, what is older than a day is left over.
-        """
-        for folder in ("runs", "checkpoints", "scores", "failures"):
-            with suppress(FileNotFoundError), os.scandir(self.root / folder) as entries:
-                for partial in [Path(entry.path) for entry in entries if entry.name.startswith(".")]:
-                    locks = [] if folder == "failures" else self.root.glob(f"locks/{partial.name[1:13]}*.lock")
-                    _remove_unless_held(partial, list(locks))
+        """Remove what writers left half-done when they were killed, more than a day ago: none takes so long."""
+        for partial in self.root.glob("*/.*"):
+            with suppress(FileNotFoundError):
+                if time.time() - partial.stat().st_mtime < DAY:
+                    continue
+                if partial.is_dir():
+                    shutil.rmtree(partial, ignore_errors=True)
+                else:
+                    partial.unlink()
 
     def identity(self) -> str:
         """A name that no other store has, made the first time that it is asked for."""
         path = self.root / "id"
-        if not path.exists():
-            with self.lock("id"):
-                if not path.exists():
-                    write_whole(path, uuid4().hex.encode())
+        with self.lock("id"):
+            if not path.exists():
+                write_whole(path, uuid4().hex.encode())
         return path.read_text("utf-8")
 
     def _run(self, key: str) -> Path:
@@ -285,65 +246,46 @@ class Store:
         return self.root / "failures" / f"{key}.json"
 
 
-class Task(Protocol):
-    """What :func:`record_failure` needs to know of a task (:class:`paper_repro.runs.plan.Task`)."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def label(self) -> str: ...
-    @property
-    def spec(self) -> dict[str, Any]: ...
-
-
-def record_failure(store: Store, task: Task, reason: str, trace: str, kind: str = "") -> dict[str, Any]:
-    """Put it into the store; the outcome of a task that failed. ``kind`` is the name of the exception's class."""
-    entry = {
-        "reason": reason,
-        "kind": kind,
-        "traceback": trace,
-        "label": task.label,
-        "spec": task.spec,
-        "time": time.time(),
-    }
-    try:
-        store.put_failure(task.key, entry)
-    except OSError as error:  # a full disk: the run stays missing, which says enough
-        reason += f" (and the failure could not be recorded: {error})"
-    return {"key": task.key, "status": "failed", "seconds": 0.0, "note": reason}
-
-
 def digest(content: Any) -> str:
     """SHA-256 (hex) of the canonical JSON of ``content``: the store's keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
-
-
-def _remove_unless_held(partial: Path, locks: list[Path]) -> None:
-    with ExitStack() as held, suppress(Timeout, FileNotFoundError):
-        for path in locks:
-            held.enter_context(FileLock(path).acquire(timeout=0))
-        if not locks and time.time() - partial.stat().st_mtime < DAY:
-            return
-        if partial.is_dir():
-            shutil.rmtree(partial, ignore_errors=True)
-        else:
-            partial.unlink()
-
-
-def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
 
 
 def _checksum(meta: Mapping[str, Any]) -> str:
     return digest({name: value for name, value in meta.items() if name != "checksum"})
 
 
-def finite_or_none(row: Mapping[str, float]) -> dict[str, float | None]:
-    """A row of a history for JSON, which has no nan; :func:`numbers` is its inverse."""
-    return {name: value if np.isfinite(value) else None for name, value in row.items()}
+def described(result: RunResult) -> dict[str, Any]:
+    """All of a result but its key and arrays, for JSON (which has no nan)."""
+    return {
+        "spec": result.spec.to_dict(),
+        "history": [
+            {name: value if np.isfinite(value) else None for name, value in asdict(row).items()}
+            for row in result.history
+        ],
+        "selected_epoch": result.selected_epoch,
+        "seconds": dict(result.seconds),
+        "environment": dict(result.environment),
+    }
 
 
-def numbers(row: Mapping[str, float | None]) -> dict[str, Any]:
-    """A row of a history from JSON, nan where it has nothing."""
-    return {name: float("nan") if value is None else value for name, value in row.items()}
+def result_from(key: str, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> RunResult:
+    """The result that :func:`described` describes, with its arrays."""
+    rows = [{name: np.nan if v is None else v for name, v in row.items()} for row in record["history"]]
+    return RunResult(
+        key=key,
+        spec=spec_from_dict(record["spec"]),
+        history=tuple(EpochRecord(**row) for row in rows),  # type: ignore[arg-type]
+        selected_epoch=record["selected_epoch"],
+        test_labels=arrays["test_labels"].astype(np.int64),
+        test_probabilities=arrays["test_probabilities"].astype(np.float32),
+        dev_probabilities=arrays["dev_probabilities"].astype(np.float32),
+        seconds=record["seconds"],
+        environment=record["environment"],
+    )
+
+
+def unpacked(content: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays of an ``.npz`` file; nothing is unpickled."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}

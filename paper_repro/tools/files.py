@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -31,22 +32,26 @@ def write_json(path: Path, content: Any) -> None:
     write_whole(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
-def make_whole(folder: Path, fill: Callable[[Path], None]) -> Path:
-    """``folder`` as ``fill`` writes it, made once: of several processes that ask for it one does the work.
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder to fill, which then takes the place of ``folder``; an error leaves nothing behind."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        yield partial
+        os.chmod(partial, 0o755)  # a temporary folder is its owner's alone; a store or a cache may be shared
+        os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
-    An error in ``fill`` leaves nothing behind, and neither does a killed process for longer than to the next try.
-    """
+
+def make_whole(folder: Path, fill: Callable[[Path], None]) -> Path:
+    """``folder`` as ``fill`` writes it, made once: of several processes that ask for it one does the work."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f"{folder.name}.lock")):
         if not folder.is_dir():
-            for left in folder.parent.glob(f"{folder.name}.*.partial"):  # by a process that was killed
+            for left in folder.parent.glob(f".{folder.name}.*"):  # by a process that was killed
                 shutil.rmtree(left, ignore_errors=True)
-            partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent))
-            try:
+            with whole_folder(folder) as partial:
                 fill(partial)
-                os.chmod(partial, 0o755)  # a temporary folder is its owner's alone; a cache may be shared
-                os.replace(partial, folder)
-            except BaseException:
-                shutil.rmtree(partial, ignore_errors=True)
-                raise
     return folder

@@ -52,7 +52,7 @@ class Paths:
 
     @property
     def cache(self) -> Path:
-        """Tokenised texts and the encoders that a run pre-trains; shared by all profiles, keyed by content."""
+        """Encoders that a run pre-trains or cuts to their first layers; shared by all profiles, keyed by content."""
         return self.results_root / "cache"
 
     @property

@@ -118,7 +118,7 @@ class Step(LookAhead):
         if self.optimiser.state:
             size = self.group or len(labels)
             for i in range(0, len(labels), size):
-                self._renew(_part(batch, slice(i, i + size)), labels[i : i + size])
+                self._renew(batch.part(slice(i, i + size)), labels[i : i + size])
             share = normalised(self.phi[batch.rows], self.norm)
         else:
             share = torch.full_like(log_p, 1 / len(labels))
@@ -158,8 +158,3 @@ class Step(LookAhead):
                 eps=self.optimiser.defaults["eps"],
             )
         return made
-
-
-def _part(batch: Batch, rows: slice) -> Batch:
-    mask = None if batch.attention_mask is None else batch.attention_mask[rows]
-    return Batch(batch.rows[rows], batch.input_ids[rows], mask, batch.token_type_ids[rows])

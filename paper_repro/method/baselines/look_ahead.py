@@ -35,12 +35,6 @@ DEV_BATCH = 64
 """Dev examples in one pass; it bounds the memory and changes no result."""
 
 
-def gradient(loss: Callable[[Parameters], Tensor], parameters: Parameters) -> Parameters:
-    """Gradient of a scalar function at ``parameters``."""
-    found: Parameters = grad(loss)(parameters)
-    return found
-
-
 def alignments(losses: Losses, parameters: Parameters, direction: Parameters) -> tuple[Tensor, Tensor]:
     """The losses and <direction, grad l_i> of each example, both (examples,), in one forward-mode pass."""
     values, products = jvp(losses, (parameters,), (direction,))[:2]
@@ -115,7 +109,7 @@ class LookAhead(train.Loop):
         """Gradient of the sum of all losses, divided by ``examples``."""
         total = {name: torch.zeros_like(tensor) for name, tensor in parameters.items()}
         for losses in parts:
-            found = gradient(lambda ahead: losses(ahead).sum() / examples, parameters)  # noqa: B023 - called at once
+            found = grad(lambda ahead: losses(ahead).sum() / examples)(parameters)  # noqa: B023 - called at once
             for name, part in found.items():
                 total[name] += part
         return total
@@ -153,8 +147,7 @@ def dropout_state(device: torch.device) -> Tensor:
 @contextmanager
 def dropout_from(state: Tensor, device: torch.device) -> Iterator[None]:
     """Inside, dropout is drawn as it was from ``state`` on: a pass can be repeated mask by mask. Then on as before."""
-    put = (lambda to: torch.cuda.set_rng_state(to, device)) if device.type == "cuda" else torch.set_rng_state
-    now = dropout_state(device)
-    put(state)
-    yield
-    put(now)
+    on_gpu = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if on_gpu else []):
+        torch.cuda.set_rng_state(state, device) if on_gpu else torch.set_rng_state(state)
+        yield

@@ -16,15 +16,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import grad
 
 from paper_repro.method.baselines.look_ahead import (
     LookAhead,
-    Losses,
     Parameters,
     alignments,
     dropout_from,
     dropout_state,
-    gradient,
 )
 from paper_repro.model.batches import Batch
 from paper_repro.tools.errors import UserError
@@ -32,38 +31,6 @@ from paper_repro.tools.errors import UserError
 HIDDEN = 100
 RATE, DECAY = 1e-3, 1e-4
 """Learning rate and weight decay of V."""
-
-
-def weight_net(seed: int) -> nn.Sequential:
-    """V, from (examples, 1) to (examples, 1); torch's global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return nn.Sequential(nn.Linear(1, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1), nn.Sigmoid())
-
-
-def weigh(net: nn.Module, losses: Tensor) -> Tensor:
-    """V of each loss, (examples,); no gradient through the losses."""
-    weights: Tensor = net(losses.detach().unsqueeze(1)).squeeze(1)
-    return weights
-
-
-def look_ahead(losses: Losses, net: nn.Module, parameters: Parameters, rate: float) -> Parameters:
-    """theta - rate * grad mean(V(l) l), V held fixed."""
-
-    def weighted(parameters: Parameters) -> Tensor:
-        found = losses(parameters)
-        return (weigh(net, found).detach() * found).mean()
-
-    step = gradient(weighted, parameters)
-    return {name: tensor - rate * step[name] for name, tensor in parameters.items()}
-
-
-def surrogate(net: nn.Module, losses: Tensor, products: Tensor, rate: float) -> Tensor:
-    """A scalar whose gradient with respect to V is that of the dev loss after the look-ahead.
-
-    ``losses`` and ``products`` <G, grad CE_i>, both (examples,), are those of the look-ahead's own forward pass.
-    """
-    return -rate * (products.detach() * weigh(net, losses)).mean()
 
 
 class Step(LookAhead):
@@ -74,19 +41,34 @@ class Step(LookAhead):
             raise UserError(f"meta_weight_net: look_ahead_rate={look_ahead_rate:g}: expected above 0")
         super().__init__(*arguments)
         self.look_ahead_rate = look_ahead_rate
-        self.net = weight_net(self.order.initial_seed()).to(self.device)
+        with torch.random.fork_rng(devices=[]):  # torch's global generator is left as it was
+            torch.manual_seed(self.order.initial_seed())
+            net = nn.Sequential(nn.Linear(1, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1), nn.Sigmoid())
+        self.net = net.to(self.device)
         self.net_optimiser = torch.optim.Adam(self.net.parameters(), lr=RATE, weight_decay=DECAY)
+
+    def v(self, losses: Tensor) -> Tensor:
+        """V of each loss, (examples,); no gradient through the losses."""
+        weights: Tensor = self.net(losses.detach().unsqueeze(1)).squeeze(1)
+        return weights
 
     def weight(self, batch: Batch, labels: Tensor, log_p: Tensor) -> Tensor:
         parameters, rate = self.parameters_by_name(), self.look_ahead_rate
         losses = self.losses(batch, self.labels)
+
+        def weighted(parameters: Parameters) -> Tensor:
+            found = losses(parameters)
+            return (self.v(found).detach() * found).mean()
+
         state = dropout_state(self.device)
-        ahead = look_ahead(losses, self.net, parameters, rate)
+        step = grad(weighted)(parameters)
+        ahead = {name: tensor - rate * step[name] for name, tensor in parameters.items()}
         on_dev = self.dev_gradient(ahead, self.dev_draw(len(labels)))
         with dropout_from(state, self.device):  # the very pass of the look-ahead once more
             values, products = alignments(losses, parameters, on_dev)
         self.finite(products)
         self.net_optimiser.zero_grad()
-        surrogate(self.net, values, products, rate).backward()  # type: ignore[no-untyped-call]
+        # The gradient of this scalar with respect to V is that of the dev loss after the look-ahead.
+        (-rate * (products.detach() * self.v(values)).mean()).backward()  # type: ignore[no-untyped-call]
         self.net_optimiser.step()
-        return weigh(self.net, -log_p).detach()
+        return self.v(-log_p).detach()

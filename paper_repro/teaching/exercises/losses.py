@@ -34,11 +34,6 @@ def of(combine: Callable[[Floats, Floats], Any]) -> Answer:
     return answer
 
 
-def weight_of_the_guess(p: Floats, quality: Floats, diversity: Floats, y: Ints) -> float:
-    guess = p.argmax(axis=1)
-    return float((observed(quality, guess) / observed(diversity, guess) * -np.log(observed(p, y))).mean())
-
-
 IMP_MISTAKES: dict[str, Answer] = {
     "The sign: a loss is to be made small, and log p is negative. Take -log p.": of(lambda w, ce: -(w * ce).mean()),
     "This is the sum over the batch; the loss is its mean.": of(lambda w, ce: (w * ce).sum()),
@@ -47,22 +42,12 @@ IMP_MISTAKES: dict[str, Answer] = {
     "You divide by the sum of the weights (self-normalised). IMP-Loss as the paper defines it divides by n.": of(
         lambda w, ce: (w * ce).sum() / w.sum()
     ),
-    "The logarithm is the natural one, not log2.": of(lambda w, ce: (w * ce).mean() / np.log(2)),
-    "The logarithm is the natural one, not log10.": of(lambda w, ce: (w * ce).mean() / np.log(10)),
-    "The weight belongs outside the logarithm.": of(lambda w, ce: (ce - np.log(w)).mean()),
-    "Multiply text by text, then average: the mean of products is not the product of means.": of(
-        lambda w, ce: w.mean() * ce.mean()
-    ),
-    "The weight is of the wrong class: you took the label that the model prefers, not the observed one.": (
-        weight_of_the_guess
-    ),
     "The wrong class: log p and the weight belong to the observed label, not to the one that the model prefers.": (
         lambda p, quality, diversity, y: imp(p, quality, diversity, p.argmax(axis=1))
     ),
     'Your weight is that of "w/o diversity checker", P\' alone: divide by Q.': (
         lambda p, quality, diversity, y: imp(p, quality, np.ones_like(p), y)
     ),
-    "Your weight is 1/Q: P' is missing.": lambda p, quality, diversity, y: imp(p, np.ones_like(p), diversity, y),
     "You divided by the model's p: this is DIMP-Loss. IMP divides by the diversity checker.": (
         lambda p, quality, diversity, y: imp(p, quality, p, y)
     ),
@@ -122,7 +107,6 @@ DIMP_MISTAKES: dict[str, Answer] = {
     "The weight is P' alone: divide it by the model's p.": (
         lambda logits, quality, y: losses.weighted_loss("quality_only", logits, y, quality)
     ),
-    "P' is missing from the weight.": lambda logits, quality, y: dimp(logits, torch.ones_like(quality), y),
     "This is CE-Loss: the weight is missing.": lambda logits, quality, y: losses.weighted_loss("ce", logits, y),
     "This is the sum over the batch; the loss is its mean.": lambda logits, quality, y: (
         dimp(logits, quality, y) * len(y)

@@ -76,10 +76,6 @@ SCORE_MISTAKES: dict[str, Answer] = {
     "You took the probability of the most likely label; asked for is that of the observed one.": fold_by_fold(
         lambda x, y, held, fit: fit(x[~held], y[~held])(x[held]).max(axis=1)
     ),
-    "You took the probability of class 0 for every text; asked for is that of the observed label.": fold_by_fold(
-        lambda x, y, held, fit: fit(x[~held], y[~held])(x[held])[:, 0]
-    ),
-    "These are weights 1/Q; asked for are the scores Q themselves.": lambda *case: 1 / cross_fitted(*case),
 }
 
 

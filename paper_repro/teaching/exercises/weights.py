@@ -18,13 +18,9 @@ WEIGHT_MISTAKES = {
     ),
     FAVOURITE.format("P"): lambda p, q, y: p[p.argmax()] / q[p.argmax()],
     FAVOURITE.format("Q"): lambda p, q, y: p[q.argmax()] / q[q.argmax()],
-    FAVOURITE.format("each"): lambda p, q, y: p.max() / q.max(),
     "You returned P(y|x); divide it by Q(y|x).": lambda p, q, y: p[y],
-    "You returned 1/Q(y|x); P(y|x) is missing.": lambda p, q, y: 1 / q[y],
     "You capped the weight at 1. A label that Q gives too rarely must count more than 1, or the mean of the weights "
     "falls below 1.": lambda p, q, y: min(p[y] / q[y], 1),
-    "A difference says how far apart P and Q are; a weight is a ratio.": lambda p, q, y: p[y] - q[y],
-    "You returned the logarithm of the weight; take exp of it.": lambda p, q, y: np.log(p[y] / q[y]),
 }
 
 
@@ -64,13 +60,11 @@ ESTIMATE_MISTAKES = {
     "The estimate divides by n. Self-normalised means: divide by the sum of the weights.": lambda f, w: (w * f).mean(),
     "The estimate is not divided by anything yet.": lambda f, w: (w * f).sum(),
     "The estimate forgets the weights.": lambda f, w: f.mean(),
-    "The weights are divided by the largest of them, not by their sum.": lambda f, w: (w * f).sum() / w.max(),
 }
 ESS_MISTAKES = {
     "For the ESS you divided by n as well: a share. Asked for is a number of draws.": lambda w: ess(w) / len(w),
     "Your ESS has n where sum w belongs: right only if weights average to 1.": lambda w: len(w) ** 2 / (w**2).sum(),
     "1 / sum w^2 is the ESS only of weights that sum to 1: normalise them first.": lambda w: 1 / (w**2).sum(),
-    "Your ESS is upside down.": lambda w: 1 / ess(w),
     "In the ESS the sum is squared too: (sum w)^2 / sum w^2.": lambda w: w.sum() / (w**2).sum(),
     "n draws are worth n only if all weights are equal.": len,
 }
