@@ -32,6 +32,8 @@ from paper_repro.texts.derived import DIVERSITY
 MEASURED = "mean_accuracy accuracy_low accuracy_high n_seeds n_test n_majority".split()
 LEVEL, SHIFT = "level", "auc"
 """What accuracy is set against besides the measures of diversity."""
+FEWEST = 4
+"""Sets below which a rank correlation has no interval: the miniature world has three with a level."""
 
 
 def accuracies(outcomes: Mapping[Key, Outcome], profile: Profile) -> pd.DataFrame:
@@ -122,7 +124,8 @@ def correlations(accuracy: pd.DataFrame, measured: pd.DataFrame, shift: pd.DataF
     for method, predictor in product(METHODS, columns.columns):
         mine = accuracy[accuracy["method"] == method].drop(columns=LEVEL).set_index(["benchmark", "set"])
         both = mine.join(columns[predictor]).dropna(subset=[predictor])
-        groups = {str(name): group for name, group in both.groupby("benchmark", sort=False)}
+        by_name = both.groupby("benchmark", sort=False)
+        groups = {str(name): group for name, group in by_name if len(group) >= FEWEST}
         if len(groups) > 1:
             groups["all"] = both
         rows += [_correlation(name, method, predictor, group) for name, group in groups.items()]
