@@ -2,8 +2,8 @@
 
 A set is cut into samples of about :data:`SAMPLE` texts that share no text, and every measure is taken of each: so the
 numbers of different sets compare, and their spread gives an interval. The cluster-agent's numbers are those of its
-recorded draws, the conditional entropy's those of the seeds. What needs an encoder or real texts that are not here
-(tables from shipped runs) is taken from the shipped reference.
+recorded draws, the conditional entropy's those of the seeds. What needs an encoder that is not here (tables from
+shipped runs) is taken from the shipped reference.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from paper_repro.paper.cells import Cell, spec
 from paper_repro.paper.csv_files import load
 from paper_repro.paper.diversity.cells import benchmarks, levels
 from paper_repro.paper.information.input_shift import best_auc, two_sample
-from paper_repro.runs.recorded_inputs import RecordedBenchmark
 from paper_repro.runs.results import Results
 from paper_repro.texts import diversity, world
 from paper_repro.texts.benchmarks import data_directory
@@ -62,7 +61,6 @@ TITLES = {
 TURNED = ("self_repetition", "compression_ratio")
 """Those of which a larger number means less diversity."""
 VALUES = ["benchmark", "set", "level", "measure", "value", "origin"]
-SHIFT = "benchmark set level auc low high best_auc n_p n_q origin".split()
 HERE, SHIPPED = "computed here", "shipped reference"
 
 
@@ -195,25 +193,18 @@ def shifts(results: Results, seed: int = 0) -> pd.DataFrame:
     """How well a classifier tells each set from D_P (:mod:`paper_repro.paper.information.input_shift`).
 
     Columns: benchmark, set, level, auc, low, high (95 %), best_auc (of the best classifier, in the miniature world),
-    n_p, n_q (texts), origin.
+    n_p, n_q (texts).
     """
-    rows, away = list[dict[str, Any]](), []
+    rows = list[dict[str, Any]]()
     for benchmark in benchmarks(results.profile):
-        made = results.benchmark(benchmark)
-        if isinstance(made, RecordedBenchmark):
-            away.append(benchmark)
-            continue
-        real = whole_texts(made.pool("train"))
+        real = whole_texts(results.benchmark(benchmark).pool("train"))
         for name, level in levels(results.profile).items():
             texts = whole_texts(set_of(results, benchmark, name))
             auc = two_sample(real, texts, seed=seed).auc
-            counts = {"best_auc": _best(results, name), "n_p": len(real), "n_q": len(texts), "origin": HERE}
+            counts = {"best_auc": _best(results, name), "n_p": len(real), "n_q": len(texts)}
             about = {"benchmark": benchmark, "set": name, "level": level, "auc": auc.mean}
             rows.append({**about, "low": auc.low, "high": auc.high, **counts})
-    parts = [pd.DataFrame(rows, columns=SHIFT)]
-    if away:
-        parts.append(_reference(results, "diversity_shift", lambda frame: frame["benchmark"].isin(away)))
-    return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+    return pd.DataFrame(rows)
 
 
 def _best(results: Results, name: str) -> float:
