@@ -351,7 +351,7 @@ def few_shot(**given: Any) -> None:
 @_whose
 @debug
 def diversity(**given: Any) -> None:
-    """Ask a language model how diverse D_Q is (the cluster-agent)."""
+    """Ask a language model how diverse D_Q or another set is (the cluster-agent)."""
     benchmark, _, paths, _ = _asked_about(given, generated=True)
     asking.diversity(given, benchmark, paths.asked("diversity", benchmark.name))
 

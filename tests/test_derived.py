@@ -132,3 +132,36 @@ def test_runs_train_on_derived_pools(tmp_path: Path) -> None:
     assert len(data.dev_labels) < len(study.benchmark("financial").pool("dev"))
     keys = {study.key(s) for s in (spec, replace(spec, source=Source("train")), replace(spec, selection="dev"))}
     assert len(keys) == 3
+
+
+# ---------------------------------------------------------------- mixtures
+
+
+@given(made=LABELS, real=LABELS, share=st.integers(0, 100))
+def test_a_mixture_has_its_share_and_equal_classes(made: np.ndarray, real: np.ndarray, share: int) -> None:
+    made, real = (np.concatenate([labels, [0, 1, 2]]) for labels in (made, real))
+    sides = {"diversity:x": made, "train": real}
+    each = min(int(np.bincount(labels).min()) for labels in sides.values())
+    found = derive(f"mix:{share}%:diversity:x:train", sides.__getitem__, 3)
+    assert found.bases == ("diversity:x", "train")
+    assert np.bincount(found.labels).tolist() == [each] * 3, "the same size and balance whatever the share"
+    assert (np.concatenate([made, real])[found.rows] == found.labels).all()
+    assert len(set(found.rows)) == len(found.rows)
+    assert (found.rows < len(made)).sum() == 3 * round(each * share / 100)
+
+
+def test_a_mixture_of_generated_texts_only_is_their_pool() -> None:
+    made, real = np.tile([0, 1], 5), np.tile([1, 0, 1], 9)
+    found = derive("mix:100%:generated:train", {"generated": made, "train": real}.__getitem__, 2)
+    assert found.rows.tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("name", ["mix:50:generated:train", "mix:101%:generated:train", "mix:50%:generated", "mix:"])
+def test_a_mixture_is_named_by_a_share_and_two_pools(name: str) -> None:
+    with pytest.raises(UserError, match="expected a share and two pools"):
+        derive(name, lambda _: np.array([0, 1]), 2)
+
+
+def test_a_mixture_needs_every_class_on_both_sides() -> None:
+    with pytest.raises(UserError, match="no text of one of the 3 classes"):
+        derive("mix:50%:generated:train", lambda _: np.array([0, 1]), 3)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from paper_repro.measures.ranks import auroc, placements, spearman
+from paper_repro.measures.ranks import auroc, order_interval, placements, spearman, spearman_interval
 
 SCORES = st.lists(st.integers(0, 5).map(float), min_size=1, max_size=20)
 
@@ -84,3 +84,45 @@ def test_seeds_that_disagree_widen_the_interval() -> None:
 def test_what_cannot_be_compared_is_refused(above: ArrayLike, below: ArrayLike) -> None:
     with pytest.raises(ValueError, match="expected numbers|same seeds"):
         auroc(above, below)
+
+
+# ---------------------------------------------------------------- correlations over few points
+
+
+def test_the_interval_of_a_rank_correlation_by_hand() -> None:
+    """Six points with one swap of neighbours: rho = 1 - 6 * 2 / 210; Fieller's variance of z is 1.06 / 3."""
+    found = spearman_interval([(range(6), [0, 1, 2, 3, 5, 4])])
+    rho, reach = 1 - 12 / 210, 1.959964 * np.sqrt(1.06 / 3)
+    assert found.mean == pytest.approx(rho)
+    assert (found.low, found.high) == pytest.approx(
+        (np.tanh(np.arctanh(rho) - reach), np.tanh(np.arctanh(rho) + reach))
+    )
+    perfect = spearman_interval([(range(6), range(6))])
+    assert perfect.mean == 1 and found.low < perfect.low < 1, "a perfect order has an interval, too"
+    assert spearman_interval([(range(6), range(5, -1, -1))]).high == pytest.approx(-perfect.low)
+    twice = spearman_interval([(range(6), [0, 1, 2, 3, 5, 4])] * 2)
+    assert twice.mean == pytest.approx(rho) and twice.low == pytest.approx(
+        np.tanh(np.arctanh(rho) - reach / np.sqrt(2))
+    )
+    assert np.isnan(spearman_interval([([1, 2, 3], [1, 2, 3])]).mean), "three points have no interval"
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("count", [6, 12])
+def test_it_covers_what_it_says_within_a_few_per_cent(rho: float, count: int) -> None:
+    """Normal pairs, whose Spearman correlation is 6/pi arcsin(rho/2)."""
+    rng, truth, covered = np.random.default_rng(0), 6 / np.pi * np.arcsin(rho / 2), 0
+    for _ in range(1500):
+        a, b = rng.normal(size=(2, count))
+        found = spearman_interval([(a, rho * a + np.sqrt(1 - rho**2) * b)])
+        covered += found.low <= truth <= found.high
+    assert 0.91 <= covered / 1500 <= 0.99
+
+
+def test_the_order_of_groups_with_known_levels() -> None:
+    clear = order_interval([[0.0, 0.1], [1.0, 1.1], [2.0, 2.1]], [1, 2, 3])
+    assert (clear.mean, clear.low, clear.high) == (1, 1, 1)
+    rng = np.random.default_rng(1)
+    vague = order_interval(rng.normal(size=(4, 9)), [1, 2, 3, 4])
+    assert vague.low < vague.mean < vague.high or vague.high == 1
+    assert np.isnan(order_interval([[1.0], [2.0]], [1, 2]).mean)

@@ -30,6 +30,7 @@ from paper_repro.llm.budget import Usage
 from paper_repro.llm.client import Request
 from paper_repro.llm.parsing import json_values, without_thoughts
 from paper_repro.measures import intervals
+from paper_repro.measures.diversity import cluster_score
 from paper_repro.texts.generated import whole_texts
 from paper_repro.texts.pools import Pool
 from paper_repro.tools.errors import UserError
@@ -112,8 +113,8 @@ def measure(pool: Pool, settings: Settings, asker: Asker) -> Diversity:
         kept = [cluster for cluster, ok in zip(found, valid, strict=False) if ok]
         counts += Counter({UNVERIFIED: not valid, REJECTED: valid.count(0), NOTHING_LEFT: bool(valid) and not kept})
         if kept:
-            texts = sum(len(numbers) for numbers, _ in kept)
-            rows.append((len(kept), texts, len(found) - len(kept), len(kept) / texts))
+            sizes = [len(numbers) for numbers, _ in kept]
+            rows.append((len(kept), sum(sizes), len(found) - len(kept), cluster_score(sizes)))
     frame = pd.DataFrame(rows, columns=["clusters", "texts", "rejected", "score"])
     return Diversity({**criteria, "sentence": asked[0]}, frame, counts)
 

@@ -71,6 +71,7 @@ few_shot_options = with_options(
 )
 diversity_options = with_options(
     _asked,
+    _option("--pool", "generated", "Which texts: D_Q, or a set such as diversity:voices-900."),
     _option("-n", 100, "Draws that are clustered (N).", COUNT),
     _option("-k", 10, "Texts in each of these (K).", click.IntRange(min=2)),
     _option("-m", 100, "Draws that criteria come from (M).", COUNT),
@@ -142,7 +143,7 @@ def diversity(given: Mapping[str, Any], benchmark: Benchmark, folder: Path) -> N
     """Ask how diverse a D_Q is, and say the score with its interval."""
     from paper_repro.llm import clusters
 
-    settings, pool = _made(clusters.Settings, given), benchmark.pools["generated"]
+    settings, pool = _made(clusters.Settings, given), benchmark.pool(given["pool"])
     with _asker(given, folder) as asker:
         found = clusters.measure(pool, settings, asker)
         written = clusters.save(folder, found, asker.client.model, settings, pool)

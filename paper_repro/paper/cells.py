@@ -30,9 +30,13 @@ class Cell:
 
 
 def recipe_of(profile: Profile, pool: str) -> Recipe:
-    """The profile's recipe for a pool; pools derived from others take that of the first of them."""
+    """The profile's recipe for a pool; pools derived from others take that of the first of them, mixtures with D_P'
+    that of D_P', which is for so few texts, and other sets of generated texts that of D_Q."""
     name = re.split("[+:]", pool)[0]
-    return next(r for key, r in profile.recipes.items() if key == ("generated" if name == "relabelled" else name))
+    if name == "mix":
+        name = "dev" if pool.endswith(":dev") else "generated"
+    made = name in ("relabelled", "diversity")
+    return next(r for key, r in profile.recipes.items() if key == ("generated" if made else name))
 
 
 def named(text: str, known: Iterable[str]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from paper_repro.paper.ablations.switches import switches
 from paper_repro.paper.ablations.table2 import table2
 from paper_repro.paper.ablations.table3 import table3
 from paper_repro.paper.cells import Cell
+from paper_repro.paper.diversity.cells import diversity, mixtures
 from paper_repro.paper.information.cells import section3_2
 from paper_repro.paper.more_baselines.cells import extended
 from paper_repro.paper.noisy.cells import table4
@@ -46,6 +47,8 @@ def grids(profile: Profile) -> dict[str, list[Cell]]:
         "table1_extended": extended,
         "search": search,
         "relabelled": input_shift_runs,
+        "diversity": diversity,
+        "mixtures": mixtures,
     }
     return {name: grid(profile) for name, grid in made.items()}
 

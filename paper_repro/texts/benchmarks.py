@@ -13,20 +13,19 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paper_repro.texts import description, hub, readers
+from paper_repro.texts import description, diversity, hub, readers
 from paper_repro.texts.description import Data, Description, Reading, columns
 from paper_repro.texts.pools import POOL_NAMES, SYMBOLS, Benchmark, FewShot, Pool
 from paper_repro.texts.readers import Row
+from paper_repro.texts.world import WorldConfig, make
 from paper_repro.tools.errors import UserError
-
-if TYPE_CHECKING:
-    from paper_repro.texts.world import WorldConfig
 
 REAL = ("train", "dev", "test")
 RARE = 10  # examples of a class below which :func:`remarks` says so
@@ -49,20 +48,20 @@ def load(
     for an unknown benchmark and for texts that are missing, cannot be read, or are not the published ones.
     """
     if kind == "miniature":
-        from paper_repro.texts.world import WorldConfig, make
-
-        worlds = make(world or WorldConfig())
+        worlds = make(config := world or WorldConfig())
         if benchmark not in worlds:
             raise UserError(f"Unknown benchmark {str(benchmark)!r}: the miniature world has {', '.join(worlds)}")
-        return worlds[str(benchmark)]
+        return replace(worlds[str(benchmark)], sets=partial(diversity.world_set, config, benchmark))
     if kind != "real":
         raise UserError(f"Unknown kind of benchmark {kind!r}, expected 'real' or 'miniature'.")
     described = benchmark if isinstance(benchmark, Description) else description.read(benchmark)
     place = _place(described, data_dir, offline)
     try:
-        return _assembled(place, generated)
+        made = _assembled(place, generated)
     except UserError as error:
         raise UserError(f"{error}. {place.remedy}" if place.remedy else str(error)) from error
+    folder = diversity.place(made.name, data_directory(data_dir))
+    return replace(made, sets=partial(diversity.shipped_set, folder, made.name)) if folder else made
 
 
 def bundled(name: str) -> Pool:

@@ -8,7 +8,12 @@
 ``dev:select``         ... and the other half, to select the epoch
 ``train:noisy``        App. G: a third as it is, a third with swapped labels, a third twice
 ``relabelled``         inputs of D_P with the labels that the generator gave them: Q(x) = P(x)
+``diversity:topics``   a set of generated texts at a level of diversity (:mod:`paper_repro.texts.diversity`)
+``mix:25%:A:train``    a quarter of the examples from pool A, the others from ``train`` (or ``dev``)
 =====================  ==========================================================================
+
+A mixture has equally many examples of each class, and as many as either side alone could give: its size is the same
+for every share, and at 100 % it is the side itself where that has equal classes and is the smaller one.
 
 The choice of rows depends on the labels alone (of ``relabelled`` on the texts) and is fixed; seeds of runs do not
 change it.
@@ -28,6 +33,8 @@ from paper_repro.tools.errors import UserError
 
 Labels = NDArray[np.int64]
 RELABELLED = "relabelled"
+DIVERSITY = "diversity:"
+MIXTURE = re.compile(r"mix:(?P<share>\d+)%:(?P<made>.+):(?P<real>train|dev)")
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,8 @@ def derive(name: str, labels_of: Callable[[str], Labels], classes: int) -> Deriv
 
     Raises UserError for a name that does not follow the table above or asks for more than there is.
     """
+    if name.startswith("mix:"):
+        return _mixed(name, labels_of, classes)
     whole, colon, part = name.partition(":")
     bases = tuple(whole.split("+"))
     labels = np.concatenate([labels_of(base) for base in bases])
@@ -63,6 +72,24 @@ def derive(name: str, labels_of: Callable[[str], Labels], classes: int) -> Deriv
     else:
         chosen = np.sort(order[: _amount(name, part, len(labels))])
     return Derivation(bases, chosen, labels[chosen])
+
+
+def _mixed(name: str, labels_of: Callable[[str], Labels], classes: int) -> Derivation:
+    match = MIXTURE.fullmatch(name)
+    if match is None or int(match["share"]) > 100:
+        raise UserError(f"pool {name!r}: expected a share and two pools, as in mix:25%:generated:train (or :dev)")
+    bases = match["made"], match["real"]
+    sides = [labels_of(base) for base in bases]
+    each = min(int(np.bincount(labels, minlength=classes).min()) for labels in sides)
+    if not each:
+        raise UserError(f"pool {name!r}: {bases[0]} or {bases[1]} has no text of one of the {classes} classes")
+    made = round(each * int(match["share"]) / 100)
+    first, second = (
+        np.sort(np.concatenate([order[labels[order] == label][:count] for label in range(classes)]))
+        for labels, count in zip(sides, (made, each - made), strict=True)
+        for order in [nested_order(labels)]
+    )
+    return Derivation(bases, np.r_[first, len(sides[0]) + second], np.r_[sides[0][first], sides[1][second]])
 
 
 def nested_order(labels: Labels) -> NDArray[np.int64]:

@@ -21,6 +21,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.io.formats.style import Styler
 
+from paper_repro.measures import diversity
+from paper_repro.measures.diversity import ngrams
 from paper_repro.texts.description import Description, columns
 from paper_repro.texts.pools import Benchmark, Pool
 from paper_repro.texts.prompts import draw_examples
@@ -92,12 +94,6 @@ def normalised(text: str) -> str:
     return " ".join(re.findall(r"\w+", re.sub(r"\d", "0", text.casefold())))
 
 
-def ngrams(text: str, n: int) -> list[str]:
-    """The runs of ``n`` words, lower-cased and without punctuation, in their order."""
-    words = re.findall(r"\w+", text.lower())
-    return [" ".join(words[i : i + n]) for i in range(len(words) - n + 1)]
-
-
 def shared_ngrams(pool: Pool, other: Pool, n: int = 7) -> list[set[str]]:
     """For each example of ``pool`` the n-grams that also stand in ``other``."""
     known = {gram for text in whole_texts(other) for gram in ngrams(text, n)}
@@ -113,8 +109,7 @@ def distinct(pool: Pool, n: int, size: int, seed: int = 0, draws: int = 10) -> f
     ratios = []
     for _ in range(draws):
         chosen = generator.choice(len(texts), min(size, len(texts)), replace=False)
-        grams = [gram for i in chosen for gram in ngrams(texts[i], n)]
-        ratios.append(len(set(grams)) / max(len(grams), 1))
+        ratios.append(diversity.distinct([texts[i] for i in chosen], n))
     return float(np.mean(ratios))
 
 

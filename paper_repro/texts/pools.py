@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paper_repro.texts.derived import RELABELLED, Derivation, derive, is_derived
+from paper_repro.texts.derived import DIVERSITY, RELABELLED, Derivation, derive, is_derived
 from paper_repro.tools.errors import UserError
 
 POOL_NAMES = ("train", "dev", "test", "generated")
@@ -83,7 +83,8 @@ class Benchmark:
 
     ``few_shot`` are the generator's own labels of the test set, ``labelled`` those of some training inputs: pairs of
     the input's hash (:func:`input_hash`) and a class index. ``origin`` says where the data come from. ``repeated``
-    texts were left out because they stood in the files before, ``contradicting`` of them with another label.
+    texts were left out because they stood in the files before, ``contradicting`` of them with another label. ``sets``
+    gives a set of generated texts at a level of diversity by its name (:mod:`paper_repro.texts.diversity`).
     """
 
     name: str
@@ -96,6 +97,7 @@ class Benchmark:
     origin: str = ""
     repeated: int = 0
     contradicting: int = 0
+    sets: Callable[[str], tuple[Pool, Truth | None]] | None = None
     _made: dict[str, tuple[Pool, Truth | None]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -114,7 +116,7 @@ class Benchmark:
         return self._derived(name)[1] if name == RELABELLED or is_derived(name) else self.truth.get(name)
 
     def _own(self, name: str) -> Pool:
-        if name == RELABELLED and self.labelled:
+        if (name == RELABELLED and self.labelled) or is_derived(name):
             return self.pool(name)
         if name not in self.pools:
             known = (*self.pools, RELABELLED) if self.labelled else tuple(self.pools)
@@ -122,6 +124,10 @@ class Benchmark:
         return self.pools[name]
 
     def _derived(self, name: str) -> tuple[Pool, Truth | None]:
+        if name.startswith(DIVERSITY):
+            if self.sets is None:
+                raise UserError(f"{self.name}: there are no sets at several levels of diversity, so no {name!r}")
+            return self.sets(name.removeprefix(DIVERSITY))
         if name not in self._made:
             made = (
                 self._relabelled() if name == RELABELLED else derive(name, lambda b: self._own(b).labels, self.classes)
@@ -134,7 +140,7 @@ class Benchmark:
         return self._made[name]
 
     def _derived_truth(self, made: Derivation) -> Truth | None:
-        known = [self.truth[base] for base in made.bases if base in self.truth]
+        known = [truth for base in made.bases if (truth := self.truth_of(base)) is not None]
         if len(known) < len(made.bases):
             return None
         p, q = np.concatenate([t.p for t in known]), np.concatenate([t.q for t in known])

@@ -168,6 +168,33 @@ def make(config: WorldConfig = WorldConfig()) -> dict[str, Benchmark]:
     return {name: _benchmark(config, grammar) for name, grammar in GRAMMARS.items()}
 
 
+def repeated(config: WorldConfig, name: str, times: int, size: int) -> tuple[Pool, Truth]:
+    """About ``size`` texts of benchmark ``name``'s D_Q, equally many of each class, each source ``times`` times.
+
+    Copies have one filler redrawn, as ``near_duplicates`` has it, but here the sources are copied evenly: that knob
+    lets some be copied far more often than others, and one class outgrow the rest. Raises UserError where D_Q lacks a
+    class.
+    """
+    grammar = GRAMMARS[name]
+    drawn = _draw(config, grammar, config.generated, True, _stream(config, name, "generated"))
+    counts = np.bincount(drawn.label, minlength=len(grammar.label_names))
+    if not (each := min(size // len(counts), counts.min())):
+        raise UserError(f"miniature world, {name}: {len(drawn.label)} texts of D_Q hold no text of one of its classes")
+    sources = [np.flatnonzero(drawn.label == label)[: -(-each // times)] for label in range(len(counts))]
+    rows = np.concatenate([np.resize(own, each) for own in sources])
+    copies = np.concatenate([np.arange(each) >= len(own) for own in sources])
+    columns = ("concept", "word", "tone", "tone_word", "frame", "label")
+    taken = _Draw(
+        **{column: getattr(drawn, column)[rows] for column in columns},
+        fillers={slot: values[rows] for slot, values in drawn.fillers.items()},
+    )
+    rng, slots = _stream(config, name, "repeated"), sorted(grammar.fillers)
+    for i in np.flatnonzero(copies):
+        slot = slots[rng.integers(len(slots))]
+        taken.fillers[slot][i] = rng.integers(len(grammar.fillers[slot]))
+    return _as_pool("generated", config, grammar, taken)
+
+
 def corpus(config: WorldConfig = WorldConfig()) -> tuple[str, ...]:
     """Unlabelled text to pre-train on: half of it drawn from P(x), half lists words of one concept.
 
@@ -213,14 +240,10 @@ class _Draw:
 def _benchmark(config: WorldConfig, grammar: Grammar) -> Benchmark:
     pools: dict[str, Pool] = {}
     truths: dict[str, Truth] = {}
-    labels = conditionals(config, grammar.name)
     for name in POOL_NAMES:
         rng = _stream(config, grammar.name, name)
         drawn = _draw(config, grammar, getattr(config, name), name == "generated", rng)
-        written = [text.split("\n") for text in _write(grammar, drawn)]
-        pairs = tuple(text[1] for text in written) if grammar.paired else None
-        pools[name] = Pool(name, tuple(text[0] for text in written), drawn.label, pairs)
-        truths[name] = Truth(labels.p[drawn.concept, drawn.tone], labels.q[drawn.concept, drawn.tone])
+        pools[name], truths[name] = _as_pool(name, config, grammar, drawn)
     return Benchmark(
         grammar.name,
         grammar.title,
@@ -237,6 +260,14 @@ def _labelled(config: WorldConfig, name: str, train: Pool, truth: Truth) -> tupl
     steps = truth.q.cumsum(axis=1)
     drawn = (_stream(config, name, "labelled").random((len(train), 1)) * steps[:, -1:] >= steps).sum(axis=1)
     return tuple(zip(map(input_hash, train.inputs), drawn.tolist(), strict=True))
+
+
+def _as_pool(name: str, config: WorldConfig, grammar: Grammar, drawn: _Draw) -> tuple[Pool, Truth]:
+    labels = conditionals(config, grammar.name)
+    written = [text.split("\n") for text in _write(grammar, drawn)]
+    pairs = tuple(text[1] for text in written) if grammar.paired else None
+    pool = Pool(name, tuple(text[0] for text in written), drawn.label, pairs)
+    return pool, Truth(labels.p[drawn.concept, drawn.tone], labels.q[drawn.concept, drawn.tone])
 
 
 def _draw(config: WorldConfig, grammar: Grammar, size: int, generated: bool, rng: np.random.Generator) -> _Draw:

@@ -80,7 +80,7 @@ def goes_with(gains: pd.DataFrame) -> pd.DataFrame:
         numbers = runs[["gain", *COVARIATES]]
         centred = numbers - numbers.groupby(runs["benchmark"]).transform("mean")
         for name in COVARIATES:
-            rho, within = (spearman(f["gain"], f[name]) if len(f) > 2 else np.nan for f in (numbers, centred))
+            rho, within = (float(spearman(f["gain"], f[name])) if len(f) > 2 else np.nan for f in (numbers, centred))
             rows.append({"method": method, "covariate": name, "rho": rho, "within": within, "n": len(runs)})
     return pd.DataFrame(rows, columns=["method", "covariate", "rho", "within", "n"])
 
