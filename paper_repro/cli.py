@@ -1,4 +1,4 @@
-"""The command line: ``paper-repro run | plan | status | report | fetch | generate | few-shot | diversity``.
+"""The command line: ``paper-repro init | run | plan | status | report | fetch | generate | few-shot | diversity``.
 
 What is heavy is imported late: --help, --version and a status of nothing take no second.
 """
@@ -17,6 +17,7 @@ import click
 from paper_repro import __version__
 from paper_repro.llm import commands as asking
 from paper_repro.report.parameters import COMMON, FOLDERS, check, declared
+from paper_repro.texts import commands as describing
 from paper_repro.tools import paths as places
 from paper_repro.tools.command import INCOMPLETE, PROGRAM, Program, debug, with_options
 from paper_repro.tools.errors import UserError
@@ -372,6 +373,9 @@ def _asked_about(
     folder = Path(given["data_dir"]) if given["data_dir"] else None
     found = benchmarks.load(name, kind=profiles.kind_of(profile), data_dir=folder)
     return found, name, Paths.of(profile, given["results_dir"]), None
+
+
+cli.add_command(describing.init)
 
 
 def main() -> None:

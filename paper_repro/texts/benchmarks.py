@@ -154,8 +154,9 @@ def _assembled(place: _Place, generated: bool) -> Benchmark:
                 f"{described.name}, pool {name}, from {place.origin}: the content differs from the published data "
                 f"({len(pool)} examples, SHA-256 {pool.fingerprint[:12]}..., expected {expected[:12]}...)"
             )
+    leaked = 0
     if generated:
-        pools["generated"] = read_generated(described)
+        pools["generated"], leaked = _unseen(read_generated(described), pools["test"], place)
     return Benchmark(
         described.name,
         described.title,
@@ -166,7 +167,17 @@ def _assembled(place: _Place, generated: bool) -> Benchmark:
         origin=place.origin,
         repeated=len(left_out),
         contradicting=sum(left_out),
+        leaked=leaked,
     )
+
+
+def _unseen(made: Pool, test: Pool, place: _Place) -> tuple[Pool, int]:
+    """D_Q without the texts that stand in the test set, and how many these are; whole, where duplicates are kept."""
+    known = set() if place.data.keep_duplicates else set(test.inputs)
+    rows = [row for row, example in enumerate(made.inputs) if example not in known]
+    if not rows:
+        raise UserError(f"{place.described.generated}: all texts of D_Q stand in the test set as well")
+    return made if len(rows) == len(made) else made.subset(rows), len(made) - len(rows)
 
 
 def _real(described: Description, data: Data, locate: Callable[[str], Path]) -> tuple[dict[str, Pool], list[bool]]:
@@ -287,12 +298,14 @@ def _labelled(described: Description) -> tuple[tuple[str, int], ...]:
 
 
 def summary(benchmark: Benchmark) -> str:
-    """The sizes of the pools and how many repeated texts were left out, in a line."""
-    sizes = ", ".join(f"{SYMBOLS[name]} {len(pool)}" for name, pool in benchmark.pools.items())
-    if not benchmark.repeated:
-        return sizes
-    other = f", {benchmark.contradicting} of them with another label" if benchmark.contradicting else ""
-    return f"{sizes}; {benchmark.repeated} repeated texts left out{other}"
+    """The sizes of the pools and how many texts were left out because they stand in two places, in a line."""
+    told = ", ".join(f"{SYMBOLS[name]} {len(pool)}" for name, pool in benchmark.pools.items())
+    if benchmark.repeated:
+        other = f", {benchmark.contradicting} of them with another label" if benchmark.contradicting else ""
+        told += f"; {benchmark.repeated} repeated texts left out{other}"
+    if benchmark.leaked:
+        told += f"; {benchmark.leaked} of D_Q's texts left out, because they stand in the test set"
+    return told
 
 
 def remarks(benchmark: Benchmark) -> list[str]:

@@ -83,7 +83,8 @@ class Benchmark:
 
     ``few_shot`` are the generator's own labels of the test set, ``labelled`` those of some training inputs: pairs of
     the input's hash (:func:`input_hash`) and a class index. ``origin`` says where the data come from. ``repeated``
-    texts were left out because they stood in the files before, ``contradicting`` of them with another label.
+    texts were left out because they stood in the files before, ``contradicting`` of them with another label, and
+    ``leaked`` texts of D_Q because they stand in the test set.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Benchmark:
     origin: str = ""
     repeated: int = 0
     contradicting: int = 0
+    leaked: int = 0
     _made: dict[str, tuple[Pool, Truth | None]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
