@@ -94,6 +94,7 @@ def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], **common
     click.echo(f"Profile {paths.profile}: {count}; tables and figures go to {paths.figures}")
     if common["benchmark_file"]:
         _introduce(common)
+        paths.claim(paths.results, Path(common["benchmark_file"]))
     first, *others = ("train" in declared(path) for path in chosen)
     needed = any(others) and not first and not common["encoder_dir"]  # whoever brings an encoder needs no other
     with fetching.ahead(paths) if needed else nullcontext():
@@ -201,12 +202,12 @@ def _paths(common: Mapping[str, Any]) -> Paths:
     from paper_repro.tools.paths import Paths
 
     profile = profiles.check_name(common["profile"])
-    benchmark = ""
+    path = None
     if common.get("benchmark_file"):
         from paper_repro.texts import description
 
-        benchmark = description.read(Path(common["benchmark_file"])).name
-    return Paths.of(profile, common["results_dir"], common["figures_dir"], benchmark)
+        path = description.read(Path(common["benchmark_file"])).path
+    return Paths.of(profile, common["results_dir"], common["figures_dir"], path)
 
 
 @cli.command()
@@ -368,7 +369,7 @@ def _asked_about(
     name, profile = given["benchmark"], given["profile"]
     if name.endswith(".toml"):
         described = description.read(Path(name))
-        where = Paths.of(profiles.check_name(profile), given["results_dir"], benchmark=described.name)
+        where = Paths.of(profiles.check_name(profile), given["results_dir"], description=described.path)
         return benchmarks.load(described, generated=generated), described.path, where, described.generated
     folder = Path(given["data_dir"]) if given["data_dir"] else None
     found = benchmarks.load(name, kind=profiles.kind_of(profile), data_dir=folder)

@@ -69,6 +69,25 @@ def test_the_content_is_in_the_keys_and_the_name_in_the_folders(make: Make, tmp_
         here.benchmark("financial")
 
 
+def test_two_descriptions_of_one_name_have_folders_of_their_own(tmp_path: Path) -> None:
+    first, second = tmp_path / "a" / "my.toml", tmp_path / "b" / "my.toml"
+
+    def places(description: Path) -> Paths:
+        return Paths.of("mini", str(tmp_path / "results"), str(tmp_path / "figures"), description)
+
+    for path in (first, second):
+        path.parent.mkdir()
+        path.touch()
+    assert places(first) == places(second)  # none of them has written anything
+    places(first).claim(places(first).figures, first)
+    places(second).claim(places(second).results, second)
+    assert [places(path).figures.name for path in (first, second, first)] == ["mini-my", "mini-my-2", "mini-my"]
+    assert {places(path).benchmark for path in (first, second)} == {"my"}
+    first.unlink()  # as where a project moved: its folder is free again
+    (tmp_path / "c").mkdir()
+    assert places(tmp_path / "c" / "my.toml").figures.name == "mini-my"
+
+
 def command(*words: str) -> str:
     """What ``paper-repro`` prints on the profile mini; it must end well."""
     done = subprocess.run(
@@ -123,7 +142,7 @@ def test_a_csv_of_three_classes_goes_through_checkers_and_all_losses(make: Make,
         *["-p", "few_shot", "asked", "-p", "examples", "4", "-p", "folds", "2"],
     )
     assert "Benchmark moods, 3 classes: D_P 36, D_P' 24, the test set 30, D_Q 48" in told
-    paths = Paths.of("mini", str(tmp_path / "results"), str(tmp_path / "figures"), "moods")
+    paths = Paths.of("mini", str(tmp_path / "results"), str(tmp_path / "figures"), path)
     table = pd.read_csv(paths.figures / "table1.csv")
     assert not [name for name in table.columns if name.startswith("paper")]
     first = table.iloc[0]

@@ -202,7 +202,7 @@ def open_inputs(
     chosen = profiles.load(profile)
     return Inputs(
         chosen if described is None else profiles.with_own_benchmark(chosen, described.name, described.title),
-        Paths.of(profile, results_dir, figures_dir, described.name if described else ""),
+        Paths.of(profile, results_dir, figures_dir, described.path if described else None),
         own=described,
         data_dir=Path(data_dir).resolve() if data_dir else None,
         encoder_dir=Path(encoder_dir).resolve() if encoder_dir else None,
