@@ -94,7 +94,7 @@ def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], **common
     click.echo(f"Profile {paths.profile}: {count}; tables and figures go to {paths.figures}")
     if common["benchmark_file"]:
         _introduce(common)
-        paths.claim(paths.results, Path(common["benchmark_file"]))
+        paths.claim(paths.written, Path(common["benchmark_file"]))
     first, *others = ("train" in declared(path) for path in chosen)
     needed = any(others) and not first and not common["encoder_dir"]  # whoever brings an encoder needs no other
     with fetching.ahead(paths) if needed else nullcontext():

@@ -152,12 +152,13 @@ class Store:
 
     def _set_aside(self, path: Path) -> None:
         damaged = self.root / "damaged"
-        damaged.mkdir(parents=True, exist_ok=True)
-        target = Path(tempfile.mkdtemp(prefix=f"{path.name[:16]}-", dir=damaged))
-        try:
-            os.replace(path, target / path.name)
-        except FileNotFoundError:  # another process noticed it, too, and was first
-            target.rmdir()
+        with suppress(OSError):  # in a store that may only be read it stays, and does not count
+            damaged.mkdir(parents=True, exist_ok=True)
+            target = Path(tempfile.mkdtemp(prefix=f"{path.name[:16]}-", dir=damaged))
+            try:
+                os.replace(path, target / path.name)
+            except FileNotFoundError:  # another process noticed it, too, and was first
+                target.rmdir()
 
     # -- checkers -----------------------------------------------------------------------------------------
 
@@ -248,12 +249,13 @@ class Store:
         path = self.root / "locks" / f"{key}.lock"
         if not path.exists():
             return False
-        lock = FileLock(path)
         try:
-            with lock.acquire(timeout=0):
+            with FileLock(path).acquire(timeout=0):
                 return False
         except Timeout:
             return True
+        except OSError:  # a store that may only be read: whoever writes it does so elsewhere
+            return False
 
     def sweep(self) -> None:
         """Remove what writers left half-done when they were killed: they hold the lock of their key no more.

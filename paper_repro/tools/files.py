@@ -36,6 +36,8 @@ def make_whole(folder: Path, fill: Callable[[Path], None]) -> Path:
 
     An error in ``fill`` leaves nothing behind, and neither does a killed process for longer than to the next try.
     """
+    if folder.is_dir():  # nothing is written then, not even a lock: the place may be one that can only be read
+        return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f"{folder.name}.lock")):
         if not folder.is_dir():

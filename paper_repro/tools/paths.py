@@ -70,9 +70,15 @@ class Paths:
         return self.results_root / "cache"
 
     @property
+    def written(self) -> Path:
+        """Where executed notebooks, how they ended, and the report go: the results, or the folder of the figures where
+        results may only be read."""
+        return self.results if _writable(self.results) else self.figures
+
+    @property
     def notebooks(self) -> Path:
         """Executed notebooks and their HTML."""
-        return self.results / "notebooks"
+        return self.written / "notebooks"
 
     @property
     def figures(self) -> Path:
@@ -95,11 +101,17 @@ class Paths:
 
     @property
     def report(self) -> Path:
-        return self.results / "report.html"
+        return self.written / "report.html"
 
     def claim(self, folder: Path, description: Path, data: Iterable[str] = ()) -> None:
         """Note in ``folder`` whose it is; ``data`` are lines on what the description's files hold."""
         write_json(folder / OWNER, {"description": str(description), "data": list(data)})
+
+
+def _writable(folder: Path) -> bool:
+    """Whether files can be put there, or the folder can be made. By its mode also for root, who is asked for none."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    return bool(there.stat().st_mode & 0o222) and os.access(there, os.W_OK)
 
 
 def owner(folder: Path) -> dict[str, Any]:
