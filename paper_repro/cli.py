@@ -136,7 +136,7 @@ def _introduce(common: Mapping[str, Any]) -> None:
     from paper_repro.runs import profiles
     from paper_repro.texts import benchmarks
 
-    opened = benchmarks.load(Path(common["benchmark_file"]))
+    opened = benchmarks.load(Path(common["benchmark_file"]), data_dir=_folder(common["data_dir"]))
     click.echo(f"Benchmark {opened.name}, {opened.classes} classes: {benchmarks.summary(opened)}")
     for remark in benchmarks.remarks(opened):
         click.echo(remark)
@@ -370,10 +370,14 @@ def _asked_about(
     if name.endswith(".toml"):
         described = description.read(Path(name))
         where = Paths.of(profiles.check_name(profile), given["results_dir"], description=described.path)
-        return benchmarks.load(described, generated=generated), described.path, where, described.generated
-    folder = Path(given["data_dir"]) if given["data_dir"] else None
-    found = benchmarks.load(name, kind=profiles.kind_of(profile), data_dir=folder)
+        opened = benchmarks.load(described, data_dir=_folder(given["data_dir"]), generated=generated)
+        return opened, described.path, where, described.generated
+    found = benchmarks.load(name, kind=profiles.kind_of(profile), data_dir=_folder(given["data_dir"]))
     return found, name, Paths.of(profile, given["results_dir"]), None
+
+
+def _folder(name: str) -> Path | None:
+    return Path(name) if name else None
 
 
 cli.add_command(describing.init)

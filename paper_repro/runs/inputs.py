@@ -86,7 +86,7 @@ class Inputs:
         if self.own is not None:
             if name != self.own.name:
                 raise UserError(f"benchmark {name!r} is not known; the file {self.own.path} describes {self.own.name}")
-            benchmark = benchmarks.load(self.own)
+            benchmark = benchmarks.load(self.own, data_dir=self.data_dir)
         else:
             world = _world({**self.profile.world, **self.world})
             benchmark = benchmarks.load(

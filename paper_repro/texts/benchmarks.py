@@ -43,7 +43,8 @@ def load(
 ) -> Benchmark:
     """A benchmark with the pools "train", "dev", "test" and, unless ``generated`` is False, "generated".
 
-    ``benchmark`` is a name or the path of a description. Published texts are looked for in ``data_dir`` (or
+    ``benchmark`` is a name or the path of a description. Its files that do not lie beside it are looked for in
+    ``<data_dir>/<its name>/``. Published texts are looked for in ``data_dir`` (or
     ``PAPER_REPRO_DATA``), and only there when it is given; else in the Hugging Face cache; else, unless ``offline``,
     on the hub. Of the miniature world (``world`` turns its knobs) the truth is known for each pool. Raises UserError
     for an unknown benchmark and for texts that are missing, cannot be read, or are not the published ones.
@@ -83,6 +84,10 @@ class _Place:
     origin: str
     remedy: str = ""
 
+    def d_q(self) -> Path | None:
+        """D_Q, where it does not lie where the description says; None where it does."""
+        return None if self.described.generated.exists() or self.described.hub else self.locate(self.described.made)
+
 
 def data_directory(data_dir: Path | None) -> Path | None:
     """``data_dir`` if given, else ``PAPER_REPRO_DATA``, else None (the hub's cache and the hub)."""
@@ -91,9 +96,14 @@ def data_directory(data_dir: Path | None) -> Path | None:
 
 
 def _place(described: Description, data_dir: Path | None, offline: bool) -> _Place:
-    if described.hub is None:
-        return _Place(described, described.data, described.beside, str(described.path))
     folder = data_directory(data_dir)
+    if described.hub is None:
+
+        def locate(file: str) -> Path:
+            near, far = described.beside(file), (folder or Path()) / described.name / file
+            return far if folder and not near.exists() and far.exists() else near
+
+        return _Place(described, described.data, locate, str(described.path))
     if folder is None:
         return _on_hub(described, described.hub, offline)
     place = folder / described.name
@@ -156,7 +166,9 @@ def _assembled(place: _Place, generated: bool) -> Benchmark:
             )
     leaked = 0
     if generated:
-        pools["generated"], leaked = _unseen(read_generated(described), pools["test"], place)
+        pools["generated"], leaked = _unseen(
+            read_generated(described, place.d_q()), pools["test"], place
+        )
     return Benchmark(
         described.name,
         described.title,

@@ -224,8 +224,13 @@ class Description:
     @property
     def generated(self) -> Path:
         """The file of D_Q, which need not be there yet."""
+        return self.beside(self.made)
+
+    @property
+    def made(self) -> str:
+        """The file of D_Q as the description writes it."""
         source = self.data.generated
-        return self.beside(source["file"] if isinstance(source, dict) else str(source))
+        return str(source["file"] if isinstance(source, dict) else source)
 
 
 _CHECKED = TypeAdapter(Description)
