@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from paper_repro.paper import style
 from paper_repro.paper.csv_files import records
 from paper_repro.paper.noisy.scores import CROSS_FITTED, DIMP, IMP, TRUE
-from paper_repro.paper.titles import benchmark_title
+from paper_repro.paper.titles import benchmark_title, in_order
 from paper_repro.texts.noise import PARTS
 
 PART_TITLES = {"original": "original", "swapped": "swapped label", "duplicated": "duplicated"}
@@ -96,16 +96,17 @@ def noisy_detection(frame: pd.DataFrame, profile: str = "") -> Figure:
     frame = frame.assign(name=[_detector(row) for row in records(frame)])
     names = list(frame["name"].unique())
     figure, axes = style.panels(2, 7.4, 1.3 + 0.28 * len(names), sharey=True, sharex=True)
-    shown = [name for name in DOTS if name in set(frame["benchmark"])]
+    shown = in_order(frame["benchmark"])
+    dots = {name: DOTS.get(name, (style.BLUE, "o")) for name in shown}
     for other, ax in zip(PARTS[1:], axes, strict=True):
         for index, benchmark in enumerate(shown):
             rows = frame[(frame["other"] == other) & (frame["benchmark"] == benchmark)]
             rows = rows.assign(place=rows["name"].map(names.index) + 0.22 * (index - (len(shown) - 1) / 2))
-            style.interval_dots(ax, rows, "auroc", colour=DOTS[benchmark][0], marker=DOTS[benchmark][1])
+            style.interval_dots(ax, rows, "auroc", colour=dots[benchmark][0], marker=dots[benchmark][1])
         ax.axvline(0.5, color=style.GREY, linewidth=0.9, linestyle=":")
         style.row_labels(ax, names)
         ax.set(xlabel="area under the ROC curve", title=f"original against {PART_TITLES[other]}")
-    looks = {benchmark_title(name): DOTS[name] for name in shown}
+    looks = {benchmark_title(name): look for name, look in dots.items()}
     handles = [Line2D([], [], label=title, color=colour, marker=marker) for title, (colour, marker) in looks.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=max(len(handles), 1))
     sizes = frame.drop_duplicates("benchmark").set_index("benchmark")["n_original"]
