@@ -166,9 +166,7 @@ def _assembled(place: _Place, generated: bool) -> Benchmark:
             )
     leaked = 0
     if generated:
-        pools["generated"], leaked = _unseen(
-            read_generated(described, place.d_q()), pools["test"], place
-        )
+        pools["generated"], leaked = _unseen(read_generated(described, place.d_q()), pools["test"], place)
     return Benchmark(
         described.name,
         described.title,

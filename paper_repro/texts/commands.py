@@ -71,7 +71,7 @@ def init(data: Path | None, train: Path | None, generated: Path | None, out: Pat
 
 def _count(size: str) -> bool:
     """Whether it is a number of texts (empty: one that is proposed), not a file."""
-    return not size or size.isascii() and size.isdigit()
+    return not size or (size.isascii() and size.isdigit())
 
 
 def _named(source: Path) -> Path:

@@ -255,7 +255,7 @@ def read(benchmark: str | Path) -> Description:
 
 
 def parse(content: bytes, path: Path) -> Description:
-    """The description in ``content`` for the file ``path``, which need not be there. Raises UserError as :func:`read`."""
+    """The description in ``content`` for ``path``, which need not be there. Raises UserError as :func:`read`."""
     if not NAME.fullmatch(path.stem) or path.suffix != ".toml":
         raise UserError(f"{path}: a benchmark file is called by letters, digits, - and _, then .toml: my_texts.toml")
     if path.stem in NAMES and path.parent != FOLDER:

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from paper_repro.texts import readers
-from paper_repro.texts.benchmarks import make_pool
 from paper_repro.texts.description import Reading, columns
 from paper_repro.texts.generated import word_counts
 from paper_repro.texts.pools import SYMBOLS, Benchmark
@@ -101,7 +100,7 @@ def toml(target: Path, how: Reading, files: Mapping[str, Path], sizes: Mapping[s
 
 def _plain(path: Path, how: Reading, names: list[str]) -> bool:
     """Whether D_Q is read without the encoding and the separator of the data."""
-    labels, other = {name: 0 for name in names}, columns(bool(how.pair))
+    labels, other = dict.fromkeys(names, 0), columns(bool(how.pair))
     try:
         readers.read(path, replace(how, encoding="utf-8", separator=""), labels, other=other)
     except UserError:

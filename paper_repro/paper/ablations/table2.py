@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
 from paper_repro.paper.beside_paper import printed
@@ -24,7 +24,6 @@ CLAIMS = {
     "large_imp_dc": ("IMP gains by a diversity checker of the larger model's size", "imp_large_dc", "imp_base_dc"),
 }
 """Sec. 5.1 by id: the claim, the method that is said to be better, and the other one."""
-UNKNOWN = (math.nan, math.nan)
 OPPOSITE = {"holds": "fails", "fails": "holds"}
 
 
@@ -60,7 +59,8 @@ def table2_claims(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
         for benchmark in results.profile.benchmarks:
             keys = (LARGE, ours, benchmark), (LARGE, theirs, benchmark)
             about: Row = {"id": name, "claim": claim, "section": "5.1", "item": "Table 2", "benchmark": benchmark}
-            about |= {"statistic": POINTS, "paper_difference": paper.get(keys[0], UNKNOWN)[0] - paper.get(keys[1], UNKNOWN)[0]}
+            printed_gap = np.subtract(*(paper.get(key, (np.nan, np.nan))[0] for key in keys))
+            about |= {"statistic": POINTS, "paper_difference": printed_gap}
             rows.append({**about, **comparison(*map(outcomes.get, keys))})
     whole = [
         conjunction(f"{name}_all", CLAIMS[name][0], "5.1", "Table 2", "all", [r for r in rows if r["id"] == name])
