@@ -16,7 +16,6 @@ from paper_repro.report import manifest, parameters
 from paper_repro.runs import execute
 from paper_repro.runs.inputs import Inputs, open_inputs
 from paper_repro.runs.plan import Task, plan, scores_plan
-from paper_repro.runs.recorded_inputs import RecordedBenchmark
 from paper_repro.runs.results import Results
 from paper_repro.runs.spec import Checker, RunSpec, spec_from_dict
 from paper_repro.texts import benchmarks
@@ -185,8 +184,7 @@ class Study(Results):
         """Note in the folder of figures whose benchmark they are of, and what its data hold, for the report."""
         if (own := self.inputs.own) is not None and not self._shown:
             opened = self.benchmark(own.name)
-            known = not isinstance(opened, RecordedBenchmark)
-            data = [benchmarks.summary(opened), *benchmarks.remarks(opened)] if known else []
+            data = [benchmarks.summary(opened), *benchmarks.remarks(opened)] if self.inputs.has_texts else []
             self.paths.claim(self.paths.figures, own.path, data)
 
     def execute(self, tasks: Sequence[Task], progress: Progress) -> None:
