@@ -1,4 +1,4 @@
-"""The command line: ``paper-repro run | plan | status | report | fetch | generate | few-shot | diversity``.
+"""The command line: ``paper-repro init | run | plan | status | report | fetch | generate | few-shot | diversity``.
 
 What is heavy is imported late: --help, --version and a status of nothing take no second.
 """
@@ -17,6 +17,7 @@ import click
 from paper_repro import __version__
 from paper_repro.llm import commands as asking
 from paper_repro.report.parameters import COMMON, FOLDERS, check, declared
+from paper_repro.texts import commands as describing
 from paper_repro.tools import paths as places
 from paper_repro.tools.command import INCOMPLETE, PROGRAM, Program, debug, with_options
 from paper_repro.tools.errors import UserError
@@ -93,6 +94,7 @@ def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], **common
     click.echo(f"Profile {paths.profile}: {count}; tables and figures go to {paths.figures}")
     if common["benchmark_file"]:
         _introduce(common)
+        paths.claim(paths.written, Path(common["benchmark_file"]))
     first, *others = ("train" in declared(path) for path in chosen)
     needed = any(others) and not first and not common["encoder_dir"]  # whoever brings an encoder needs no other
     with fetching.ahead(paths) if needed else nullcontext():
@@ -134,7 +136,7 @@ def _introduce(common: Mapping[str, Any]) -> None:
     from paper_repro.runs import profiles
     from paper_repro.texts import benchmarks
 
-    opened = benchmarks.load(Path(common["benchmark_file"]))
+    opened = benchmarks.load(Path(common["benchmark_file"]), data_dir=_folder(common["data_dir"]))
     click.echo(f"Benchmark {opened.name}, {opened.classes} classes: {benchmarks.summary(opened)}")
     for remark in benchmarks.remarks(opened):
         click.echo(remark)
@@ -200,12 +202,12 @@ def _paths(common: Mapping[str, Any]) -> Paths:
     from paper_repro.tools.paths import Paths
 
     profile = profiles.check_name(common["profile"])
-    benchmark = ""
+    path = None
     if common.get("benchmark_file"):
         from paper_repro.texts import description
 
-        benchmark = description.read(Path(common["benchmark_file"])).name
-    return Paths.of(profile, common["results_dir"], common["figures_dir"], benchmark)
+        path = description.read(Path(common["benchmark_file"])).path
+    return Paths.of(profile, common["results_dir"], common["figures_dir"], path)
 
 
 @cli.command()
@@ -367,11 +369,18 @@ def _asked_about(
     name, profile = given["benchmark"], given["profile"]
     if name.endswith(".toml"):
         described = description.read(Path(name))
-        where = Paths.of(profiles.check_name(profile), given["results_dir"], benchmark=described.name)
-        return benchmarks.load(described, generated=generated), described.path, where, described.generated
-    folder = Path(given["data_dir"]) if given["data_dir"] else None
-    found = benchmarks.load(name, kind=profiles.load(profile).kind, data_dir=folder)
+        where = Paths.of(profiles.check_name(profile), given["results_dir"], description=described.path)
+        opened = benchmarks.load(described, data_dir=_folder(given["data_dir"]), generated=generated)
+        return opened, described.path, where, described.generated
+    found = benchmarks.load(name, kind=profiles.load(profile).kind, data_dir=_folder(given["data_dir"]))
     return found, name, Paths.of(profile, given["results_dir"]), None
+
+
+def _folder(name: str) -> Path | None:
+    return Path(name) if name else None
+
+
+cli.add_command(describing.init)
 
 
 def main() -> None:

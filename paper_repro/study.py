@@ -18,6 +18,7 @@ from paper_repro.runs.inputs import Inputs, open_inputs
 from paper_repro.runs.plan import plan, scores_plan
 from paper_repro.runs.results import Results
 from paper_repro.runs.spec import Checker, RunSpec, Task, spec_from_dict
+from paper_repro.texts import benchmarks
 from paper_repro.tools import paths
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.machine import available_cores
@@ -130,6 +131,7 @@ class Study(Results):
         A table and a figure shown under one name are one product of the manifest.
         """
         folder = self.paths.figures
+        self._claim()
         if isinstance(product, pd.DataFrame):
             files = [csv_files.save(product, folder / f"{name}.csv")]
         else:
@@ -152,6 +154,13 @@ class Study(Results):
         if not shipped.exists():
             raise UserError(f"{name} needs the texts of the benchmarks, and none is shipped: give data_dir")
         return csv_files.load(shipped)
+
+    def _claim(self) -> None:
+        """Note in the folder of figures whose benchmark they are of, and what its data hold, for the report."""
+        if (own := self.inputs.own) is not None and not self._shown:
+            opened = self.benchmark(own.name)
+            data = [benchmarks.summary(opened), *benchmarks.remarks(opened)] if self.inputs.has_texts else []
+            self.paths.claim(self.paths.figures, own.path, data)
 
     def execute(self, tasks: Sequence[Task], progress: Progress) -> None:
         """Compute planned tasks, by processes here or on the cluster; not those whose texts or weights are not here,

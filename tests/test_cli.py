@@ -120,6 +120,27 @@ def test_failures_and_gaps_end_in_exit_code_1_after_all_notebooks_had_their_turn
     assert "ValueError: broken" in told and gaps[1] in told
 
 
+def test_results_that_may_only_be_read_are_left_as_they_are(folder, tmp_path):
+    """Tables of results of somebody else: what is made goes beside the figures."""
+    results, figures = tmp_path / "results", tmp_path / "figures"
+    write(folder, "02_b", "x = 1", MAKE_TABLE.format(complete=True))
+    assert call("run").exit_code == 0
+    paths = [results, *results.rglob("*")]
+    for path in paths:
+        path.chmod(path.stat().st_mode & ~0o222)
+    before = {path: path.stat().st_mtime_ns for path in paths}
+    try:
+        told, again, made = call("status"), call("run"), call("report")
+        assert [result.exit_code for result in (told, again, made)] == [0, 0, 0], again.output
+        assert {path: path.stat().st_mtime_ns for path in [results, *results.rglob("*")]} == before
+    finally:
+        for path in paths:
+            path.chmod(path.stat().st_mode | 0o700)
+    assert "02_b: done after" in told.output
+    assert made.output.splitlines()[-1] == f"Report: {figures / 'demo' / 'report.html'}"
+    assert (figures / "demo" / "notebooks" / "02_b.html").exists()
+
+
 def test_a_notebook_without_tables_needs_no_report(folder):
     write(folder, "00_primer", "x = 1", "x")
     result = call("run", "0")

@@ -254,12 +254,26 @@ def test_what_is_unusual_is_told_and_runs(data: list[Record], d_q: list[Record],
         assert generated.describe(pool, opened)["size"].item() == len(pool)
 
 
-def test_texts_of_d_q_that_stand_in_the_test_set_are_counted(tmp_path: Path) -> None:
-    opened = benchmarks.load(case(tmp_path, NAMED, GOOD, GOOD))
-    assert benchmarks.remarks(opened) == [
-        "D_Q: 45 of its 144 texts stand in the test set, too",
-        "D_Q: 30 of its 144 texts stand in D_P', too",
-    ]
+def test_texts_of_d_q_that_stand_in_the_test_set_are_left_out_and_counted(tmp_path: Path) -> None:
+    path = case(tmp_path, NAMED, GOOD, GOOD)
+    opened = benchmarks.load(path)
+    made, test = opened.pools["generated"], opened.pools["test"]
+    assert (len(made), opened.leaked) == (99, 45) and not set(made.inputs) & set(test.inputs)
+    assert "45 of D_Q's texts left out" in benchmarks.summary(opened)
+    assert benchmarks.remarks(opened) == ["D_Q: 30 of its 99 texts stand in D_P', too"]
+    path.write_text(path.read_text("utf-8").replace("[data]", "[data]\nkeep_duplicates = true"), "utf-8")
+    kept = benchmarks.load(path)
+    assert (len(kept.pools["generated"]), kept.leaked) == (144, 0)
+    assert "D_Q: 45 of its 144 texts stand in the test set, too" in benchmarks.remarks(kept)
+
+
+def test_a_d_q_of_nothing_but_test_texts_is_refused(make: Make, tmp_path: Path) -> None:
+    path = make()
+    test = benchmarks.load(path).pools["test"]
+    lines = [json.dumps({"text": text, "label": "up"}) for text in test.texts]
+    (tmp_path / "moods.generated.jsonl").write_text("\n".join(lines), "utf-8")
+    with pytest.raises(UserError, match=r"moods.generated.jsonl: all texts of D_Q stand in the test set"):
+        benchmarks.load(path)
 
 
 # -- what is refused ----------------------------------------------------------------------------------------
@@ -427,16 +441,13 @@ def test_a_random_benchmark_loads_whole_or_is_refused(
     lossless = all((text + label).encode(encoding, "replace").decode(encoding) == text + label for text, label in rows)
     names = [label.strip() for label in labels]
     if lossless:
-        made = opened.pools["generated"]
+        made, held = opened.pools["generated"], set(opened.pools["test"].texts)
         assert [(t, names[y]) for t, y in zip(made.texts, made.labels, strict=True)] == [
-            (text.strip(), label.strip()) for text, label in rows
+            (text.strip(), label.strip()) for text, label in rows if text.strip() not in held
         ]
         first = {text.strip(): label.strip() for text, label in reversed(rows)}
         real = [opened.pools[name] for name in ("train", "dev", "test")]
         assert {t: names[y] for pool in real for t, y in zip(pool.texts, pool.labels, strict=True)} == first
     assert sum(len(opened.pools[name]) for name in ("train", "dev", "test")) + opened.repeated == len(rows)
-    assert (len(opened.pools["dev"]), len(opened.pools["test"]), len(opened.pools["generated"])) == (
-        dev,
-        test,
-        len(rows),
-    )
+    assert (len(opened.pools["dev"]), len(opened.pools["test"])) == (dev, test)
+    assert len(opened.pools["generated"]) + opened.leaked == len(rows)

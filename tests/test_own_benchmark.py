@@ -22,6 +22,7 @@ from paper_repro.report import manifest
 from paper_repro.runs.inputs import Inputs, open_inputs
 from paper_repro.runs.keys import run_key
 from paper_repro.texts import benchmarks
+from paper_repro.texts.description import EXAMPLE
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.paths import Paths
 
@@ -38,10 +39,10 @@ def folders(folder: Path) -> list[str]:
 
 
 def test_notebooks_on_the_papers_benchmarks_say_so(make: Make, tmp_path: Path) -> None:
-    code, told = call("run", "05", "--benchmark", str(make()), *folders(tmp_path))
+    code, told = call("run", "07", "--benchmark", str(make()), *folders(tmp_path))
     assert code == 2
-    assert "05_noisy: it is about the paper's benchmarks; with --benchmark there are 0" in told
-    assert "04_train_losses" in told
+    assert "07_theory: it is about the paper's benchmarks; with --benchmark there are 01_generate, 02" in told
+    assert all(name in told for name in ("04_train_losses", "05_noisy", "06_ablations", "08_baselines"))
 
 
 def test_bad_data_stop_the_command_before_anything_is_launched(make: Make, tmp_path: Path) -> None:
@@ -67,6 +68,25 @@ def test_the_content_is_in_the_keys_and_the_name_in_the_folders(make: Make, tmp_
     assert run_key(opened(), run) != run_key(here, run)
     with pytest.raises(UserError, match="'financial' is not known"):
         here.benchmark("financial")
+
+
+def test_two_descriptions_of_one_name_have_folders_of_their_own(tmp_path: Path) -> None:
+    first, second = tmp_path / "a" / "my.toml", tmp_path / "b" / "my.toml"
+
+    def places(description: Path) -> Paths:
+        return Paths.of("mini", str(tmp_path / "results"), str(tmp_path / "figures"), description)
+
+    for path in (first, second):
+        path.parent.mkdir()
+        path.touch()
+    assert places(first) == places(second)  # none of them has written anything
+    places(first).claim(places(first).figures, first)
+    places(second).claim(places(second).results, second)
+    assert [places(path).figures.name for path in (first, second, first)] == ["mini-my", "mini-my-2", "mini-my"]
+    assert {places(path).benchmark for path in (first, second)} == {"my"}
+    first.unlink()  # as where a project moved: its folder is free again
+    (tmp_path / "c").mkdir()
+    assert places(tmp_path / "c" / "my.toml").figures.name == "mini-my"
 
 
 def command(*words: str) -> str:
@@ -123,7 +143,7 @@ def test_a_csv_of_three_classes_goes_through_checkers_and_all_losses(make: Make,
         *["-p", "few_shot", "asked", "-p", "examples", "4", "-p", "folds", "2"],
     )
     assert "Benchmark moods, 3 classes: D_P 36, D_P' 24, the test set 30, D_Q 48" in told
-    paths = Paths.of("mini", str(tmp_path / "results"), str(tmp_path / "figures"), "moods")
+    paths = Paths.of("mini", str(tmp_path / "results"), str(tmp_path / "figures"), path)
     table = pd.read_csv(paths.figures / "table1.csv")
     assert not [name for name in table.columns if name.startswith("paper")]
     first = table.iloc[0]
@@ -141,3 +161,19 @@ def test_a_csv_of_three_classes_goes_through_checkers_and_all_losses(make: Make,
     assert all(entry["complete"] for entry in manifest.read(paths.figures).values())
     page = paths.report.read_text("utf-8")
     assert "its methods on a benchmark of your own" in page and "What there is of the paper" not in page
+
+
+def test_noisy_data_and_more_baselines_on_your_own_benchmark(tmp_path: Path) -> None:
+    """The whole of two notebooks on the example of three classes, in the smallest profile."""
+    code, told = call("run", "05", "08", "--profile", "smoke", "--benchmark", str(EXAMPLE), *folders(tmp_path))
+    paths = Paths.of("smoke", str(tmp_path / "results"), str(tmp_path / "figures"), EXAMPLE)
+    assert code == 0, told
+    products = manifest.read(paths.figures)
+    assert all(entry["complete"] for entry in products.values())
+    assert {"table4", "figure4_workshop", "table1_extended", "baselines_cost"} <= set(products)
+    for name in ("table4", "table1_extended"):
+        table = pd.read_csv(paths.figures / f"{name}.csv")
+        assert set(table["benchmark"]) == {"workshop"} and not any("paper" in column for column in table)
+    extended = pd.read_csv(paths.figures / "table1_extended.csv")
+    assert {"ce_dq_dp", "hu_cheap", "ren"} <= set(extended["method"]) and "oracle" not in set(extended["method"])
+    assert "D_P 180, D_P&#39; 60, the test set 120, D_Q 240" in paths.report.read_text("utf-8")

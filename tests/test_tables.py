@@ -313,7 +313,7 @@ def test_runs_have_one_row_an_epoch_and_one_for_a_missing_run() -> None:
 def test_views_have_titles_and_show_what_is_incomplete() -> None:
     results = fake(missing=frozenset({(*IMP, 3)}))
     shown = views.side_by_side(beside_paper(results, results.cells))
-    block = "Generated (our language model)"
+    block = "Generated"
     assert shown.loc[(block, "CE-Loss"), ("MRPC", "paper")] == "72.00 / 65.47"
     assert str(shown.loc[(block, "IMP-Loss (Ours)"), ("MRPC", "mean [95 %]")]).endswith("(3 of 4 seeds)")
     assert shown.loc[(block, "Hu et al.'s"), ("MRPC", "mean [95 %]")] == "not run"

@@ -9,7 +9,7 @@ from paper_repro.runs.profiles import Profile
 
 SOURCES = {
     "dev": "Small real world",
-    "generated": "Generated (our language model)",
+    "generated": "Generated",
     "train": "Large real world",
     "train:noisy": "Noisy data",
     "relabelled": "Real texts, generated labels",

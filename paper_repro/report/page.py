@@ -18,7 +18,7 @@ from paper_repro.paper.titles import BENCHMARKS, OTHER_DATA
 from paper_repro.report import content, manifest
 from paper_repro.report.content import Side, Sides
 from paper_repro.runs import profiles
-from paper_repro.tools.paths import BUNDLED, Paths
+from paper_repro.tools.paths import BUNDLED, Paths, owner
 
 
 def build(paths: Paths) -> Path:
@@ -35,6 +35,7 @@ def build(paths: Paths) -> Path:
         title=profile.title,
         other_data=OTHER_DATA if profile.kind == "miniature" and not paths.benchmark else "",
         own=bool(paths.benchmark),
+        data=owner(paths.figures).get("data", []),
         benchmarks=benchmarks,
         rule=RULE,
         has_run=has_run,

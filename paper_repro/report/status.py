@@ -47,14 +47,15 @@ class Outcome:
 
 def read(paths: Paths) -> dict[str, Outcome]:
     """The last execution of each notebook. One whose process was killed is told as stopped."""
-    path = paths.results / NAME
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        outcomes = {name: Outcome(notebook=name, **entry) for name, entry in content.items()}
-    except FileNotFoundError:
-        return {}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); remove it, nothing else is lost") from error
+    outcomes = dict[str, Outcome]()
+    for path in dict.fromkeys((paths.results / NAME, paths.written / NAME)):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            outcomes |= {name: Outcome(notebook=name, **entry) for name, entry in content.items()}
+        except FileNotFoundError:
+            continue
+        except (ValueError, TypeError, AttributeError) as error:
+            raise UserError(f"{path}: cannot be read ({error}); remove it, nothing else is lost") from error
     for outcome in outcomes.values():
         here = outcome.host == platform.node()
         if outcome.status == "running" and here and not psutil.pid_exists(outcome.process):
@@ -81,12 +82,12 @@ def recorded(paths: Paths, notebook: str) -> Iterator[Outcome]:
 
 def _enter(paths: Paths, outcome: Outcome) -> None:
     """Other notebooks' entries, perhaps of another process, stay as they are."""
-    paths.results.mkdir(parents=True, exist_ok=True)
-    with FileLock(paths.results / f".{NAME}.lock"):
+    paths.written.mkdir(parents=True, exist_ok=True)
+    with FileLock(paths.written / f".{NAME}.lock"):
         entries = {name: asdict(other) for name, other in sorted({**read(paths), outcome.notebook: outcome}.items())}
         for entry in entries.values():
             del entry["notebook"]
-        write_json(paths.results / NAME, entries)
+        write_json(paths.written / NAME, entries)
 
 
 def lines(paths: Paths, notebooks: list[str]) -> list[str]:

@@ -82,7 +82,7 @@ class Inputs:
         if self.own is not None:
             if name != self.own.name:
                 raise UserError(f"benchmark {name!r} is not known; the file {self.own.path} describes {self.own.name}")
-            benchmark = benchmarks.load(self.own)
+            benchmark = benchmarks.load(self.own, data_dir=self.data_dir)
         else:
             world = _world({**self.profile.world, **self.world})
             benchmark = benchmarks.load(
@@ -196,7 +196,7 @@ def open_inputs(
     chosen = profiles.load(profile)
     return Inputs(
         chosen if described is None else profiles.with_own_benchmark(chosen, described.name, described.title),
-        Paths.of(profile, results_dir, figures_dir, described.name if described else ""),
+        Paths.of(profile, results_dir, figures_dir, described.path if described else None),
         own=described,
         data_dir=Path(data_dir).resolve() if data_dir else None,
         encoder_dir=Path(encoder_dir).resolve() if encoder_dir else None,

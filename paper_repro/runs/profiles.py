@@ -173,4 +173,6 @@ def _on_this_machine(recipe: Any) -> Any:
 
 def with_own_benchmark(profile: Profile, name: str, title: str) -> Profile:
     """The profile's encoder, recipes and seeds on another benchmark, whose true probabilities are unknown."""
-    return replace(profile, title=f"{title}, with the recipes of {profile.name}", kind="real", benchmarks=(name,))
+    about = f"{title}, with the recipes of {profile.name}"
+    baselines = replace(profile.baselines, look_ahead=(name,))
+    return replace(profile, title=about, kind="real", benchmarks=(name,), baselines=baselines)

@@ -125,12 +125,13 @@ class Store:
 
     def _set_aside(self, path: Path) -> None:
         damaged = self.root / "damaged"
-        damaged.mkdir(parents=True, exist_ok=True)
-        target = Path(tempfile.mkdtemp(prefix=f"{path.name[:16]}-", dir=damaged))
-        try:
-            os.replace(path, target / path.name)
-        except FileNotFoundError:  # another process noticed it, too, and was first
-            target.rmdir()
+        with suppress(OSError):  # in a store that may only be read it stays, and does not count
+            damaged.mkdir(parents=True, exist_ok=True)
+            target = Path(tempfile.mkdtemp(prefix=f"{path.name[:16]}-", dir=damaged))
+            try:
+                os.replace(path, target / path.name)
+            except FileNotFoundError:  # another process noticed it, too, and was first
+                target.rmdir()
 
     # -- checkers -----------------------------------------------------------------------------------------
 

@@ -42,7 +42,8 @@ def load(
 ) -> Benchmark:
     """A benchmark with the pools "train", "dev", "test" and, unless ``generated`` is False, "generated".
 
-    ``benchmark`` is a name or the path of a description. Published texts are looked for in ``data_dir`` (or
+    ``benchmark`` is a name or the path of a description. Its files that do not lie beside it are looked for in
+    ``<data_dir>/<its name>/``. Published texts are looked for in ``data_dir`` (or
     ``PAPER_REPRO_DATA``), and only there when it is given; else in the Hugging Face cache; else, unless ``offline``,
     on the hub. Of the miniature world (``world`` turns its knobs) the truth is known for each pool. Raises UserError
     for an unknown benchmark and for texts that are missing, cannot be read, or are not the published ones.
@@ -82,6 +83,10 @@ class _Place:
     origin: str
     remedy: str = ""
 
+    def d_q(self) -> Path | None:
+        """D_Q, where it does not lie where the description says; None where it does."""
+        return None if self.described.generated.exists() or self.described.hub else self.locate(self.described.made)
+
 
 def data_directory(data_dir: Path | None) -> Path | None:
     """``data_dir`` if given, else ``PAPER_REPRO_DATA``, else None (the hub's cache and the hub)."""
@@ -90,9 +95,14 @@ def data_directory(data_dir: Path | None) -> Path | None:
 
 
 def _place(described: Description, data_dir: Path | None, offline: bool) -> _Place:
-    if described.hub is None:
-        return _Place(described, described.data, described.beside, str(described.path))
     folder = data_directory(data_dir)
+    if described.hub is None:
+
+        def locate(file: str) -> Path:
+            near, far = described.beside(file), (folder or Path()) / described.name / file
+            return far if folder and not near.exists() and far.exists() else near
+
+        return _Place(described, described.data, locate, str(described.path))
     if folder is None:
         return _on_hub(described, described.hub, offline)
     place = folder / described.name
@@ -153,8 +163,9 @@ def _assembled(place: _Place, generated: bool) -> Benchmark:
                 f"{described.name}, pool {name}, from {place.origin}: the content differs from the published data "
                 f"({len(pool)} examples, SHA-256 {pool.fingerprint[:12]}..., expected {expected[:12]}...)"
             )
+    leaked = 0
     if generated:
-        pools["generated"] = read_generated(described)
+        pools["generated"], leaked = _unseen(read_generated(described, place.d_q()), pools["test"], place)
     return Benchmark(
         described.name,
         described.title,
@@ -165,7 +176,17 @@ def _assembled(place: _Place, generated: bool) -> Benchmark:
         origin=place.origin,
         repeated=len(left_out),
         contradicting=sum(left_out),
+        leaked=leaked,
     )
+
+
+def _unseen(made: Pool, test: Pool, place: _Place) -> tuple[Pool, int]:
+    """D_Q without the texts that stand in the test set, and how many these are; whole, where duplicates are kept."""
+    known = set() if place.data.keep_duplicates else set(test.inputs)
+    rows = [row for row, example in enumerate(made.inputs) if example not in known]
+    if not rows:
+        raise UserError(f"{place.described.generated}: all texts of D_Q stand in the test set as well")
+    return made if len(rows) == len(made) else made.subset(rows), len(made) - len(rows)
 
 
 def _real(described: Description, data: Data, locate: Callable[[str], Path]) -> tuple[dict[str, Pool], list[bool]]:
@@ -286,12 +307,14 @@ def _labelled(described: Description) -> tuple[tuple[str, int], ...]:
 
 
 def summary(benchmark: Benchmark) -> str:
-    """The sizes of the pools and how many repeated texts were left out, in a line."""
-    sizes = ", ".join(f"{SYMBOLS[name]} {len(pool)}" for name, pool in benchmark.pools.items())
-    if not benchmark.repeated:
-        return sizes
-    other = f", {benchmark.contradicting} of them with another label" if benchmark.contradicting else ""
-    return f"{sizes}; {benchmark.repeated} repeated texts left out{other}"
+    """The sizes of the pools and how many texts were left out because they stand in two places, in a line."""
+    told = ", ".join(f"{SYMBOLS[name]} {len(pool)}" for name, pool in benchmark.pools.items())
+    if benchmark.repeated:
+        other = f", {benchmark.contradicting} of them with another label" if benchmark.contradicting else ""
+        told += f"; {benchmark.repeated} repeated texts left out{other}"
+    if benchmark.leaked:
+        told += f"; {benchmark.leaked} of D_Q's texts left out, because they stand in the test set"
+    return told
 
 
 def remarks(benchmark: Benchmark) -> list[str]:

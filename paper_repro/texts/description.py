@@ -224,8 +224,13 @@ class Description:
     @property
     def generated(self) -> Path:
         """The file of D_Q, which need not be there yet."""
+        return self.beside(self.made)
+
+    @property
+    def made(self) -> str:
+        """The file of D_Q as the description writes it."""
         source = self.data.generated
-        return self.beside(source["file"] if isinstance(source, dict) else str(source))
+        return str(source["file"] if isinstance(source, dict) else source)
 
 
 _CHECKED = TypeAdapter(Description)
@@ -240,18 +245,27 @@ def read(benchmark: str | Path) -> Description:
     known = f"the package has {', '.join(NAMES)}; your own is given by its TOML file, as {EXAMPLE} is"
     if path.suffix != ".toml":
         raise UserError(f"Unknown benchmark {str(benchmark)!r}: {known}")
-    if not NAME.fullmatch(path.stem):
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"no benchmark file {path}: {known}") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    return parse(content, path)
+
+
+def parse(content: bytes, path: Path) -> Description:
+    """The description in ``content`` for ``path``, which need not be there. Raises UserError as :func:`read`."""
+    if not NAME.fullmatch(path.stem) or path.suffix != ".toml":
         raise UserError(f"{path}: a benchmark file is called by letters, digits, - and _, then .toml: my_texts.toml")
     if path.stem in NAMES and path.parent != FOLDER:
         raise UserError(f"{path}: {path.stem} is a benchmark of the package; give yours another name")
     try:
-        table = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        table = tomllib.loads(content.decode("utf-8-sig"))
         return _CHECKED.validate_python({**table, "path": path})
-    except FileNotFoundError:
-        raise UserError(f"no benchmark file {path}: {known}") from None
     except ValidationError as error:
         raise UserError(f"{path}: {_first(error)}") from None
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a TOML file in UTF-8 ({error})") from None
 
 

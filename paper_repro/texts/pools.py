@@ -83,8 +83,9 @@ class Benchmark:
 
     ``few_shot`` are the generator's own labels of the test set, ``labelled`` those of some training inputs: pairs of
     the input's hash (:func:`input_hash`) and a class index. ``origin`` says where the data come from. ``repeated``
-    texts were left out because they stood in the files before, ``contradicting`` of them with another label. ``sets``
-    gives a set of generated texts at a level of diversity by its name (:mod:`paper_repro.texts.diversity`).
+    texts were left out because they stood in the files before, ``contradicting`` of them with another label, and
+    ``leaked`` texts of D_Q because they stand in the test set. ``sets`` gives a set of generated texts at a level of
+    diversity by its name (:mod:`paper_repro.texts.diversity`).
     """
 
     name: str
@@ -97,6 +98,7 @@ class Benchmark:
     origin: str = ""
     repeated: int = 0
     contradicting: int = 0
+    leaked: int = 0
     sets: Callable[[str], tuple[Pool, Truth | None]] | None = None
     _made: dict[str, tuple[Pool, Truth | None]] = field(default_factory=dict, init=False, repr=False, compare=False)
 

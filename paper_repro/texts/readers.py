@@ -62,7 +62,10 @@ def read(path: Path, how: Reading, labels: Mapping[str, int], *, other: Sequence
     for column in columns:
         if column not in found:
             names = ", ".join(repr(name[:40]) for name in list(found)[:12])
-            raise UserError(f"{path}: no column {column!r} in its first line; found {names or 'nothing'}")
+            hint = ""
+            if form_of(path, how) in ("csv", "tsv"):
+                hint = f"; if that is an example, the file has no header: put a line above it that names {column!r}"
+            raise UserError(f"{path}: no column {column!r} in its first line; found {names or 'nothing'}{hint}")
     if how.order:
         rows.sort(key=lambda row: _number(row[0], row[1], how.order))
     return [_row(place, record, columns, labels) for place, record in rows]
@@ -73,12 +76,17 @@ def records(path: Path, how: Reading, columns: set[str]) -> Records:
 
     Raises UserError for a file that is missing, cannot be read or decoded, or is not in its format.
     """
-    form = how.format or ENDINGS.get(Path(path.name.lower().removesuffix(".gz")).suffix, "")
+    form = form_of(path, how)
     if form not in FORMATS:
         known = f"{', '.join(ENDINGS)}, each perhaps with .gz"
         raise UserError(f"{path}: no reader for {form or path.suffix!r}, expected {known}; save a spreadsheet as CSV")
     how = replace(how, format=form, separator=how.separator or ("\t" if form == "tsv" else ","))
     return FORMATS[form](path, how, columns)
+
+
+def form_of(path: Path, how: Reading) -> str:
+    """The format that ``how`` names, else that of the file's ending; "" for an unknown one."""
+    return how.format or ENDINGS.get(Path(path.name.lower().removesuffix(".gz")).suffix, "")
 
 
 def _bytes(path: Path) -> bytes:
@@ -102,7 +110,8 @@ def _text(path: Path, encoding: str) -> str:
     except UnicodeError as error:
         at = getattr(error, "start", 0)
         found = f"{path}, line {1 + raw.count(10, 0, at)}: byte {at} is not {encoding}"
-        raise UserError(f'{found}; save the file as UTF-8, or name its encoding: encoding = "cp1252"') from error
+        hint = 'save the file as UTF-8, or name its encoding: encoding = "cp1252" (of init: --encoding)'
+        raise UserError(f"{found}; {hint}") from error
     if (at := text.find("\0")) >= 0:
         number = 1 + text[:at].count("\n")
         raise UserError(f'{path}, line {number}: a NUL byte, expected text; is its encoding another one, "utf-16"?')
@@ -143,7 +152,8 @@ def _check_header(place: str, header: Sequence[str], columns: set[str]) -> None:
         if (count := header.count(column)) > 1:
             raise UserError(f"{place}: {count} columns are called {column!r}, expected one")
     if len(header) == 1 and (mark := next((mark for mark in ";\t|," if mark in header[0]), "")):
-        raise UserError(f"{place}: one column, {header[0][:60]!r}; if {mark!r} parts columns: separator = {mark!r}")
+        hint = f"if {mark!r} parts columns: separator = {mark!r} (of init: --separator)"
+        raise UserError(f"{place}: one column, {header[0][:60]!r}; {hint}")
 
 
 def _json(path: Path, how: Reading, columns: set[str]) -> Records:
@@ -224,8 +234,8 @@ def _row(place: str, record: Mapping[str, Any], columns: Sequence[str], labels: 
     values = []
     for column in columns:
         value = record.get(column)
-        if column == columns[1] and isinstance(value, bool | int | float):  # bool as JSON writes it
-            value = str(value).lower() if isinstance(value, bool) else str(value)
+        if column == columns[1] and isinstance(value, bool | int | float) and value == value:  # nan is none
+            value = str(value).lower() if isinstance(value, bool) else str(value)  # bool as JSON writes it
         if not isinstance(value, str) or not value.strip():
             raise UserError(f"{place}: {column} is {_shown(value)}; expected text that is not empty")
         try:
@@ -235,10 +245,11 @@ def _row(place: str, record: Mapping[str, Any], columns: Sequence[str], labels: 
             raise UserError(f"{place}: {column} holds {found}; mend it or take the line out") from None
         values.append(value.strip())
     text, label, *pair = values
-    if label not in labels:
+    try:
+        return Row(text, labels[label], *pair)
+    except KeyError:
         known = ", ".join(map(repr, list(labels)[:20])) + (f" ... ({len(labels)} in all)" if len(labels) > 20 else "")
-        raise UserError(f"{place}: label {_shown(label)}, expected one of {known}")
-    return Row(text, labels[label], *pair)
+        raise UserError(f"{place}: label {_shown(label)}, expected one of {known}") from None
 
 
 def _shown(value: Any) -> str:

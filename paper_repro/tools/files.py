@@ -47,6 +47,8 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 def make_whole(folder: Path, fill: Callable[[Path], None]) -> Path:
     """``folder`` as ``fill`` writes it, made once: of several processes that ask for it one does the work."""
+    if folder.is_dir():  # nothing is written then, not even a lock: the place may be one that can only be read
+        return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f"{folder.name}.lock")):
         if not folder.is_dir():

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from typing import Any
+
+from paper_repro.tools.files import write_json
 
 PACKAGE = Path(__file__).resolve().parents[1]
 BUNDLED = PACKAGE / "assets"
@@ -16,30 +23,37 @@ def project_root() -> Path:
     return checkout if (checkout / "pyproject.toml").exists() else Path.cwd()
 
 
+OWNER = "benchmark.json"
+"""In the folders of your own benchmark: which description they belong to, and what its data are."""
 NOTEBOOKS = project_root() / "notebooks"
 REFERENCE = project_root() / "figures" / "reference"
 
 
 @dataclass(frozen=True)
 class Paths:
-    """Every place that a profile reads or writes. A ``benchmark`` of one's own has places beside the profile's."""
+    """Every place that a profile reads or writes. Your own ``benchmark`` has places beside the profile's.
+
+    ``folder`` is the name of the profile's folder under the results and the figures.
+    """
 
     profile: str
     results_root: Path
     figures_root: Path
+    folder: str
     benchmark: str = ""
 
     @classmethod
-    def of(cls, profile: str, results_dir: str = "", figures_dir: str = "", benchmark: str = "") -> Paths:
-        """Explicit folders first, then ``PAPER_REPRO_RESULTS`` / ``PAPER_REPRO_FIGURES``, then the project's."""
+    def of(cls, profile: str, results_dir: str = "", figures_dir: str = "", description: Path | None = None) -> Paths:
+        """Explicit folders first, then ``PAPER_REPRO_RESULTS`` / ``PAPER_REPRO_FIGURES``, then the project's.
+
+        Of two descriptions with one name, the second one to run has folders with a number: ``mini-my``, ``mini-my-2``.
+        """
         results = results_dir or os.environ.get("PAPER_REPRO_RESULTS") or project_root() / "results"
         figures = figures_dir or os.environ.get("PAPER_REPRO_FIGURES") or project_root() / "figures"
-        return cls(profile, Path(results).resolve(), Path(figures).resolve(), benchmark)
-
-    @property
-    def folder(self) -> str:
-        """The name of the profile's folder under the results and the figures."""
-        return f"{self.profile}-{self.benchmark}" if self.benchmark else self.profile
+        roots = Path(results).resolve(), Path(figures).resolve()
+        if description is None:
+            return cls(profile, *roots, profile)
+        return cls(profile, *roots, _free(f"{profile}-{description.stem}", description, roots), description.stem)
 
     @property
     def results(self) -> Path:
@@ -56,9 +70,15 @@ class Paths:
         return self.results_root / "cache"
 
     @property
+    def written(self) -> Path:
+        """Where executed notebooks, how they ended, and the report go: the results, or the folder of the figures where
+        results may only be read."""
+        return self.results if _writable(self.results) else self.figures
+
+    @property
     def notebooks(self) -> Path:
         """Executed notebooks and their HTML."""
-        return self.results / "notebooks"
+        return self.written / "notebooks"
 
     @property
     def figures(self) -> Path:
@@ -81,4 +101,30 @@ class Paths:
 
     @property
     def report(self) -> Path:
-        return self.results / "report.html"
+        return self.written / "report.html"
+
+    def claim(self, folder: Path, description: Path, data: Iterable[str] = ()) -> None:
+        """Note in ``folder`` whose it is; ``data`` are lines on what the description's files hold."""
+        write_json(folder / OWNER, {"description": str(description), "data": list(data)})
+
+
+def _writable(folder: Path) -> bool:
+    """Whether files can be put there, or the folder can be made. By its mode also for root, who is asked for none."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    return bool(there.stat().st_mode & 0o222) and os.access(there, os.W_OK)
+
+
+def owner(folder: Path) -> dict[str, Any]:
+    """What :meth:`Paths.claim` noted in a folder; empty where it noted nothing."""
+    with suppress(OSError, ValueError):
+        return dict(json.loads((folder / OWNER).read_text("utf-8")))
+    return {}
+
+
+def _free(name: str, description: Path, roots: Iterable[Path]) -> str:
+    """``name``, with a number where a folder of this name belongs to another description that is still there."""
+    for folder in (name if number == 1 else f"{name}-{number}" for number in count(1)):
+        owners = {owner(root / folder).get("description", "") for root in roots} - {"", str(description)}
+        if not any(Path(other).exists() for other in owners):
+            return folder
+    raise AssertionError

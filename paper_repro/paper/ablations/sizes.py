@@ -16,9 +16,27 @@ from paper_repro.paper.cells import Cell, spec, without_curve
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.results import Results
 from paper_repro.runs.spec import RunSpec, Source
+from paper_repro.tools.errors import UserError
 
 AXES = {"dev": "real texts $D_{P'}$", "generated": "generated texts $D_Q$"}
 """What is varied, by the pool of the default size: its title."""
+
+
+def available(results: Results, benchmark: str) -> Profile:
+    """The results' profile; for your own benchmark without the sizes of D_P' and D_Q that it has too few texts for."""
+    profile = results.profile
+    if results.inputs.own is None or benchmark not in profile.benchmarks:
+        return profile
+
+    def fits(pool: str) -> bool:
+        try:
+            return len(results.benchmark(benchmark).pool(pool)) > 0
+        except UserError:
+            return False
+
+    some = profile.ablations
+    real, generated = (tuple(filter(fits, pools)) for pools in (some.real, some.generated))
+    return replace(profile, ablations=replace(some, real=real, generated=generated))
 
 
 def real_sizes(profile: Profile, benchmark: str = "financial", seeds: Iterable[int] | None = None) -> list[Cell]:

@@ -200,7 +200,7 @@ def shifts(results: Results, seed: int = 0) -> pd.DataFrame:
         real = whole_texts(results.benchmark(benchmark).pool("train"))
         for name, level in levels(results.profile).items():
             texts = whole_texts(set_of(results, benchmark, name))
-            auc = two_sample(real, texts, seed=seed).auc
+            auc = two_sample(real, texts, seed=seed)
             counts = {"best_auc": _best(results, name), "n_p": len(real), "n_q": len(texts)}
             about = {"benchmark": benchmark, "set": name, "level": level, "auc": auc.mean}
             rows.append({**about, "low": auc.low, "high": auc.high, **counts})

@@ -11,7 +11,7 @@ import pandas as pd
 from paper_repro.measures.intervals import mean_interval
 from paper_repro.method.baselines import NO_LABELS, SAME_LABELS
 from paper_repro.method.registry import method_of
-from paper_repro.paper.beside_paper import printed
+from paper_repro.paper.beside_paper import PAPER_COLUMNS, printed
 from paper_repro.paper.cells import Cell
 from paper_repro.paper.claims import POINTS, conjunction
 from paper_repro.paper.csv_files import records
@@ -89,7 +89,8 @@ def table1_extended(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
             chosen = [chosen_options(cell) for cell in cells if _key(cell) == key]
             about["chosen"] = "; ".join(dict.fromkeys(filter(None, chosen)))
             found.append({**about, "status": outcome.status if outcome else "not run"})
-    return pd.DataFrame(found)
+    of_paper = {benchmark for _, _, benchmark in paper} & set(benchmarks_of(cells))
+    return pd.DataFrame(found) if of_paper else pd.DataFrame(found).drop(columns=PAPER_COLUMNS)
 
 
 def baseline_differences(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
