@@ -14,11 +14,11 @@ from paper_repro.measures.ranks import spearman_interval
 from paper_repro.paper.cells import Cell
 from paper_repro.paper.diversity.cells import (
     METHODS,
-    REAL,
     benchmarks,
     levels,
     mixed_sets,
     mixture,
+    real_pools,
     shares,
 )
 from paper_repro.paper.diversity.measures import TURNED
@@ -52,7 +52,7 @@ def mixed(results: Results, outcomes: Mapping[Key, Outcome]) -> pd.DataFrame:
     in the mixture), the accuracy as in :func:`accuracies`, and vs_real_mean, vs_real_low, vs_real_high: the points
     above the mixture without a generated text, with their verdict; status."""
     profile, rows = results.profile, []
-    for benchmark, real, name in product(benchmarks(profile), REAL, mixed_sets(profile)):
+    for benchmark, real, name in product(benchmarks(profile), real_pools(profile), mixed_sets(profile)):
         found = {share: outcomes.get((mixture(share, name, real), "ce", benchmark)) for share in shares(profile)}
         for share, ours in found.items():
             size = len(results.benchmark(benchmark).pool(mixture(share, name, real)))
