@@ -55,9 +55,7 @@ def verdicts(profile: str) -> str:
     return counted(Counter(_main_claims(profile)["verdict"]))
 
 
-KINDS: Mapping[str, Callable[[str], str]] = {
-    made.__name__: made for made in (gains, noisy, accuracies, span, verdicts)
-}
+KINDS: Mapping[str, Callable[[str], str]] = {made.__name__: made for made in (gains, noisy, accuracies, span, verdicts)}
 BLOCK = re.compile(rf"(<!-- ({'|'.join(KINDS)}) (\w+) -->\n?).*?(<!-- end -->)", re.DOTALL)
 
 
