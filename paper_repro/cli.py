@@ -1,4 +1,4 @@
-"""The command line: ``paper-repro init | run | plan | status | report | fetch | generate | few-shot | diversity``.
+"""The command line. The commands stand in the order in which people need them, here and in ``--help``.
 
 What is heavy is imported late: --help, --version and a status of nothing take no second.
 """
@@ -16,7 +16,12 @@ import click
 
 from paper_repro import __version__
 from paper_repro.llm import commands as asking
-from paper_repro.report.parameters import COMMON, FOLDERS, check, declared
+from paper_repro.report.options import complete_profiles, named_notebooks
+from paper_repro.report.options import inputs as _inputs
+from paper_repro.report.options import own as _own
+from paper_repro.report.options import paths_of as _paths
+from paper_repro.report.options import where as _where
+from paper_repro.report.parameters import FOLDERS, declared, distribute
 from paper_repro.texts import commands as describing
 from paper_repro.tools import paths as places
 from paper_repro.tools.command import INCOMPLETE, PROGRAM, Program, debug, with_options
@@ -26,32 +31,6 @@ if TYPE_CHECKING:
     from paper_repro.texts.pools import Benchmark
     from paper_repro.tools.paths import Paths
 
-_own = click.option(
-    "--benchmark",
-    "benchmark_file",
-    default="",
-    metavar="FILE.toml",
-    help="A benchmark of your own instead of the profile's (see the README).",
-)
-# Which profile's results are meant.
-_where = with_options(
-    click.option("--profile", default="demo", show_default=True, help="demo, mini, base or paper."),
-    click.option("--results-dir", default="", metavar="DIR", help="Runs and executed notebooks go here."),
-    click.option("--figures-dir", default="", metavar="DIR", help="Tables and figures go here."),
-    debug,
-)
-# Where data and weights lie.
-_inputs = with_options(
-    click.option(
-        "--data-dir",
-        default="",
-        envvar="PAPER_REPRO_DATA",
-        metavar="DIR",
-        help="The benchmarks' original files; else the cache, else the hub.  [env: PAPER_REPRO_DATA]",
-    ),
-    click.option("--encoder-dir", default="", metavar="DIR", help="An encoder in Hugging Face layout."),
-)
-
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name=PROGRAM)
@@ -60,8 +39,46 @@ def cli() -> None:
     """Re-run, audit and learn from "Not All LLM-Generated Data Are Equal" (ICLR 2025)."""
 
 
+@cli.command("list")
+@named_notebooks
+@debug
+def list_(notebooks: tuple[str, ...]) -> None:
+    """List the notebooks, what they make and their parameters.
+
+    The parameters of the NOTEBOOKS that are named are explained.
+    """
+    from paper_repro.report import notebooks as driver
+    from paper_repro.report import overview
+
+    chosen = list(dict.fromkeys(map(driver.find, notebooks)))
+    click.echo("\n".join(overview.lines(chosen or driver.available(), whole=bool(chosen))))
+    if not chosen:
+        click.echo(f"{PROGRAM} list 4: a notebook's parameters in full; {PROGRAM} run 4: run it")
+
+
 @cli.command()
-@click.argument("notebooks", nargs=-1)
+@_where
+@_inputs
+def doctor(**common: Any) -> None:
+    """Check what this machine has, and what to do about the rest.
+
+    Exit code 1 means that something is missing without which the profile does not run.
+    """
+    paths = _paths(common)
+    from paper_repro.report.doctor import checks
+    from paper_repro.runs import profiles
+
+    profile = profiles.load(paths.profile)
+    click.echo(f"paper_repro {__version__}, profile {profile.name}: {profile.title}")
+    folders = [Path(common[name]) if common[name] else None for name in ("data_dir", "encoder_dir")]
+    found = checks(profile, paths, *folders)
+    click.echo("\n".join(map(str, found)))
+    if any(check.state == "missing" for check in found):
+        sys.exit(INCOMPLETE)
+
+
+@cli.command()
+@named_notebooks
 @_where
 @_own
 @_inputs
@@ -72,10 +89,11 @@ def cli() -> None:
     "-p", "extra", type=(str, str), multiple=True, metavar="NAME VALUE", help="Any other parameter of a notebook."
 )
 def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], **common: Any) -> None:
-    """Execute NOTEBOOKS ("4", "losses", "04_train_losses"; all by default), then build the report.
+    """Run NOTEBOOKS (all by default), then build the report.
 
-    With --benchmark the notebooks are those that say something about any benchmark. Exit code 0 means that every
-    notebook ran to its end and every table is complete.
+    A notebook is called by its number, its name or a part of it: 4, losses, 04_train_losses. With --benchmark only
+    those run that work on any benchmark. Exit code 0 means that every notebook ran to its end and every table is
+    complete.
     """
     from paper_repro.report import notebooks as driver
     from paper_repro.runs import fetch as fetching
@@ -158,31 +176,6 @@ def _report(paths: Paths, notebooks: Sequence[str]) -> tuple[str, list[str]]:
         return "", [str(error)]
 
 
-def distribute(
-    chosen: Sequence[Path], common: Mapping[str, object], extra: Sequence[tuple[str, str]]
-) -> dict[str, dict[str, object]]:
-    """The parameters of each chosen notebook: the common ones and the extra ones that it has, checked.
-
-    Raises UserError for an extra parameter that none of them has, or that an option sets.
-    """
-    has = {path: declared(path) for path in chosen}
-    for name, _ in extra:
-        if name in COMMON:
-            option = name.removesuffix("_file").replace("_", "-")
-            raise UserError(f"-p {name}: use --{option} instead, it is the same for all notebooks")
-        if not any(name in names for names in has.values()):
-            listing = "; ".join(
-                f"{path.stem}: {', '.join(sorted(set(names) - set(COMMON)))}" for path, names in has.items()
-            )
-            raise UserError(f"-p {name}: no chosen notebook has this parameter\nThey have: {listing}")
-    # A setting that was not given is left to the notebook's own default.
-    given = {name: value for name, value in common.items() if value not in ("", 0, "auto")} | dict(extra)
-    return {
-        path.stem: check(path, {name: value for name, value in given.items() if name in names})
-        for path, names in has.items()
-    }
-
-
 def _checked(common: Mapping[str, Any]) -> dict[str, Any]:
     """The options that can be judged without loading anything. Kernels run elsewhere, so folders become absolute."""
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", common["device"]):
@@ -197,24 +190,11 @@ def _checked(common: Mapping[str, Any]) -> dict[str, Any]:
     return {**places, "scheduler": str(file.resolve())} if common["scheduler"] and file.is_file() else places
 
 
-def _paths(common: Mapping[str, Any]) -> Paths:
-    from paper_repro.runs import profiles
-    from paper_repro.tools.paths import Paths
-
-    profile = profiles.check_name(common["profile"])
-    path = None
-    if common.get("benchmark_file"):
-        from paper_repro.texts import description
-
-        path = description.read(Path(common["benchmark_file"])).path
-    return Paths.of(profile, common["results_dir"], common["figures_dir"], path)
-
-
 @cli.command()
 @_where
 @_own
 def status(**common: Any) -> None:
-    """Tell which notebooks are done, running or failed, and what is missing and why."""
+    """Show what is done, running, failed or missing, and why."""
     paths = _paths(common)
     from paper_repro.report import notebooks as driver
     from paper_repro.report import status
@@ -226,9 +206,27 @@ def status(**common: Any) -> None:
 
 @cli.command()
 @_where
+@_own
+@click.option("--open", "opened", is_flag=True, help="Open it in the browser.")
+def report(opened: bool, **common: Any) -> None:
+    """Build the report from what is there and print its path."""
+    paths = _paths(common)
+    from paper_repro.report import page
+
+    place = page.build(paths)
+    click.echo(f"Report: {place}")
+    if opened:
+        click.launch(place.as_uri())
+
+
+@cli.command()
+@_where
 @_inputs
 def plan(**common: Any) -> None:
-    """Tell how much work a profile is: training runs by table, each counted once, and the minutes left."""
+    """Count the training runs of a profile and the time left.
+
+    One row per table; a run that several tables share is counted once.
+    """
     _paths(common)
     from paper_repro.report.workload import grids, workload
     from paper_repro.runs.results import open_results
@@ -241,9 +239,21 @@ def plan(**common: Any) -> None:
 @cli.command()
 @_where
 @_inputs
+def fetch(**common: Any) -> None:
+    """Get data and weights once, verified; no network afterwards."""
+    paths = _paths(common)
+    from paper_repro.runs.fetch import fetch as get
+
+    folders = {name: Path(common[name]) if common[name] else None for name in ("data_dir", "encoder_dir")}
+    get(paths.profile, **folders, cache=paths.cache, echo=click.echo)
+
+
+@cli.command()
+@_where
+@_inputs
 @click.option("--to", default="", metavar="DIR", help="The archive's folder; else that of the shipped reference.")
 def archive(to: str, **common: Any) -> None:
-    """Pack the finished runs of a profile into files that travel: no texts, no weights."""
+    """Pack finished runs into files: no texts, no weights."""
     paths = _paths(common)
     from paper_repro.report.workload import archive_parts
     from paper_repro.runs.archive import pack
@@ -259,9 +269,10 @@ def archive(to: str, **common: Any) -> None:
 @_where
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 def unpack(files: tuple[Path, ...], **common: Any) -> None:
-    """Put the runs of an archive (FILES; by default the shipped one) into the profile's store.
+    """Put the runs of an archive into the store.
 
-    Tables are then made from them, without data or weights: paper-repro run.
+    FILES are those of the archive, by default the shipped one. Tables are then made from the runs, without data or
+    weights: paper-repro run.
     """
     paths = _paths(common)
     from paper_repro.runs.archive import unpack as put
@@ -274,33 +285,14 @@ def unpack(files: tuple[Path, ...], **common: Any) -> None:
     click.echo(f"{new} of {total} runs and scores are new in {paths.store}")
 
 
-@cli.command()
-@_where
-@_own
-def report(**common: Any) -> None:
-    """Build the one-page report from what is there, and print its path."""
-    paths = _paths(common)
-    from paper_repro.report import page
-
-    click.echo(f"Report: {page.build(paths)}")
-
-
-@cli.command()
-@_where
-@_inputs
-def fetch(**common: Any) -> None:
-    """Get and verify the data and weights of a profile, so that it runs without a network afterwards."""
-    paths = _paths(common)
-    from paper_repro.runs.fetch import fetch as get
-
-    folders = {name: Path(common[name]) if common[name] else None for name in ("data_dir", "encoder_dir")}
-    get(paths.profile, **folders, cache=paths.cache, echo=click.echo)
-
-
 # Which benchmarks a language model is asked about, and where the results go.
 _whose = with_options(
     click.option(
-        "--profile", default="demo", show_default=True, help="Whose benchmarks: demo's world, or mini's real ones."
+        "--profile",
+        default="demo",
+        show_default=True,
+        shell_complete=complete_profiles,
+        help="Whose benchmarks: demo's world, or mini's real ones.",
     ),
     click.option(
         "--data-dir", default="", envvar="PAPER_REPRO_DATA", metavar="DIR", help="The benchmarks' original files."
@@ -314,7 +306,10 @@ _whose = with_options(
 @_whose
 @debug
 def generate(**given: Any) -> None:
-    """Make a D_Q by any language model. Stop it at any time: the same command goes on, and asks nothing twice."""
+    """Have a language model write D_Q.
+
+    You can stop at any time: the same command continues and asks nothing twice.
+    """
     own, name = given["benchmark"].endswith(".toml"), given["benchmark"]
     benchmark, task, paths, target = _asked_about(given)
     out = Path(given["out"]) if given["out"] else None
@@ -341,7 +336,10 @@ def generate(**given: Any) -> None:
 @_whose
 @debug
 def few_shot(**given: Any) -> None:
-    """Ask a language model for the labels of the test set, shown eight examples: the first row of Table 1."""
+    """Ask a language model for the labels of the test set.
+
+    It is shown eight examples. Its labels are the first row of Table 1.
+    """
     benchmark, task, paths, _ = _asked_about(given)
     asking.few_shot(given, benchmark, task, paths.asked("few_shot", benchmark.name))
     own = f" --benchmark {given['benchmark']}" if paths.benchmark else ""

@@ -14,13 +14,16 @@ from types import SimpleNamespace
 import nbformat
 import psutil
 import pytest
+import tiny
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from nbformat.v4 import new_code_cell, new_notebook
 
 import paper_repro
-from paper_repro.cli import cli, distribute
+from paper_repro.cli import cli
 from paper_repro.paper.table1.cells import table1
 from paper_repro.report import manifest, status
+from paper_repro.report.parameters import distribute
 from paper_repro.report.workload import workload
 from paper_repro.runs import profiles
 from paper_repro.runs.results import open_results
@@ -171,6 +174,54 @@ def test_bad_input_is_one_or_two_lines_exit_code_2_and_nothing_written(folder, t
     assert len(result.stderr.splitlines()) <= 2
     assert result.stdout == ""
     assert [path.name for path in tmp_path.iterdir()] == ["notebooks"]
+
+
+def test_commands_stand_in_the_order_in_which_they_are_needed():
+    told = call("--help").stdout.split("Commands:")[1].split()
+    places = [told.index(name) for name in ("list", "doctor", "run", "status", "report", "fetch", "generate")]
+    assert places == sorted(places)
+
+
+def test_the_list_names_what_each_notebook_takes_and_one_notebook_is_explained(folder):
+    write(folder, "04_train_losses", 'profile = "demo"\nshots: int = 8  # how many examples it sees')
+    write(folder, "05_noisy", 'profile = "demo"')
+    told = call("list").stdout
+    assert "04_train_losses" in told and "05_noisy" in told and "Table 1" in told and "shots" in told
+    assert "how many examples it sees" not in told
+    told = call("list", "4").stdout
+    assert "-p shots 8: how many examples it sees" in told and "05_noisy" not in told
+
+
+@pytest.mark.parametrize(
+    ("words", "typed", "offered"),
+    [
+        (["run", "--profile"], "m", {"mini"}),
+        (["generate", "--profile"], "pa", {"paper"}),
+        (["run"], "0", {"04_train_losses", "07_theory"}),
+        (["list"], "the", {"07_theory"}),
+        ([], "doc", {"doctor"}),
+    ],
+)
+def test_the_shell_completes_commands_profiles_and_notebooks(folder, words, typed, offered):
+    for name in ("04_train_losses", "07_theory"):
+        write(folder, name, "x = 1")
+    found = ShellComplete(cli, {}, "paper-repro", "_PAPER_REPRO_COMPLETE").get_completions(words, typed)
+    assert {item.value for item in found} == offered
+
+
+def test_the_doctor_says_what_is_missing_and_what_to_do(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    data = tmp_path / "data"
+    tiny.write_benchmark(tiny.make_benchmark(), data)
+    encoder = tiny.make_encoder(tmp_path / "encoder")
+    result = call("doctor", "--profile", "mini", "--data-dir", str(data), "--encoder-dir", str(encoder))
+    lines = result.stdout.splitlines()
+    assert result.exit_code == 1
+    states = {line.split()[1]: line.split()[0] for line in lines[1:] if "->" not in line}
+    assert states["financial"] == states["weights"] == "ok" and states["mrpc"] == "missing"
+    after = lines[next(i for i, line in enumerate(lines) if line.split()[1] == "mrpc") + 1]
+    assert "->" in after and "fetch --profile mini" in after
+    assert not (tmp_path / "results").exists()
 
 
 def test_debug_lets_the_traceback_through(folder):

@@ -245,3 +245,13 @@ def test_a_shipped_notebook_is_clean_and_its_cells_are_short(path):
     assert not any(cell.outputs or cell.execution_count for cell in cells)
     assert lengths[-1] <= 25 and lengths[len(lengths) // 2] <= 8
     assert cells[0].metadata.tags == ["parameters"]
+
+
+@pytest.mark.parametrize("path", sorted((places.project_root() / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem)
+def test_a_kernel_of_another_environment_is_told_in_one_line(path, monkeypatch):
+    cell = next(c for c in nbformat.read(path, as_version=4).cells if "remove-cell" in c.metadata.get("tags", []))
+    monkeypatch.setitem(sys.modules, "paper_repro", None)  # as where it is not installed
+    with pytest.raises(ModuleNotFoundError) as caught:
+        exec(cell.source, {})
+    (line,) = caught.value._render_traceback_()
+    assert "make lab" in line and "\n" not in line

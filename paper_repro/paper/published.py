@@ -1,6 +1,6 @@
 """The paper's own numbers, as printed in its first version (arXiv 2410.21526v1), and what it claims on them.
 
-They are bundled as CSV and never edited: what looks like a slip stays as printed (see the README's list).
+They are bundled as CSV and never edited: what looks like a slip stays as printed (notebook 07 lists them).
 """
 
 from __future__ import annotations
@@ -47,6 +47,15 @@ def claims(table: str = "table1") -> pd.DataFrame:
 def sentences(table: str = "table1") -> pd.DataFrame:
     """The paper's sentences on several rows of :func:`claims`: id, claim, section, members (ids separated by ";")."""
     return _of_table("sentences", table)
+
+
+def headlines() -> pd.DataFrame:
+    """The paper's main claims, one plain sentence each: id, claim, section, item, table, members.
+
+    ``table`` is the product whose rows judge it; ``members`` are these rows' ids, each behind the method that it is
+    about ("IMP=generated_imp_ce"), separated by ";".
+    """
+    return _texts("headlines")
 
 
 def _of_table(name: str, table: str) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from paper_repro.paper.claims import counted
 from paper_repro.paper.csv_files import load, records
 from paper_repro.paper.titles import method_title, source_title
 from paper_repro.paper.views import titled
-from paper_repro.report import manifest
+from paper_repro.report import columns, manifest
 from paper_repro.tools.paths import Paths
 
 LONGEST_TABLE = 60
@@ -30,6 +30,8 @@ LONGEST_TABLE = 60
 SECTIONS = ("Abstract", "3", "3.1", "3.2", "3.3", "4.1", "4.2", "4.3", "4.4", "5.1", "5.2")
 ACCURACIES = {"train_source", "method", "benchmark", "best_accuracy", "mean_accuracy", "n_test"}
 """Columns by which a table like Table 1 is known."""
+OWN = ("oracle_imp", "oracle_dimp")
+"""Claims on Table 1 that only the miniature world can judge."""
 Row = dict[str, Any]
 
 
@@ -79,7 +81,8 @@ def items(products: Iterable[Row], claims: Iterable[Row]) -> list[Row]:
     """Every item of the paper with what there is of it: state "done", "part", "shipped", "code" or "open"."""
     products, verdicts = list(products), dict[str, Counter[str]]()
     for claim in claims:
-        verdicts.setdefault(str(claim.get("item", "")), Counter())[claim["verdict"]] += 1
+        if claim["kind"] == "paper":
+            verdicts.setdefault(str(claim.get("item", "")), Counter())[claim["verdict"]] += 1
     rows = []
     for item in records(published.items()):
         owners = [entry for entry in products if item["item"] in entry["items"]]
@@ -104,8 +107,18 @@ def claims(sides: Sides) -> list[Row]:
     rows = []
     for name, table in {**theirs, **ours}.items():
         for row in records(table):
-            rows.append({**row, "shipped": name not in ours, "reference": known.get((name, *_claim(row)), "")})
+            about = {"shipped": name not in ours, "reference": known.get((name, *_claim(row)), "")}
+            rows.append({**row, **about, "kind": _kind(name, row)})
     return rows
+
+
+def _kind(table: str, row: Mapping[str, Any]) -> str:
+    """Whose claim it is: "paper" (one statement on one benchmark), "summary" (several of them at once) or "own" (a
+    prediction or a comparison of this package that the paper does not have)."""
+    no_item = _missing(row.get("item"))
+    if table == "baseline_claims.csv" or row.get("id") in OWN or (table == "theory_claims.csv" and no_item):
+        return "own"
+    return "summary" if row.get("benchmark") == "all" else "paper"
 
 
 def _claim(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -186,7 +199,8 @@ def sections(sides: Sides) -> list[Row]:
             if set(frame) >= ACCURACIES:
                 blocks += accuracy_blocks(sides.run.tables.get(name), sides.reference.tables.get(name))
             elif len(frame) <= LONGEST_TABLE:
-                tables.append({"name": name, "columns": list(frame), "rows": _texts(frame)})
+                headings, cells = columns.shown(frame)
+                tables.append({"name": name, "columns": headings, "rows": cells})
             else:
                 long.append(f"{name} ({len(frame):,} rows)")
         if pictures or blocks or tables or long:
@@ -200,12 +214,6 @@ def _picture(path: Path, files: Container[str]) -> str:
     if kind is None or not path.is_file() or (kind == "png" and path.with_suffix(".svg").name in files):
         return ""
     return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
-
-
-def _texts(frame: pd.DataFrame) -> list[list[Any]]:
-    """The cells of a frame for the eye: titles for ids, four digits, empty where there is nothing."""
-    rows = titled(frame).to_numpy(dtype=object)
-    return [["" if pd.isna(v) else f"{v:.4g}" if isinstance(v, float) else v for v in row] for row in rows]
 
 
 def accuracy_blocks(run: pd.DataFrame | None, reference: pd.DataFrame | None) -> list[Row]:

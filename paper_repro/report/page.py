@@ -15,14 +15,23 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from paper_repro.paper.csv_files import write
 from paper_repro.paper.outcomes import RULE
 from paper_repro.paper.titles import BENCHMARKS, OTHER_DATA
-from paper_repro.report import content, manifest
+from paper_repro.report import content, headlines, manifest
 from paper_repro.report.content import Side, Sides
 from paper_repro.runs import profiles
 from paper_repro.tools.paths import BUNDLED, Paths, owner
 
 
 def build(paths: Paths) -> Path:
-    """Make the report of a profile and return where it lies. Raises UserError where there is nothing to show."""
+    """Make the report of a profile and return where it lies. Raises UserError where there is nothing to show.
+
+    It links to the pages of the notebooks where the website (:mod:`paper_repro.report.site`) was built.
+    """
+    site = paths.site / "notebooks"
+    return write(paths.report, render(paths, f"{paths.site.name}/notebooks/" if site.is_dir() else "").encode())
+
+
+def render(paths: Paths, notebooks: str, *, linked_runs: bool = True) -> str:
+    """The report as HTML. ``notebooks`` is where the pages of the notebooks are, seen from it ("": nowhere)."""
     sides = Sides(Side.of(paths.figures), Side.of(paths.reference))
     products, has_run = sides.products, bool(sides.run.products)
     if not products:
@@ -30,26 +39,32 @@ def build(paths: Paths) -> Path:
     profile = profiles.load(paths.profile)
     benchmarks = {paths.benchmark: paths.benchmark} if paths.benchmark else BENCHMARKS
     claims = content.claims(sides)
-    page = _template().render(
-        profile=paths.folder,
-        title=profile.title,
-        other_data=OTHER_DATA if profile.kind == "miniature" and not paths.benchmark else "",
-        own=bool(paths.benchmark),
-        data=owner(paths.figures).get("data", []),
-        benchmarks=benchmarks,
-        rule=RULE,
-        has_run=has_run,
-        has_reference=bool(sides.reference.products),
-        verdicts=Counter(claim["verdict"] for claim in claims),
-        differing=[{**claim, "claim": content.claim_title(claim)} for claim in content.differing(claims)],
-        items=content.items(products, claims),
-        claims=content.claim_blocks(claims, benchmarks),
-        sections=content.sections(sides),
-        products=products,
-        runs=content.runs(paths, sides.run.tables.get("table1_runs.csv")),
-        incomplete=[e for e in products if e["shipped"] != has_run and (not e["complete"] or e["changed"])],
+    kinds = {kind: [claim for claim in claims if claim["kind"] == kind] for kind in ("paper", "own", "summary")}
+    runs = content.runs(paths, sides.run.tables.get("table1_runs.csv"))
+    return str(
+        _template().render(
+            profile=paths.folder,
+            title=profile.title,
+            other_data=OTHER_DATA if profile.kind == "miniature" and not paths.benchmark else "",
+            own=bool(paths.benchmark),
+            data=owner(paths.figures).get("data", []),
+            benchmarks=benchmarks,
+            rule=RULE,
+            has_run=has_run,
+            has_reference=bool(sides.reference.products),
+            notebooks=notebooks,
+            headlines=[] if paths.benchmark else headlines.headlines(),
+            profiles=headlines.PROFILES,
+            verdicts=Counter(claim["verdict"] for claim in kinds["paper"]),
+            differing=[{**claim, "claim": content.claim_title(claim)} for claim in content.differing(claims)],
+            items=content.items(products, claims),
+            claims={kind: content.claim_blocks(rows, benchmarks) for kind, rows in kinds.items()},
+            sections=content.sections(sides),
+            products=products,
+            runs=runs if linked_runs else [{**run, "link": ""} for run in runs],
+            incomplete=[e for e in products if e["shipped"] != has_run and (not e["complete"] or e["changed"])],
+        )
     )
-    return write(paths.report, page.encode())
 
 
 def _template() -> Any:

@@ -9,7 +9,7 @@ import ast
 import difflib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +73,31 @@ def check(notebook: Path, given: Mapping[str, object]) -> dict[str, Any]:
                 f"{notebook.stem}: parameter {name!r} must be {wanted}, found {value!r}\nIts parameters are: {listing}"
             ) from None
     return checked
+
+
+def distribute(
+    chosen: Sequence[Path], common: Mapping[str, object], extra: Sequence[tuple[str, str]]
+) -> dict[str, dict[str, object]]:
+    """The parameters of each chosen notebook: the common ones and the extra ones that it has, checked.
+
+    Raises UserError for an extra parameter that none of them has, or that an option sets.
+    """
+    has = {path: declared(path) for path in chosen}
+    for name, _ in extra:
+        if name in COMMON:
+            option = name.removesuffix("_file").replace("_", "-")
+            raise UserError(f"-p {name}: use --{option} instead, it is the same for all notebooks")
+        if not any(name in names for names in has.values()):
+            listing = "; ".join(
+                f"{path.stem}: {', '.join(sorted(set(names) - set(COMMON)))}" for path, names in has.items()
+            )
+            raise UserError(f"-p {name}: no chosen notebook has this parameter\nThey have: {listing}")
+    # A setting that was not given is left to the notebook's own default.
+    given = {name: value for name, value in common.items() if value not in ("", 0, "auto")} | dict(extra)
+    return {
+        path.stem: check(path, {name: value for name, value in given.items() if name in names})
+        for path, names in has.items()
+    }
 
 
 def in_effect(notebook: Path, namespace: Mapping[str, Any]) -> dict[str, Any]:

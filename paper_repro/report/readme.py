@@ -1,14 +1,17 @@
-"""The README's result tables, written from the shipped reference so that no number in them is typed.
+"""The result tables of the README and of ``docs/``, written from the shipped reference so that no number is typed.
 
-Each stands between ``<!-- gains PROFILE -->`` and ``<!-- end -->``: points of test accuracy above CE-Loss on generated
-data, one row per method and one column per benchmark.
+Each stands between ``<!-- KIND PROFILE -->`` and ``<!-- end -->``; :data:`KINDS` has the kinds.
 """
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from collections import Counter
+from collections.abc import Callable, Mapping
 
+import pandas as pd
+
+from paper_repro.paper.claims import counted
 from paper_repro.paper.csv_files import load
 from paper_repro.paper.titles import benchmark_title, in_order, method_title
 from paper_repro.paper.views import interval_text
@@ -16,37 +19,85 @@ from paper_repro.tools.errors import UserError
 from paper_repro.tools.files import write_whole
 from paper_repro.tools.paths import REFERENCE, project_root
 
-BLOCK = re.compile(r"(<!-- gains (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+ACCURACIES = (("dev", "few_shot"), ("dev", "checker"), ("generated", "ce"), ("generated", "imp"), ("generated", "dimp"))
+MAIN_CLAIMS = ("generated_imp_ce", "generated_dimp_ce")
 
 
 def gains(profile: str) -> str:
-    """The table of a profile in Markdown. Raises UserError where the reference has no ``differences.csv``."""
-    frame = load(REFERENCE / profile / "differences.csv")
-    rows = frame[
-        (frame["train_source"] == "generated") & frame["method"].isin(("imp", "dimp", "quality_only", "oracle"))
-    ]
-    if rows.empty:
-        raise UserError(f"{profile}: its reference has no runs on generated data")
-    benchmarks = in_order(rows["benchmark"])
-    seeds = "–".join(str(int(n)) for n in sorted({rows["n_seeds"].min(), rows["n_seeds"].max()}))
-    heading = [
-        f"{benchmark_title(b)} ({seeds} seeds × {rows.loc[rows['benchmark'] == b, 'n_test'].max():,.0f} texts)"
-        for b in benchmarks
-    ]
-    lines = [f"| | {' | '.join(heading)} |", f"|{'---|' * (len(benchmarks) + 1)}"]
-    for method, group in rows.groupby("method", sort=False):
-        cells = group.set_index("benchmark")[["mean", "low", "high"]]
-        texts = [interval_text(*cells.loc[name], signed=True) if name in cells.index else "" for name in benchmarks]
-        lines.append(f"| {method_title(str(method))} | {' | '.join(texts)} |")
-    return "\n".join(lines) + "\n"
+    """Points of test accuracy above CE-Loss on generated data: one row per method, one column per benchmark."""
+    frame = _load(profile, "differences.csv")
+    methods = ("imp", "dimp", "quality_only", "oracle")
+    return _markdown(frame[(frame["train_source"] == "generated") & frame["method"].isin(methods)])
+
+
+def noisy(profile: str) -> str:
+    """The same on the noisy training set (Table 4)."""
+    frame = _load(profile, "noisy_claims.csv")
+    return _markdown(frame[frame["id"].isin(("noisy_imp_ce", "noisy_dimp_ce"))])
+
+
+def accuracies(profile: str) -> str:
+    """Test accuracy in per cent: the generator's few-shot labels, the quality checker, CE, IMP and DIMP."""
+    frame = _load(profile, "table1.csv")
+    rows = [row in ACCURACIES for row in zip(frame["train_source"], frame["method"], strict=True)]
+    names = {"mean_accuracy": "mean", "accuracy_low": "low", "accuracy_high": "high"}
+    return _markdown(frame[rows].rename(columns=names), signed=False)
+
+
+def span(profile: str) -> str:
+    """The smallest and the largest gain of IMP and DIMP over CE on generated data, in points."""
+    means = _main_claims(profile)["mean"]
+    return f"{means.min():z.1f} to {means.max():z.1f}".replace("-", "−")
+
+
+def verdicts(profile: str) -> str:
+    """The verdicts on these gains, counted."""
+    return counted(Counter(_main_claims(profile)["verdict"]))
+
+
+KINDS: Mapping[str, Callable[[str], str]] = {made.__name__: made for made in (gains, noisy, accuracies, span, verdicts)}
+BLOCK = re.compile(rf"(<!-- ({'|'.join(KINDS)}) (\w+) -->\n?).*?(<!-- end -->)", re.DOTALL)
 
 
 def written(text: str) -> str:
-    """``text`` with every such table as the reference has it."""
-    return BLOCK.sub(lambda found: f"{found[1]}{gains(found[2])}{found[3]}", text)
+    """``text`` with all such blocks as the reference has them."""
+    return BLOCK.sub(lambda found: f"{found[1]}{KINDS[found[2]](found[3])}{found[4]}", text)
 
 
-def write(path: Path | None = None) -> None:
-    """Write the tables of the README anew."""
-    readme = path or project_root() / "README.md"
-    write_whole(readme, written(readme.read_text("utf-8")).encode())
+def write() -> None:
+    """Write the blocks of the README and of ``docs/`` anew."""
+    for page in (project_root() / "README.md", *sorted((project_root() / "docs").glob("*.md"))):
+        if (text := page.read_text("utf-8")) != (new := written(text)):
+            write_whole(page, new.encode())
+
+
+def _load(profile: str, name: str) -> pd.DataFrame:
+    if not (REFERENCE / profile / name).exists():
+        raise UserError(f"{profile}: its reference has no {name}; run the notebooks, then make reference")
+    return load(REFERENCE / profile / name)
+
+
+def _main_claims(profile: str) -> pd.DataFrame:
+    claims = _load(profile, "table1_claims.csv")
+    return claims[claims["id"].isin(MAIN_CLAIMS)]
+
+
+def _markdown(rows: pd.DataFrame, *, signed: bool = True) -> str:
+    """mean [low, high] of each row. n stands in the heading; rows with fewer seeds than the others say so."""
+    if rows.empty:
+        raise UserError("the reference has no such rows")
+    names, most = in_order(rows["benchmark"]), int(rows["n_seeds"].max())
+    sizes = [f"{rows.loc[rows['benchmark'] == name, 'n_test'].max():,.0f}" for name in names]
+    titles = [f"{benchmark_title(name)} ({most} seeds × {n} texts)" for name, n in zip(names, sizes, strict=True)]
+    lines = [f"| | {' | '.join(titles)} |", f"|{'---|' * (len(names) + 1)}"]
+    for method, group in rows.groupby("method", sort=False):
+        cells = group.set_index("benchmark")[["mean", "low", "high"]]
+        texts = [interval_text(*cells.loc[name], signed=signed) if name in cells.index else "" for name in names]
+        seeds = int(group["n_seeds"].max())
+        note = "" if seeds == most else f" ({seeds} {'seed' if seeds == 1 else 'seeds'})"
+        lines.append(f"| {method_title(str(method))}{note} | {' | '.join(texts).replace('-', '−')} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    write()

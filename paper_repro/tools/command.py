@@ -20,6 +20,10 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 class Program(click.Group):
     """Turns what goes wrong into one or two lines and an exit code; ``--debug`` lets the traceback through."""
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which they are defined."""
+        return list(self.commands)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             with _termination_as_interrupt():

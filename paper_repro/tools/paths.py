@@ -100,6 +100,11 @@ class Paths:
         return self.reference / "runs"
 
     @property
+    def site(self) -> Path:
+        """The website made of the executed notebooks, the report and ``docs/``."""
+        return self.results / "site"
+
+    @property
     def report(self) -> Path:
         return self.written / "report.html"
 

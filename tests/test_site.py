@@ -1,0 +1,32 @@
+"""The website is built from executed notebooks and needs no network."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from paper_repro.report import site
+from paper_repro.tools import paths as places
+from paper_repro.tools.paths import Paths
+
+pytest.importorskip("myst_nb", reason="the extra site is not installed (pip install -r docs/requirements.lock)")
+
+
+def test_a_tiny_site_shows_outputs_and_loads_nothing_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "NOTEBOOKS", tmp_path / "notebooks")
+    monkeypatch.setattr(places, "REFERENCE", tmp_path / "reference")
+    paths = Paths.of("demo", str(tmp_path / "results"), str(tmp_path / "figures"))
+    cells = [nbformat.v4.new_markdown_cell("# 01 · Weights\n\n$w = P'/Q$"), nbformat.v4.new_code_cell("6 * 7")]
+    for folder in (tmp_path / "notebooks", paths.notebooks):
+        folder.mkdir(parents=True)
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "01_a.ipynb")
+        cells[1].outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "forty-two"}, execution_count=1)]
+    html = (site.build(paths).parent / "notebooks" / "01_a.html").read_text("utf-8")
+    assert "forty-two" in html and 'class="math' in html
+    loaded = re.findall(r"<(?:script|img|iframe)[^>]*\bsrc=\"([^\"]+)|<link[^>]*stylesheet[^>]*href=\"([^\"]+)", html)
+    assert not [address for pair in loaded for address in pair if "//" in address]
