@@ -88,7 +88,7 @@ def _weights(profile: Profile, name: str, folder: Path | None, cache: Path) -> C
     if name == pretraining.NAME and folder is None:
         return Check("weights", f"{name}: pre-trained by the first run, in about half a minute")
     try:
-        origin = locate.resolve_with_origin(name, directory=folder, cache=cache, offline=True)[1]
+        origin = locate.resolve(name, directory=folder, cache=cache, offline=True).origin
         return Check("weights", f"{name}: {origin}")
     except UserError as error:
         package = f"make weights PROFILE={profile.name}, or " if locate.RELEASES[name].packages else ""
