@@ -102,7 +102,7 @@ class Paths:
     @property
     def site(self) -> Path:
         """The website made of the executed notebooks, the report and ``docs/``."""
-        return self.results / "site"
+        return self.written / "site"
 
     @property
     def report(self) -> Path:
