@@ -138,7 +138,7 @@ def test_a_csv_of_three_classes_goes_through_checkers_and_all_losses(make: Make,
     ask_for_texts(path)
     accuracy = asked_labels(path, results)
     told = command(
-        *["run", "--benchmark", str(path), "--encoder-dir", str(encoder), "--device", "cpu"],
+        *["run", "01", "02", "03", "04", "--benchmark", str(path), "--encoder-dir", str(encoder), "--device", "cpu"],
         *["--workers", "1", *folders(tmp_path)],
         *["-p", "few_shot", "asked", "-p", "examples", "4", "-p", "folds", "2"],
     )

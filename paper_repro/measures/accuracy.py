@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from paper_repro.measures.intervals import wilson
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -71,6 +75,8 @@ def calibration(confidence: ArrayLike, correct: ArrayLike, *, bins: int = 10) ->
 
     Columns: n, confidence (its mean), mean, low, high (how often right, with its 95 % Wilson interval).
     """
+    import pandas as pd  # late: training does without it
+
     levels, hits = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=bool)
     if levels.shape != hits.shape or levels.size == 0 or levels.min() < 0 or levels.max() > 1:
         raise ValueError("expected one confidence in [0, 1] and one hit for each example")
