@@ -301,6 +301,9 @@ _whose = with_options(
 )
 
 
+cli.add_command(describing.init)
+
+
 @cli.command()
 @asking.generate_options
 @_whose
@@ -376,9 +379,6 @@ def _asked_about(
 
 def _folder(name: str) -> Path | None:
     return Path(name) if name else None
-
-
-cli.add_command(describing.init)
 
 
 def main() -> None:

@@ -97,7 +97,8 @@ def _weights(profile: Profile, name: str, folder: Path | None, cache: Path) -> C
 
 
 def _reason(error: UserError) -> str:
-    return "not on this machine" if isinstance(error, NotCachedError) else str(error).splitlines()[0]
+    """What is wrong, without the ways out, which the check has itself."""
+    return "not on this machine" if isinstance(error, NotCachedError) else str(error).partition(". Ways out")[0]
 
 
 def _gpu() -> Check:
