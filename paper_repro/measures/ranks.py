@@ -59,11 +59,7 @@ def order_interval(groups: Sequence[ArrayLike], levels: ArrayLike, *, resamples:
     if len(values) < 3:
         return Interval(math.nan, math.nan, math.nan)
     means = np.stack([rng.choice(group, (resamples, len(group))).mean(axis=1) for group in values], axis=1)
-    by_rank, known = rankdata(means, axis=1), rankdata(levels)
-    by_rank, known = by_rank - by_rank.mean(axis=1, keepdims=True), known - known.mean()
-    with np.errstate(invalid="ignore"):  # all means are equal: no order
-        found = by_rank @ known / np.sqrt((by_rank**2).sum(axis=1) * (known**2).sum())
-    low, high = np.quantile(found, [0.025, 0.975])
+    low, high = np.quantile(spearman(means, levels), [0.025, 0.975])
     return Interval(float(spearman([group.mean() for group in values], levels)), float(low), float(high))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
 from paper_repro.paper import published
 from paper_repro.paper.claims import POINTS, jointly
 from paper_repro.paper.csv_files import load, records
@@ -36,7 +38,7 @@ def _claims(profile: str, table: str) -> list[Row]:
 
 
 def _cell(claims: Sequence[Mapping[str, Any]], members: Mapping[str, str]) -> Row | None:
-    found = [row for row in claims if row.get("id") in members.values() and row["mean"] == row["mean"]]
+    found = [row for row in claims if row.get("id") in members.values() and pd.notna(row["mean"])]
     if not found:
         return None
     by_place = {(row["benchmark"], row["id"]): row for row in found}
@@ -59,11 +61,7 @@ def together(rows: Sequence[Mapping[str, Any]]) -> str:
     an older table has none, only if every row fails."""
     if {row["verdict"] for row in rows} == {"fails"}:
         return "fails"
-    return jointly([{**row, "p_value": _known(row.get("p_value"), 1.0)} for row in rows])
-
-
-def _known(value: Any, otherwise: float) -> float:
-    return otherwise if value is None or value != value else float(value)
+    return jointly([{**row, "p_value": p if pd.notna(p := row.get("p_value")) else 1.0} for row in rows])
 
 
 def _interval(row: Mapping[str, Any] | None) -> str:
@@ -77,7 +75,7 @@ def _counts(rows: Sequence[Mapping[str, Any]]) -> str:
     """Seeds and test texts, as ranges where the benchmarks differ."""
     counts = []
     for name, what in (("n_seeds", "seeds"), ("n_test", "texts")):
-        numbers = [int(row[name]) for row in rows if row.get(name) is not None and row[name] == row[name]]
+        numbers = [int(row[name]) for row in rows if pd.notna(row.get(name))]
         if numbers:
             low, high = min(numbers), max(numbers)
             counts.append(f"{low:,} {what}" if low == high else f"{low:,} to {high:,} {what}")

@@ -198,7 +198,7 @@ def repeated(config: WorldConfig, name: str, times: int, size: int) -> tuple[Poo
 def corpus(config: WorldConfig = WorldConfig()) -> tuple[str, ...]:
     """Unlabelled text to pre-train on: half of it drawn from P(x), half lists words of one concept.
 
-    The two sentences of a pair are one text, parted by a line break.
+    The two sentences of a pair are one text, with a line break between them.
 
     It shares no random stream with the pools: a text of the test set occurs in it by chance only.
     """
@@ -257,8 +257,7 @@ def _benchmark(config: WorldConfig, grammar: Grammar) -> Benchmark:
 
 def _labelled(config: WorldConfig, name: str, train: Pool, truth: Truth) -> tuple[tuple[str, int], ...]:
     """The labels that Q gives to the inputs of D_P, in the form of :attr:`Benchmark.labelled`."""
-    steps = truth.q.cumsum(axis=1)
-    drawn = (_stream(config, name, "labelled").random((len(train), 1)) * steps[:, -1:] >= steps).sum(axis=1)
+    drawn = _drawn_labels(truth.q, _stream(config, name, "labelled"))
     return tuple(zip(map(input_hash, train.inputs), drawn.tolist(), strict=True))
 
 
@@ -276,9 +275,7 @@ def _draw(config: WorldConfig, grammar: Grammar, size: int, generated: bool, rng
     about = (law.q if generated else law.p).ravel()
     concept, word = np.divmod(rng.choice(len(about), size, p=about), config.synonyms)
     tone = rng.choice(len(TONES), size, p=TONE_SHARES)
-    # Inverse distribution function, row by row; a label of probability 0 has an interval of length 0.
-    steps = np.cumsum((labels.q if generated else labels.p)[concept, tone], axis=1)
-    label = (rng.random((size, 1)) * steps[:, -1:] >= steps).sum(axis=1)
+    label = _drawn_labels((labels.q if generated else labels.p)[concept, tone], rng)
     drawn = _Draw(
         concept=concept,
         word=word,
@@ -309,7 +306,7 @@ def _repeat(share: float, drawn: _Draw, grammar: Grammar, rng: np.random.Generat
 
 
 def _write(grammar: Grammar, drawn: _Draw) -> list[str]:
-    """The texts; of a pair, both sentences parted by a line break."""
+    """The texts; of a pair, both sentences with a line break between them."""
     texts = []
     for i in range(len(drawn.label)):
         text = grammar.frames[drawn.frame[i]].format(
@@ -327,6 +324,14 @@ def _gloss(grammar: Grammar, config: WorldConfig, rng: np.random.Generator) -> s
     chosen = [words[i] for i in rng.permutation(len(words))[:4]]
     listed = " and ".join(part for part in (" , ".join(chosen[:-1]), chosen[-1]) if part)
     return _capital(grammar.glosses[rng.integers(len(grammar.glosses))].format(words=listed))
+
+
+def _drawn_labels(probabilities: NDArray[np.float64], rng: np.random.Generator) -> Ints:
+    """A label for each row of (examples, classes), by the inverse distribution function. One of probability 0 has an
+    interval of length 0, and is never drawn."""
+    steps = probabilities.cumsum(axis=1)
+    drawn: Ints = (rng.random((len(steps), 1)) * steps[:, -1:] >= steps).sum(axis=1)
+    return drawn
 
 
 def _stream(config: WorldConfig, *purpose: str) -> np.random.Generator:

@@ -32,7 +32,7 @@ class Grammar:
     """The language of one benchmark.
 
     ``frames`` are format strings with the slots ``cue``, ``tone`` and the keys of ``fillers``; for sentence pairs a
-    frame holds both sentences, parted by a line break. ``glosses`` list ``words`` of one concept; they occur in the
+    frame holds both sentences, on two lines. ``glosses`` list ``words`` of one concept; they occur in the
     unlabelled corpus only.
     """
 

@@ -5,7 +5,7 @@ Shapes: S seeds, N test texts. Gains are points of test accuracy, paired over th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from paper_repro.measures.intervals import mean_interval
 from paper_repro.measures.ranks import auroc, spearman
 from paper_repro.paper.cells import Cell
 from paper_repro.paper.information.input_shift import classifier
-from paper_repro.paper.outcomes import Key, Outcome, judged, measures, outcomes_of
+from paper_repro.paper.outcomes import Key, Outcome, comparison, judged, measures, outcomes_of
 from paper_repro.paper.views import interval_text
 from paper_repro.paper.why.cells import REAL_INPUTS, WEIGHTED, generated_inputs
 from paper_repro.runs.results import Results
@@ -31,10 +31,10 @@ COVARIATES = ("checker_minus_ce", "disagreement", "ess")
 """What may go with a gain; see :func:`gains`."""
 
 
-def _shared(outcomes: Mapping[Key, Outcome], keys: Iterable[Key]) -> tuple[list[int], list[Bools]]:
+def _shared(outcomes: Mapping[Key, Outcome], keys: Sequence[Key]) -> tuple[list[int], list[Bools]]:
     """The seeds that the rows ``keys`` all have, and for each row whether its runs were right, (S, N)."""
     rows = [outcomes[key] for key in keys if key in outcomes]
-    if len(rows) < len(list(keys)):
+    if len(rows) < len(keys):
         return [], []
     seeds = [seed for seed in rows[0].seeds if all(seed in row.seeds for row in rows)]
     return seeds, [row.correct[row.rows(seeds)] for row in rows]
@@ -166,9 +166,8 @@ def by_inputs(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     for (source, method, name), outcome in outcomes.items():
         if method == "few_shot":
             continue
-        seeds, correct = _shared(outcomes, ((source, method, name), (source, "ce", name)))
-        gain = _gain_row(correct[0].astype(float) - correct[1], len(outcome.planned)) if seeds else {}
-        shown = {f"gain_{key}": gain.get(key) for key in ("mean", "low", "high", "verdict")} if method != "ce" else {}
+        gain = comparison(outcome, outcomes.get((source, "ce", name)))
+        shown = {f"gain_{key}": gain[key] for key in ("mean", "low", "high", "verdict")} if method != "ce" else {}
         about = {"benchmark": name, "train_source": source, "method": method}
         rows.append({**about, **measures(outcome), **shown, "status": outcome.status})
     return pd.DataFrame(rows)
