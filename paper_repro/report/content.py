@@ -30,6 +30,8 @@ LONGEST_TABLE = 60
 SECTIONS = ("Abstract", "3", "3.1", "3.2", "3.3", "4.1", "4.2", "4.3", "4.4", "5.1", "5.2")
 ACCURACIES = {"train_source", "method", "benchmark", "best_accuracy", "mean_accuracy", "n_test"}
 """Columns by which a table like Table 1 is known."""
+NOT_THE_PAPERS = ("baseline_claims.csv", "diversity_claims.csv", "why_claims.csv")
+"""Tables of claims that are ours or of other papers."""
 OWN = ("oracle_imp", "oracle_dimp")
 """Claims on Table 1 that only the miniature world can judge."""
 Row = dict[str, Any]
@@ -116,7 +118,7 @@ def _kind(table: str, row: Mapping[str, Any]) -> str:
     """Whose claim it is: "paper" (one statement on one benchmark), "summary" (several of them at once) or "own" (a
     prediction or a comparison of this package that the paper does not have)."""
     no_item = _missing(row.get("item"))
-    if table == "baseline_claims.csv" or row.get("id") in OWN or (table == "theory_claims.csv" and no_item):
+    if table in NOT_THE_PAPERS or row.get("id") in OWN or (table == "theory_claims.csv" and no_item):
         return "own"
     return "summary" if row.get("benchmark") == "all" else "paper"
 
