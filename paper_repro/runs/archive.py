@@ -8,9 +8,11 @@ benchmark. A part is not written again as long as it holds all finished runs tha
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +33,7 @@ from paper_repro.runs.store import Store, described, result_from, unpacked
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.files import write_whole
 
-FORMAT = 1
+FORMAT = 2
 SCHEMA = pa.schema([(name, pa.string()) for name in ("key", "kind", "record", "sha256")] + [("arrays", pa.binary())])
 WHAT = b"paper_repro runs"
 
@@ -49,18 +51,22 @@ class Part:
 
 
 def pack(results: Results, parts: Iterable[Part], folder: Path) -> list[Path]:
-    """Write the parts that have new finished runs into ``folder``; a run that several parts need is in the first.
+    """Write the parts that are not there or have new finished runs into ``folder``; a run that several parts need is
+    in the first.
 
-    Returns the files written. A part without finished runs has no file.
+    Returns the files written. A part without finished runs says what the keys of its runs need, so that tables made
+    from the archive show them as missing.
     """
     written, taken = [], set[str]()
     for part in parts:
+        if not part.specs and not part.scores:
+            continue
         rows, record = _rows(results, part, taken)
         taken |= set(rows)
         path = folder / f"{part.name}.parquet"
-        if not rows or (path.exists() and set(rows) <= set(_read(path)[0].column("key").to_pylist())):
+        if path.exists() and set(rows) <= set(_read(path)[0].column("key").to_pylist()):
             continue
-        metadata = {"what": WHAT, "format": str(FORMAT), "engine": str(ENGINE), "record": record.to_json()}
+        metadata = {"what": WHAT, "format": str(FORMAT), "engine": str(ENGINE), "record": _squeezed(record)}
         table = pa.Table.from_pylist([rows[key] for key in sorted(rows)], SCHEMA.with_metadata(metadata))
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd", compression_level=19)
@@ -146,6 +152,15 @@ def _row(key: str, kind: str, record: Mapping[str, Any], arrays: Mapping[str, ND
     return {"key": key, "kind": kind, "record": text, "sha256": _digest(key, kind, text, content), "arrays": content}
 
 
+def _squeezed(record: Record) -> str:
+    """A record as metadata, which Parquet does not compress."""
+    return base64.b64encode(zlib.compress(record.to_json().encode(), 9)).decode()
+
+
+def _stretched(text: bytes) -> Record:
+    return Record.from_json(zlib.decompress(base64.b64decode(text)).decode())
+
+
 def _digest(key: str, kind: str, record: str, arrays: bytes) -> str:
     return hashlib.sha256(f"{key}\n{kind}\n{record}\n".encode() + arrays).hexdigest()
 
@@ -157,8 +172,9 @@ def _read(path: Path) -> tuple[pa.Table, Record]:
         metadata = table.schema.metadata or {}
         if metadata.get(b"what") != WHAT:
             raise UserError(f"{path}: not an archive of runs of this package")
-        if int(metadata[b"format"]) > FORMAT:
-            raise UserError(f"{path}: format {int(metadata[b'format'])}, this package reads up to {FORMAT}: update it")
+        if int(metadata[b"format"]) != FORMAT:
+            found = int(metadata[b"format"])
+            raise UserError(f"{path}: format {found}, this package reads format {FORMAT}: take the version that fits")
         if int(metadata[b"engine"]) != ENGINE:
             raise UserError(
                 f"{path}: made by engine {int(metadata[b'engine'])}, this package is engine {ENGINE}: its runs have "
@@ -167,10 +183,10 @@ def _read(path: Path) -> tuple[pa.Table, Record]:
         for row in table.to_pylist():
             if row["sha256"] != _digest(row["key"], row["kind"], row["record"], row["arrays"]):
                 raise UserError(f"{path}: damaged, run {row['key'][:12]} does not match its checksum. Get it again.")
-        return table, Record.from_json(metadata[b"record"].decode())
+        return table, _stretched(metadata[b"record"])
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such archive") from None
-    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
+    except (pa.ArrowException, zlib.error, OSError, KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path}: cannot be read as an archive of runs ({error}). Get it again.") from error
 
 

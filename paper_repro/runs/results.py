@@ -79,6 +79,11 @@ class Results:
             raise UserError(f"no scores of {benchmark} {pool} by its checker: {reason}")
         return scores
 
+    def observed_scores(self, checker: Checker, benchmark: str, pool: str) -> NDArray[np.float64]:
+        """log p(y_i|x_i) of the labels in the pool under a checker, (examples,). Raises as :meth:`scores` does."""
+        labels = self.benchmark(benchmark).pool(pool).labels
+        return self.scores(checker, benchmark, pool)[np.arange(len(labels)), labels].astype(np.float64)
+
     def scoring_seconds(self, checker: Checker, benchmark: str, pool: str) -> float | None:
         """Wall-clock seconds that a trained checker's scores took, loading it included, or None without them."""
         origin = self.store.scores_origin(score_key(self.inputs, checker, benchmark, pool))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from paper_repro.paper.cells import Cell, grouped
 from paper_repro.paper.outcomes import seeds_status
 from paper_repro.runs.results import Results
-from paper_repro.runs.spec import Checker, RunSpec
+from paper_repro.runs.spec import RunSpec
 from paper_repro.texts import noise
 from paper_repro.tools.errors import UserError
 
@@ -97,19 +97,15 @@ def _measured(results: Results, benchmark: str, weighting: str, group: list[Cell
 
 def _log_scores(results: Results, spec: RunSpec) -> tuple[Floats, Floats] | None:
     """ln of P' (1, N) and of Q (1, N) or p (E, N) on the observed labels; None where a part is missing."""
-    labels = results.benchmark(spec.benchmark).pool(spec.source.pool).labels
-
-    def observed(checker: Checker) -> Floats:
-        scores = results.scores(checker, spec.benchmark, spec.source.pool)
-        return scores[None, np.arange(len(labels)), labels].astype(np.float64)
-
     assert spec.quality is not None
     try:
-        quality = observed(spec.quality)
-        learnt = results.train_log_p(spec) if spec.diversity is None else observed(spec.diversity)
+        quality = results.observed_scores(spec.quality, spec.benchmark, spec.source.pool)
+        if spec.diversity is not None:
+            return quality[None], results.observed_scores(spec.diversity, spec.benchmark, spec.source.pool)[None]
     except UserError:  # not computed
         return None
-    return None if learnt is None else (quality, learnt.astype(np.float64))
+    learnt = results.train_log_p(spec)
+    return None if learnt is None else (quality[None], learnt.astype(np.float64))
 
 
 def _true(results: Results, benchmark: str, pool: str) -> Iterator[Scores]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from paper_repro.measures.weights import top_tenth_share
 from paper_repro.method import losses
 from paper_repro.paper.cells import Cell
-from paper_repro.paper.theory import closed_forms
+from paper_repro.paper.theory import closed_forms, one_step
 from paper_repro.runs.results import Results
 from paper_repro.tools.errors import UserError
 
@@ -26,9 +26,25 @@ def observed_quality(results: Results, cell: Cell) -> Floats:
     Raises UserError where the quality checker's scores are not in the store.
     """
     assert cell.spec.quality is not None
-    labels = results.benchmark(cell.benchmark).pool(cell.spec.source.pool).labels
-    scores = results.scores(cell.spec.quality, cell.benchmark, cell.spec.source.pool)
-    return scores[np.arange(len(labels)), labels].astype(np.float64)
+    return results.observed_scores(cell.spec.quality, cell.benchmark, cell.spec.source.pool)
+
+
+def one_step_ranks(results: Results, cells: Iterable[Cell], candidates: int) -> pd.DataFrame:
+    """:func:`one_step.compare` on each benchmark after 1 and 10 epochs, with the quality scores of its first run.
+
+    Raises UserError where the texts or the scores are not here.
+    """
+    first: dict[str, Cell] = {}
+    for cell in cells:
+        first.setdefault(cell.benchmark, cell)
+    return pd.concat(
+        [
+            one_step.compare(results.benchmark(name), {"BERT P'": scores}, epochs=stage, candidates=candidates)
+            for name, scores in ((name, observed_quality(results, cell)) for name, cell in first.items())
+            for stage in (1, 10)
+        ],
+        ignore_index=True,
+    )
 
 
 def by_epoch(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:

@@ -236,18 +236,13 @@ def wrong_labels(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
 
 def _weights(results: Results, cell: Cell, run: RunResult) -> Floats:
     """The weights of a run's training examples, (N,): IMP's, or DIMP's in the selected epoch."""
-    labels = results.benchmark(cell.benchmark).pool(cell.train_source).labels
-    assert cell.spec.quality is not None
-    observed = [
-        results.scores(checker, cell.benchmark, cell.train_source)[np.arange(len(labels)), labels]
-        for checker in (cell.spec.quality, cell.spec.diversity)
-        if checker is not None
-    ]
+    checkers = [checker for checker in (cell.spec.quality, cell.spec.diversity) if checker is not None]
+    observed = [results.observed_scores(checker, cell.benchmark, cell.train_source) for checker in checkers]
     if len(observed) == 1:
         log_p = results.train_log_p(cell.spec)
         assert log_p is not None  # stored with every run
-        observed.append(log_p[run.selected_epoch - 1])
-    return np.exp(observed[0].astype(np.float64) - observed[1])
+        observed.append(log_p[run.selected_epoch - 1].astype(np.float64))
+    return np.exp(observed[0] - observed[1])
 
 
 def _is_wrong(benchmark: Benchmark) -> Bools:
