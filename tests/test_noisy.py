@@ -103,13 +103,12 @@ class Scored(fake_runs.FakeResults):
         parts = noise.composition(made.pool("train").labels, made.classes)
         return np.log(parts["part"].map(values).to_numpy(dtype=np.float32))
 
-    def scores(self, checker: Checker, benchmark: str, pool: str) -> NDArray[np.float32]:
+    def observed_scores(self, checker: Checker, benchmark: str, pool: str) -> NDArray[np.float64]:
         assert checker.run is not None and pool == NOISY
         if checker.run.seed in self.gone:
             raise UserError("no scores")
         said = QUALITY if checker.run.source.pool == "dev" else DIVERSITY
-        everywhere = self._by_part(benchmark, said)
-        return np.repeat(everywhere[:, None], self.benchmark(benchmark).classes, axis=1)
+        return self._by_part(benchmark, said).astype(np.float64)
 
     def train_log_p(self, spec: RunSpec) -> NDArray[np.float32] | None:
         epochs = [self._by_part(spec.benchmark, {part: p[epoch] for part, p in LEARNT.items()}) for epoch in (0, 1)]
