@@ -31,6 +31,14 @@ def init(*words: str | Path) -> tuple[int, str]:
     return done.exit_code, done.output
 
 
+@pytest.mark.parametrize("title", ['The "best" of C:\\letters', "größer, 文"])
+def test_the_title_is_what_was_asked_for(here: Path, title: str) -> None:
+    (here / "letters.csv").write_text(as_csv(ROWS), "utf-8")
+    (here / "q.jsonl").write_text(as_json(MADE), "utf-8")
+    assert init("letters.csv", "--generated", "q.jsonl", "--title", title)[0] == 0
+    assert benchmarks.load(here / "letters.toml").title == title
+
+
 def as_csv(rows: Rows, separator: str = ",") -> str:
     text = io.StringIO()
     csv.writer(text, delimiter=separator).writerows([("text", "label"), *rows])

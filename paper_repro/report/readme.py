@@ -1,6 +1,7 @@
 """The result tables of the README and of ``docs/``, written from the shipped reference so that no number is typed.
 
-Each stands between ``<!-- KIND PROFILE -->`` and ``<!-- end -->``; :data:`KINDS` has the kinds.
+Each stands between ``<!-- KIND PROFILE -->`` and ``<!-- end -->``; :data:`KINDS` has the kinds. Several profiles whose
+benchmarks differ, such as ``mini-trec mini-agnews``, make one table.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from paper_repro.paper.claims import counted
 from paper_repro.paper.csv_files import load
 from paper_repro.paper.titles import benchmark_title, in_order, method_title
 from paper_repro.paper.views import interval_text
+from paper_repro.texts import description
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.files import write_whole
-from paper_repro.tools.paths import REFERENCE, project_root
+from paper_repro.tools.paths import BUNDLED, REFERENCE, project_root
 
 ACCURACIES = (("dev", "few_shot"), ("dev", "checker"), ("generated", "ce"), ("generated", "imp"), ("generated", "dimp"))
+SAME_INFORMATION = ("imp", "dimp", "checker", "ce_dq_dp", "ce_then_dp", "filter", "distil", "ensemble")
+MEANS = {"mean_accuracy": "mean", "accuracy_low": "low", "accuracy_high": "high"}
 MAIN_CLAIMS = ("generated_imp_ce", "generated_dimp_ce")
 
 
@@ -28,6 +32,13 @@ def gains(profile: str) -> str:
     frame = _load(profile, "differences.csv")
     methods = ("imp", "dimp", "quality_only", "oracle")
     return _markdown(frame[(frame["train_source"] == "generated") & frame["method"].isin(methods)])
+
+
+def rivals(profile: str) -> str:
+    """Test accuracy in per cent of IMP and DIMP and of other uses of the same labels (notebook 08)."""
+    frame = _load(profile, "table1_extended.csv")
+    chosen = frame[(frame["train_source"] != "train") & frame["method"].isin(SAME_INFORMATION)]
+    return _markdown(chosen.rename(columns=MEANS), signed=False)
 
 
 def noisy(profile: str) -> str:
@@ -40,8 +51,7 @@ def accuracies(profile: str) -> str:
     """Test accuracy in per cent: the generator's few-shot labels, the quality checker, CE, IMP and DIMP."""
     frame = _load(profile, "table1.csv")
     rows = [row in ACCURACIES for row in zip(frame["train_source"], frame["method"], strict=True)]
-    names = {"mean_accuracy": "mean", "accuracy_low": "low", "accuracy_high": "high"}
-    return _markdown(frame[rows].rename(columns=names), signed=False)
+    return _markdown(frame[rows].rename(columns=MEANS), signed=False)
 
 
 def span(profile: str) -> str:
@@ -55,8 +65,10 @@ def verdicts(profile: str) -> str:
     return counted(Counter(_main_claims(profile)["verdict"]))
 
 
-KINDS: Mapping[str, Callable[[str], str]] = {made.__name__: made for made in (gains, noisy, accuracies, span, verdicts)}
-BLOCK = re.compile(rf"(<!-- ({'|'.join(KINDS)}) (\w+) -->\n?).*?(<!-- end -->)", re.DOTALL)
+KINDS: Mapping[str, Callable[[str], str]] = {
+    made.__name__: made for made in (gains, noisy, accuracies, rivals, span, verdicts)
+}
+BLOCK = re.compile(rf"(<!-- ({'|'.join(KINDS)}) ([\w -]+) -->\n?).*?(<!-- end -->)", re.DOTALL)
 
 
 def written(text: str) -> str:
@@ -71,10 +83,17 @@ def write() -> None:
             write_whole(page, new.encode())
 
 
-def _load(profile: str, name: str) -> pd.DataFrame:
-    if not (REFERENCE / profile / name).exists():
-        raise UserError(f"{profile}: its reference has no {name}; run the notebooks, then make reference")
-    return load(REFERENCE / profile / name)
+def _load(profiles: str, name: str) -> pd.DataFrame:
+    for profile in profiles.split():
+        if not (REFERENCE / profile / name).exists():
+            raise UserError(f"{profile}: its reference has no {name}; run the notebooks, then make reference")
+    return pd.concat([load(REFERENCE / profile / name) for profile in profiles.split()], ignore_index=True)
+
+
+def _title(benchmark: str) -> str:
+    """The title of one of the paper's benchmarks, or of an example that is shipped."""
+    example = BUNDLED / "examples" / f"{benchmark}.toml"
+    return description.read(example).title if example.exists() else benchmark_title(benchmark)
 
 
 def _main_claims(profile: str) -> pd.DataFrame:
@@ -88,7 +107,7 @@ def _markdown(rows: pd.DataFrame, *, signed: bool = True) -> str:
         raise UserError("the reference has no such rows")
     names, most = in_order(rows["benchmark"]), int(rows["n_seeds"].max())
     sizes = [f"{rows.loc[rows['benchmark'] == name, 'n_test'].max():,.0f}" for name in names]
-    titles = [f"{benchmark_title(name)} ({most} seeds × {n} texts)" for name, n in zip(names, sizes, strict=True)]
+    titles = [f"{_title(name)} ({most} seeds × {n} texts)" for name, n in zip(names, sizes, strict=True)]
     lines = [f"| | {' | '.join(titles)} |", f"|{'---|' * (len(names) + 1)}"]
     for method, group in rows.groupby("method", sort=False):
         cells = group.set_index("benchmark")[["mean", "low", "high"]]

@@ -22,6 +22,7 @@ COMMON_NAMES = ("train", "training", "data", "dataset", "texts")
 @click.option("--dev", default="", metavar="FILE|N", help="D_P': a file, or how many texts are drawn from DATA.")
 @click.option("--test", default="", metavar="FILE|N", help="The test set, likewise.")
 @click.option("--generated", type=FILE, help="D_Q, if you have one.")
+@click.option("--title", default="", help="What tables call the benchmark; by default the description's name.")
 @click.option("--text", default="text", show_default=True, help="The column with the texts.")
 @click.option("--label", default="label", show_default=True, help="The column with the labels.")
 @click.option("--pair", default="", help="The column with the second texts, where examples are pairs.")
@@ -54,7 +55,7 @@ def init(data: Path | None, train: Path | None, generated: Path | None, out: Pat
         how = description.Reading(**{name: given[name] for name in names})
     except ValueError as error:
         raise UserError(f"--{error}") from None
-    content = propose.toml(target, how, pools, sizes, prompt=not made).encode()
+    content = propose.toml(target, how, pools, sizes, title=given["title"], prompt=not made).encode()
     found = benchmarks.load(description.parse(content, target), generated=made)
     write_whole(target, content)
     click.echo(f"{propose.overview(found).to_string()}\n")

@@ -52,7 +52,9 @@ longest = 2.0
 """
 
 
-def toml(target: Path, how: Reading, files: Mapping[str, Path], sizes: Mapping[str, int], *, prompt: bool) -> str:
+def toml(
+    target: Path, how: Reading, files: Mapping[str, Path], sizes: Mapping[str, int], *, title: str = "", prompt: bool
+) -> str:
     """The text of the description ``target`` for ``files`` by pool ("train", "dev", "test", "generated").
 
     ``how`` reads all of them, D_Q (which need not be there) perhaps without its encoding and separator. What is neither
@@ -72,7 +74,8 @@ def toml(target: Path, how: Reading, files: Mapping[str, Path], sizes: Mapping[s
     different = len({row[::2] for row in read["train"]} - held)
     sizes = {pool: max(1, min(most, int(share * different))) for pool, (share, most) in DRAWN.items()} | dict(sizes)
     lines = [f"# Proposed by `paper-repro init` for {files['train'].name!a}. Change what does not fit."]
-    lines.append(f"title = {_quoted(target.stem.replace('_', ' ').replace('-', ' ').capitalize())}")
+    title = title or target.stem.replace("_", " ").replace("-", " ").capitalize()
+    lines.append(f"title = {_quoted(title)}")
     if not prompt:
         lines.append(f"labels = [{', '.join(map(_quoted, names))}]")
     else:
