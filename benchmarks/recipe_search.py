@@ -32,8 +32,8 @@ import pandas as pd
 from paper_repro.method.recipe import Recipe
 from paper_repro.method.train import TrainingData, train
 from paper_repro.model.tokens import Encoded, encode
-from paper_repro.runs.execute import one_thread_each
 from paper_repro.runs.inputs import open_inputs
+from paper_repro.runs.processes import one_thread_each
 from paper_repro.texts.folds import fold_of
 from paper_repro.tools.paths import project_root
 

@@ -28,8 +28,8 @@ from paper_repro.measures.intervals import mean_interval
 from paper_repro.method.gpu_engine.loop import PACKED
 from paper_repro.method.train import TrainingData, train
 from paper_repro.model.tokens import encode
-from paper_repro.runs.execute import one_thread_each
 from paper_repro.runs.inputs import open_inputs
+from paper_repro.runs.processes import one_thread_each
 from paper_repro.tools.machine import environment
 
 Engine = Literal["authors", "packed", "fast"]

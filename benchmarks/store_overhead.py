@@ -123,7 +123,7 @@ def no_training(study: Study) -> Iterator[None]:
 
     with ExitStack() as patches:
         patches.enter_context(patch("paper_repro.method.train.train", made_up))
-        patches.enter_context(patch("paper_repro.runs.perform.score_pool", made_up_scores))
+        patches.enter_context(patch("paper_repro.runs.tasks.score_pool", made_up_scores))
         patches.enter_context(patch.object(type(study.store), "has_checkpoint", lambda *_: True))
         yield
 

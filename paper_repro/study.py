@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from paper_repro.paper import csv_files, style
 from paper_repro.paper.cells import Cell
 from paper_repro.report import manifest, parameters
-from paper_repro.runs import execute
+from paper_repro.runs import processes
 from paper_repro.runs.inputs import Inputs, open_inputs
 from paper_repro.runs.plan import plan, scores_plan
 from paper_repro.runs.results import Results
@@ -54,7 +54,7 @@ def open_study(
     if not workers and not scheduler:
         workers = 1 if inputs.device != "cpu" else min(available_cores(), MOST_WORKERS)
     if workers > 1:
-        execute.warm_up()
+        processes.warm_up()
     return Study(inputs, workers or 1, scheduler, device, notebook)
 
 
@@ -173,4 +173,4 @@ class Study(Results):
 
             dask.execute(self, doable, progress, self.scheduler, self.device)
         else:
-            execute.execute(self, doable, progress, self.workers)
+            processes.execute(self, doable, progress, self.workers)

@@ -23,13 +23,13 @@ from paper_repro.paper.diversity import cells, claims, figures, measures, tables
 from paper_repro.paper.outcomes import outcomes_of
 from paper_repro.runs import profiles
 from paper_repro.runs.spec import Checker, RunResult, RunSpec, Source
-from paper_repro.texts import benchmarks, description, diversity
+from paper_repro.texts import benchmarks, description, diversity_sets
 from paper_repro.texts.derived import DIVERSITY
 from paper_repro.texts.pools import Benchmark, Pool
 from paper_repro.texts.world import WorldConfig
 from paper_repro.tools.errors import UserError
 
-SETS = tuple(diversity.LEVELS)
+SETS = tuple(diversity_sets.LEVELS)
 TINY = WorldConfig(train=90, dev=60, test=30, generated=300)
 
 
@@ -90,9 +90,9 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", ["financial", "tweet_irony"])
 def test_the_shipped_sets_are_what_their_names_say(name: str) -> None:
-    folder = diversity.place(name, None)
+    folder = diversity_sets.place(name, None)
     assert folder is not None
-    sets, classes = diversity.read(folder, name), len(description.read(name).labels)
+    sets, classes = diversity_sets.read(folder, name), len(description.read(name).labels)
     assert tuple(sets) == SETS
     for pool in sets.values():
         assert len(pool) == 900 and pool.repeated == 0
@@ -107,9 +107,9 @@ def test_the_shipped_sets_are_what_their_names_say(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "rejected", "judged"), [("financial", 42, 162), ("tweet_irony", 7, 106)])
 def test_the_recorded_judgements_are_those_that_the_data_card_counts(name: str, rejected: int, judged: int) -> None:
-    folder = diversity.place(name, None)
+    folder = diversity_sets.place(name, None)
     assert folder is not None
-    found, rows = diversity.draws(folder), lines(folder / "judgements.jsonl.gz")
+    found, rows = diversity_sets.draws(folder), lines(folder / "judgements.jsonl.gz")
     assert Counter(draw.set_name for draw in found) == dict.fromkeys(SETS, 20)
     asked = [cluster for row in rows for cluster in row["clusters"] if len(cluster["texts"]) > 1]
     assert (sum(draw.rejected for draw in found), len(asked)) == (rejected, judged)
@@ -123,7 +123,7 @@ def test_the_recorded_judgements_are_those_that_the_data_card_counts(name: str, 
 
 
 def test_a_benchmark_without_sets_and_a_set_that_is_not_known() -> None:
-    assert diversity.place("mrpc", None) is None
+    assert diversity_sets.place("mrpc", None) is None
     with pytest.raises(UserError, match=r"mrpc: there are no sets .*'diversity:voices-900'"):
         Benchmark("mrpc", "", ("a", "b"), {}).pool("diversity:voices-900")
     made = benchmarks.load("financial", kind="miniature", world=TINY)
@@ -181,7 +181,7 @@ def all_alike(made: dict[str, list[dict[str, Any]]]) -> None:
 )
 def test_a_faulty_set_is_refused_in_one_line(tmp_path: Path, change: Change, said: str) -> None:
     with pytest.raises(UserError, match=said) as caught:
-        diversity.read(written(tmp_path, change), "tweet_irony")
+        diversity_sets.read(written(tmp_path, change), "tweet_irony")
     assert "\n" not in str(caught.value)
 
 
@@ -194,19 +194,20 @@ def test_a_faulty_set_is_refused_in_one_line(tmp_path: Path, change: Change, sai
     ],
 )
 def test_a_judgement_of_texts_that_do_not_exist_is_refused(tmp_path: Path, change: Change, said: str) -> None:
-    assert diversity.draws(written(tmp_path, lambda _: None))[0].sizes == (2,)
+    assert diversity_sets.draws(written(tmp_path, lambda _: None))[0].sizes == (2,)
     with pytest.raises(UserError, match=said):
-        diversity.draws(written(tmp_path, change))
+        diversity_sets.draws(written(tmp_path, change))
 
 
 def test_your_own_sets_come_before_the_shipped_ones(tmp_path: Path) -> None:
     folder = tmp_path / "tweet_irony" / "diversity"
     folder.mkdir(parents=True)
-    own = diversity.place("tweet_irony", tmp_path)
+    own = diversity_sets.place("tweet_irony", tmp_path)
     assert (
-        own == folder and diversity.read(written(folder, lambda _: None), "tweet_irony")["voices-900"].labels.size == 12
+        own == folder
+        and diversity_sets.read(written(folder, lambda _: None), "tweet_irony")["voices-900"].labels.size == 12
     )
-    assert diversity.place("financial", tmp_path) == diversity.SHIPPED / "financial"
+    assert diversity_sets.place("financial", tmp_path) == diversity_sets.SHIPPED / "financial"
 
 
 # ---------------------------------------------------------------- the miniature world
@@ -217,7 +218,7 @@ def test_the_worlds_sets_have_equal_classes_and_the_sources_that_they_say(name: 
     made = benchmarks.load(name, kind="miniature", world=TINY)
     each = round(0.36 * TINY.generated) // made.classes
     own = dict(zip(made.pool("generated").inputs, made.truth["generated"].q.tolist(), strict=True))
-    for what in diversity.WORLD_LEVELS:
+    for what in diversity_sets.WORLD_LEVELS:
         pool, truth = made.pool(DIVERSITY + what), made.truth_of(DIVERSITY + what)
         assert truth is not None and len(truth.p) == len(pool)
         assert np.bincount(pool.labels).tolist() == [each] * made.classes
@@ -322,7 +323,9 @@ def known(missing: frozenset[fake_runs.Name] = frozenset()) -> Any:
 def measured(rising: Mapping[str, int]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Measures that grow with the level (1) or fall (-1), and an AUC that is lowest at D_Q's own diversity."""
     names = [
-        (benchmark, name, level) for benchmark in cells.benchmarks(PROFILE) for name, level in diversity.LEVELS.items()
+        (benchmark, name, level)
+        for benchmark in cells.benchmarks(PROFILE)
+        for name, level in diversity_sets.LEVELS.items()
     ]
     rows = [
         (benchmark, name, level, measure, sign * level + 0.01 * i, measures.HERE)

@@ -22,10 +22,9 @@ import tiny
 from disturbed import PATIENCE, assert_complete, done_once, family, go, grid, start, wait_for
 
 from paper_repro.method import train as engine
-from paper_repro.runs import execute as execution
-from paper_repro.runs import perform
-from paper_repro.runs.execute import execute
+from paper_repro.runs import processes, tasks
 from paper_repro.runs.plan import plan, scores_plan
+from paper_repro.runs.processes import execute
 from paper_repro.runs.spec import Checker, RunSpec, Source, Task, spec_from_dict
 from paper_repro.study import Study
 from paper_repro.tools import machine
@@ -175,11 +174,11 @@ def fake_pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Study], typ
                     future.set_exception(BrokenProcessPool("killed"))
             else:
                 first = next(iter(running))
-                first.set_result(perform.perform(made, first.task))
+                first.set_result(tasks.perform(made, first.task))
             return type("Waited", (), {"done": {future for future in running if future.done()}})
 
-        monkeypatch.setattr(execution, "ProcessPoolExecutor", FakePool)
-        monkeypatch.setattr(execution, "wait", wait)
+        monkeypatch.setattr(processes, "ProcessPoolExecutor", FakePool)
+        monkeypatch.setattr(processes, "wait", wait)
         FakePool.killers, FakePool.refusals, FakePool.submitted = frozenset(), [], 0
         return FakePool
 
@@ -316,8 +315,8 @@ def test_bf16_in_software_is_told_with_the_way_out(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(execution, "computes_bf16", lambda: has)
-    monkeypatch.setattr(execution, "_serial", lambda *_: None)
+    monkeypatch.setattr(processes, "computes_bf16", lambda: has)
+    monkeypatch.setattr(processes, "_serial", lambda *_: None)
     made = tiny.study(inputs, tmp_path / "results", workers=1)
     made.run([tiny.spec("ce", recipe=replace(tiny.RECIPE, precision=precision))])
     told = "set PAPER_REPRO_PRECISION=fp32" in capsys.readouterr().out

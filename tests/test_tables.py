@@ -14,7 +14,7 @@ import pytest
 from paper_repro.measures import accuracy
 from paper_repro.measures.intervals import Interval, paired_interval
 from paper_repro.method import losses, registry
-from paper_repro.method.method import Method
+from paper_repro.method.record import Method
 from paper_repro.paper import csv_files, published, run_table, views
 from paper_repro.paper.beside_paper import beside_paper, differences
 from paper_repro.paper.claims import conjunction, in_all, jointly

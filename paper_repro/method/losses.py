@@ -14,7 +14,7 @@ P' is the quality checker's probability of the observed label, Q the diversity c
 Everything is computed from log-probabilities, so that scores of 1e-30 and bf16 logits do no harm, and
 no gradient flows through a weight unless ``detach=False`` asks for it.
 
-A new loss is one more :class:`~paper_repro.method.method.Method` in :data:`LOSSES`.
+A new loss is one more :class:`~paper_repro.method.record.Method` in :data:`LOSSES`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from paper_repro.method.method import Method
 from paper_repro.method.recipe import one_of
+from paper_repro.method.record import Method
 
 Normalise = Literal["none", "batch"]
 Clip = Literal["none", "sqrt-n", "bounded"]

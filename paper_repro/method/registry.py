@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from paper_repro.method.baselines import BASELINES
 from paper_repro.method.losses import LOSSES
-from paper_repro.method.method import Method
+from paper_repro.method.record import Method
 from paper_repro.tools.errors import UserError
 
 _METHODS: dict[str, Method] = {**LOSSES, **BASELINES}

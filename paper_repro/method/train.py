@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from paper_repro.method.losses import Switches, observed_log_probability, weights
-from paper_repro.method.method import Method
 from paper_repro.method.recipe import EpochRecord, Recipe
+from paper_repro.method.record import Method
 from paper_repro.method.registry import method_of
 from paper_repro.method.scoring import epoch_record, forward, numpy_of, score, test_measures
 from paper_repro.model import classifier, fast_bert

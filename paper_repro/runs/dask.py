@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from paper_repro import __version__
-from paper_repro.runs.execute import Grid, in_worker, one_thread_each
 from paper_repro.runs.keys import ENGINE
+from paper_repro.runs.processes import Grid, in_worker, one_thread_each
 from paper_repro.runs.results import Results
 from paper_repro.runs.spec import Task
 from paper_repro.runs.store import Store

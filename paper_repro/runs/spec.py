@@ -51,7 +51,7 @@ class RunSpec:
 
     ``selection`` is the pool by whose accuracy the epoch is selected; the paper takes D_P' itself. ``start`` is a run
     whose selected weights training starts from, in place of the encoder's; ``options`` are those of a baseline
-    (:class:`paper_repro.method.method.Method`) that differ from its defaults, by name.
+    (:class:`paper_repro.method.record.Method`) that differ from its defaults, by name.
     """
 
     benchmark: str

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from paper_repro.texts import description, diversity, hub, readers
+from paper_repro.texts import description, diversity_sets, hub, readers
 from paper_repro.texts.description import Data, Description, Reading, columns
 from paper_repro.texts.pools import POOL_NAMES, SYMBOLS, Benchmark, FewShot, Pool
 from paper_repro.texts.readers import Row
@@ -52,7 +52,7 @@ def load(
         worlds = make(config := world or WorldConfig())
         if benchmark not in worlds:
             raise UserError(f"Unknown benchmark {str(benchmark)!r}: the miniature world has {', '.join(worlds)}")
-        return replace(worlds[str(benchmark)], sets=partial(diversity.world_set, config, benchmark))
+        return replace(worlds[str(benchmark)], sets=partial(diversity_sets.world_set, config, benchmark))
     if kind != "real":
         raise UserError(f"Unknown kind of benchmark {kind!r}, expected 'real' or 'miniature'.")
     described = benchmark if isinstance(benchmark, Description) else description.read(benchmark)
@@ -61,8 +61,8 @@ def load(
         made = _assembled(place, generated)
     except UserError as error:
         raise UserError(f"{error}. {place.remedy}" if place.remedy else str(error)) from error
-    folder = diversity.place(made.name, data_directory(data_dir))
-    return replace(made, sets=partial(diversity.shipped_set, folder, made.name)) if folder else made
+    folder = diversity_sets.place(made.name, data_directory(data_dir))
+    return replace(made, sets=partial(diversity_sets.shipped_set, folder, made.name)) if folder else made
 
 
 def bundled(name: str) -> Pool:

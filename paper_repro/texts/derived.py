@@ -8,7 +8,7 @@
 ``dev:select``         ... and the other half, to select the epoch
 ``train:noisy``        App. G: a third as it is, a third with swapped labels, a third twice
 ``relabelled``         inputs of D_P with the labels that the generator gave them: Q(x) = P(x)
-``diversity:topics``   a set of generated texts at a level of diversity (:mod:`paper_repro.texts.diversity`)
+``diversity:topics``   a set of generated texts at a level of diversity (:mod:`paper_repro.texts.diversity_sets`)
 ``mix:25%:A:train``    a quarter of the examples from pool A, the others from ``train`` (or ``dev``)
 =====================  ==========================================================================
 

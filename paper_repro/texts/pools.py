@@ -85,7 +85,7 @@ class Benchmark:
     the input's hash (:func:`input_hash`) and a class index. ``origin`` says where the data come from. ``repeated``
     texts were left out because they stood in the files before, ``contradicting`` of them with another label, and
     ``leaked`` texts of D_Q because they stand in the test set. ``sets`` gives a set of generated texts at a level of
-    diversity by its name (:mod:`paper_repro.texts.diversity`).
+    diversity by its name (:mod:`paper_repro.texts.diversity_sets`).
     """
 
     name: str

@@ -6,7 +6,7 @@ A module has ``Step`` (a training step), ``prepare`` (a change of the training d
 
 from __future__ import annotations
 
-from paper_repro.method.method import Method
+from paper_repro.method.record import Method
 
 NO_LABELS, SAME_LABELS, CHECKERS = "no labels", "same labels", "checkers"
 """Groups of methods: without the labels of D_P', with them, and those that only serve as checkers."""

@@ -10,7 +10,7 @@ from paper_repro.paper.cells import Cell, spec
 from paper_repro.runs.profiles import Profile
 from paper_repro.runs.spec import RunSpec
 from paper_repro.texts.derived import DIVERSITY
-from paper_repro.texts.diversity import LEVELS, SHIPPED, WORLD_LEVELS
+from paper_repro.texts.diversity_sets import LEVELS, SHIPPED, WORLD_LEVELS
 
 METHODS = ("ce", "imp", "dimp")
 REAL = ("train", "dev")

@@ -26,7 +26,7 @@ from paper_repro.paper.csv_files import load
 from paper_repro.paper.diversity.cells import benchmarks, levels
 from paper_repro.paper.information.input_shift import best_auc, two_sample
 from paper_repro.runs.results import Results
-from paper_repro.texts import diversity, world
+from paper_repro.texts import diversity_sets, world
 from paper_repro.texts.benchmarks import data_directory
 from paper_repro.texts.derived import DIVERSITY
 from paper_repro.texts.generated import whole_texts, word_counts
@@ -66,7 +66,7 @@ HERE, SHIPPED = "computed here", "shipped reference"
 
 def folder_of(benchmark: str, data_dir: Path | None = None) -> Path | None:
     """The folder with the real sets of a benchmark, whose texts are here even where the benchmark's are not."""
-    return diversity.place(benchmark, data_directory(data_dir))
+    return diversity_sets.place(benchmark, data_directory(data_dir))
 
 
 def set_of(results: Results, benchmark: str, name: str) -> Pool:
@@ -74,7 +74,7 @@ def set_of(results: Results, benchmark: str, name: str) -> Pool:
     folder = folder_of(benchmark, results.inputs.data_dir)
     if results.profile.kind == "miniature" or folder is None:
         return results.benchmark(benchmark).pool(DIVERSITY + name)
-    return diversity.read(folder, benchmark)[name]
+    return diversity_sets.read(folder, benchmark)[name]
 
 
 def overview(results: Results) -> pd.DataFrame:
@@ -84,7 +84,7 @@ def overview(results: Results) -> pd.DataFrame:
     for benchmark in benchmarks(results.profile):
         for name, level in levels(results.profile).items():
             pool = set_of(results, benchmark, name)
-            about = {"benchmark": benchmark, "set": name, "level": level, "made_of": diversity.MADE_OF[name]}
+            about = {"benchmark": benchmark, "set": name, "level": level, "made_of": diversity_sets.MADE_OF[name]}
             counts = {"texts": len(pool), "different": len(pool) - pool.repeated}
             rows.append({**about, **counts, "words": round(float(word_counts(pool).mean()), 1)})
     return pd.DataFrame(rows)
@@ -93,9 +93,10 @@ def overview(results: Results) -> pd.DataFrame:
 def agent_values(benchmark: str, data_dir: Path | None = None) -> pd.DataFrame:
     """The recorded judgements of a real benchmark's sets: set, level, measure, value (of a draw that counts)."""
     folder = folder_of(benchmark, data_dir)
-    found = [draw for draw in diversity.draws(folder) if draw.sizes] if folder else []
+    found = [draw for draw in diversity_sets.draws(folder) if draw.sizes] if folder else []
+    levels_of = diversity_sets.LEVELS
     rows = [
-        (benchmark, draw.set_name, diversity.LEVELS[draw.set_name], AGENT, formulas.cluster_score(draw.sizes), HERE)
+        (benchmark, draw.set_name, levels_of[draw.set_name], AGENT, formulas.cluster_score(draw.sizes), HERE)
         for draw in found
     ]
     return pd.DataFrame(rows, columns=VALUES).sort_values("level", kind="stable")
@@ -211,5 +212,5 @@ def _best(results: Results, name: str) -> float:
     if results.profile.kind == "real":
         return np.nan
     config = world.WorldConfig(**{**results.profile.world, **results.inputs.world})
-    known = world.inputs(replace(config, **diversity.KNOBS.get(name, {})))
+    known = world.inputs(replace(config, **diversity_sets.KNOBS.get(name, {})))
     return best_auc(known.p, known.q)

@@ -21,7 +21,7 @@ def oracle(profile: Profile, benchmark: str, seed: int) -> RunSpec:
 def table1(profile: Profile) -> list[Cell]:
     """Every run of Table 1 and Figure 1, seed by seed, so that an interrupted grid holds whole repetitions.
 
-    A method is on the pools that its record names (:attr:`paper_repro.method.method.Method.table1`).
+    A method is on the pools that its record names (:attr:`paper_repro.method.record.Method.table1`).
     """
     cells = []
     for seed in profile.seeds:

@@ -75,7 +75,7 @@ def limit(method: str, q: ArrayLike, quality: ArrayLike, *, gamma: float = 1.0, 
     """p(y|x) to which a softmax model tends on endless data from Q, (..., classes).
 
     ``q`` is the true Q(y|x), which is IMP's diversity checker too, ``quality`` P'(y|x). The limit is proportional to
-    the method's :attr:`~paper_repro.method.method.Method.limit`; without one, or for weights that are not detached,
+    the method's :attr:`~paper_repro.method.record.Method.limit`; without one, or for weights that are not detached,
     the equation p = Q w(p) / Z is solved where that is known. Raises ValueError elsewhere.
     """
     q, quality = np.asarray(q, dtype=np.float64), np.asarray(quality, dtype=np.float64)

@@ -42,7 +42,7 @@ CONTEXT = get_context("forkserver")
 
 def warm_up() -> None:
     """Have the engine imported beside what this process goes on with, so that its workers can start at once."""
-    CONTEXT.set_forkserver_preload(["paper_repro.runs.perform"])
+    CONTEXT.set_forkserver_preload(["paper_repro.runs.tasks"])
     with one_thread_each():  # workers have the environment of now
         forkserver.ensure_running()
 
@@ -65,7 +65,7 @@ def execute(results: Results, tasks: Sequence[Task], progress: Progress, workers
 
 
 def _serial(grid: Grid) -> None:
-    from paper_repro.runs.perform import perform  # late: it brings transformers, which not every process needs
+    from paper_repro.runs.tasks import perform  # late: it brings transformers, which not every process needs
 
     todo = dict(grid.waiting)
     gc.freeze()  # as in a worker: runs look for garbage before they begin
@@ -146,7 +146,7 @@ class Grid:
 
 
 def _start_worker() -> None:
-    from paper_repro.runs import perform  # noqa: F401 - so that it is there before the first task, if it was not preloaded
+    from paper_repro.runs import tasks  # noqa: F401 - so that it is there before the first task, if it was not preloaded
 
     torch.set_num_threads(1)
     gc.freeze()  # what was imported stays: looking through it for garbage takes 0.2 s, a run of the demo 1.2 s
@@ -162,7 +162,7 @@ def _die_with_parent() -> None:
 
 
 def in_worker(settings: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
-    from paper_repro.runs.perform import perform
+    from paper_repro.runs.tasks import perform
 
     return perform(_results(json.dumps(settings, sort_keys=True)), Task(**{**task, "needs": tuple(task["needs"])}))
 
