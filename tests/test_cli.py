@@ -141,7 +141,7 @@ def test_results_that_may_only_be_read_are_left_as_they_are(folder, tmp_path):
             path.chmod(path.stat().st_mode | 0o700)
     assert "02_b: done after" in told.output
     assert made.output.splitlines()[-1] == f"Report: {figures / 'demo' / 'report.html'}"
-    assert (figures / "demo" / "notebooks" / "02_b.html").exists()
+    assert (figures / "demo" / "notebooks" / "02_b.ipynb").exists()
 
 
 def test_a_notebook_without_tables_needs_no_report(folder):

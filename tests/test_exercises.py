@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from paper_repro.report import notebook_html
 from paper_repro.teaching.exercises import EXERCISES, check, saturation
 from paper_repro.teaching.feedback import Feedback
 from paper_repro.tools.paths import NOTEBOOKS
@@ -143,15 +141,3 @@ def test_a_checker_that_has_seen_its_texts_fails_the_test_and_the_true_one_passe
     seen, unseen = (f(data.features, data.labels, data.folds, saturation.fit).mean() for f in (
         saturation.in_sample, saturation.cross_fitted))  # fmt: skip
     assert seen > data.q.mean() > unseen
-
-
-def test_a_solution_stays_folded_in_the_page(tmp_path: Path):
-    """The parser that embeds pictures must not close the element before its content."""
-    cells = [cell for cell in NOTEBOOK.cells if cell.source.startswith("<details>")]
-    assert len(cells) == len(NUMBERS)
-    path = tmp_path / "solutions.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
-    page = notebook_html.convert(path, "solutions")
-    folded = re.findall(r"<details>(.*?)</details>", page, flags=re.DOTALL)
-    assert len(folded) == len(NUMBERS)
-    assert all("<pre>" in part for part in folded)

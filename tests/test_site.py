@@ -7,10 +7,13 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from paper_repro.report import site
 from paper_repro.tools import paths as places
 from paper_repro.tools.paths import Paths
+
+FOLDED = "<details>\n<summary>Solution</summary>\n\n```python\nanswer = 42\n```\n\n</details>"
 
 pytest.importorskip("myst_nb", reason="the extra site is not installed (pip install -r docs/requirements.lock)")
 
@@ -21,12 +24,13 @@ def test_a_tiny_site_shows_outputs_and_loads_nothing_from_elsewhere(
     monkeypatch.setattr(places, "NOTEBOOKS", tmp_path / "notebooks")
     monkeypatch.setattr(places, "REFERENCE", tmp_path / "reference")
     paths = Paths.of("demo", str(tmp_path / "results"), str(tmp_path / "figures"))
-    cells = [nbformat.v4.new_markdown_cell("# 01 · Weights\n\n$w = P'/Q$"), nbformat.v4.new_code_cell("6 * 7")]
+    cells = [new_markdown_cell("# 01 · Weights\n\n$w = P'/Q$"), new_code_cell("6 * 7"), new_markdown_cell(FOLDED)]
     for folder in (tmp_path / "notebooks", paths.notebooks):
         folder.mkdir(parents=True)
-        nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "01_a.ipynb")
-        cells[1].outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "forty-two"}, execution_count=1)]
+        nbformat.write(new_notebook(cells=cells), folder / "01_a.ipynb")
+        cells[1].outputs = [new_output("execute_result", {"text/plain": "forty-two"}, execution_count=1)]
     html = (site.build(paths).parent / "notebooks" / "01_a.html").read_text("utf-8")
     assert "forty-two" in html and 'class="math' in html
+    assert re.search(r"<details>(?:(?!</details>).)*42(?:(?!</details>).)*</details>", html, re.DOTALL)
     loaded = re.findall(r"<(?:script|img|iframe)[^>]*\bsrc=\"([^\"]+)|<link[^>]*stylesheet[^>]*href=\"([^\"]+)", html)
     assert not [address for pair in loaded for address in pair if "//" in address]

@@ -67,13 +67,11 @@ def run_all(parameters: Mapping[str, Mapping[str, object]], *, paths: Paths, ech
 
 
 def execute(name: str, parameters: Mapping[str, object], *, paths: Paths, echo: Echo = print) -> Path:
-    """Run one notebook in a kernel of its own and return the executed copy; its HTML lies beside it.
+    """Run one notebook in a kernel of its own and return the executed copy.
 
-    Both appear under ``paths.notebooks`` only when every cell has run. A notebook that fails is kept as
+    It appears under ``paths.notebooks`` only when every cell has run. A notebook that fails is kept as
     ``<name>.failed.ipynb``, and NotebookError tells the cell and its error. An interrupt leaves nothing behind.
     """
-    from paper_repro.report import notebook_html
-
     source = find(name)
     checked = check(source, parameters)
     target, started = paths.notebooks / source.name, time.monotonic()
@@ -83,14 +81,12 @@ def execute(name: str, parameters: Mapping[str, object], *, paths: Paths, echo: 
         partial = Path(folder) / source.name
         try:
             _papermill(source, partial, checked, paths, echo)
-            page = notebook_html.convert(partial, source.stem)
         except Exception as error:
             message = f"{source.stem}: {_described(error)}"
             if partial.exists():
                 write_whole(failed, partial.read_bytes())
                 message += f"\nAs far as it came: {failed}"
             raise NotebookError(message) from error
-        write_whole(target.with_suffix(".html"), page.encode())
         write_whole(target, partial.read_bytes())
     failed.unlink(missing_ok=True)
     echo(f"{source.stem}: finished in {duration(time.monotonic() - started)}")

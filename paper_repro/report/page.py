@@ -6,6 +6,7 @@ It reads the CSV files, pictures and manifests of both folders alone. Links to r
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,26 @@ from paper_repro.tools.paths import BUNDLED, Paths, owner
 def build(paths: Paths) -> Path:
     """Make the report of a profile and return where it lies. Raises UserError where there is nothing to show.
 
-    It links to the pages of the notebooks where the website (:mod:`paper_repro.report.site`) was built.
+    It links to the pages of the notebooks where the website (:mod:`paper_repro.report.site`) was built, else to the
+    executed notebooks.
     """
-    site = paths.site / "notebooks"
-    return write(paths.report, render(paths, f"{paths.site.name}/notebooks/" if site.is_dir() else "").encode())
+    return write(paths.report, render(paths, _links(paths, paths.written)).encode())
 
 
-def render(paths: Paths, notebooks: str, *, linked_runs: bool = True) -> str:
-    """The report as HTML. ``notebooks`` is where the pages of the notebooks are, seen from it ("": nowhere)."""
+def build_in_site(paths: Paths) -> None:
+    """The same as a page of the website. Nothing outside of it is linked to."""
+    links = _links(paths, paths.site)
+    (paths.site / paths.report.name).write_text(render(paths, links, linked_runs=False), "utf-8")
+
+
+def _links(paths: Paths, start: Path) -> dict[str, str]:
+    """Where each notebook is shown, seen from ``start``, by its name."""
+    places = [*paths.notebooks.glob("*.ipynb"), *(paths.site / "notebooks").glob("*.html")]  # the later ones count
+    return {path.stem: path.relative_to(start).as_posix() for path in places if path.is_relative_to(start)}
+
+
+def render(paths: Paths, links: Mapping[str, str], *, linked_runs: bool = True) -> str:
+    """The report as HTML. ``links`` are the addresses of notebooks by name."""
     sides = Sides(Side.of(paths.figures), Side.of(paths.reference))
     products, has_run = sides.products, bool(sides.run.products)
     if not products:
@@ -52,7 +65,7 @@ def render(paths: Paths, notebooks: str, *, linked_runs: bool = True) -> str:
             rule=RULE,
             has_run=has_run,
             has_reference=bool(sides.reference.products),
-            notebooks=notebooks,
+            links=links,
             headlines=[] if paths.benchmark else headlines.headlines(),
             profiles=headlines.PROFILES,
             verdicts=Counter(claim["verdict"] for claim in kinds["paper"]),

@@ -54,7 +54,7 @@ def build(paths: Paths) -> Path:
         shutil.copytree(target, paths.site, ignore=shutil.ignore_patterns(".doctrees", ".buildinfo"))
     if (paths.figures / "manifest.json").exists() or (paths.reference / "manifest.json").exists():
         page.build(paths)  # now with links to the notebooks' pages
-        (paths.site / "report.html").write_text(page.render(paths, "notebooks/", linked_runs=False), "utf-8")
+        page.build_in_site(paths)
     return paths.site / "index.html"
 
 

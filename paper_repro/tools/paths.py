@@ -77,7 +77,7 @@ class Paths:
 
     @property
     def notebooks(self) -> Path:
-        """Executed notebooks and their HTML."""
+        """Executed notebooks."""
         return self.written / "notebooks"
 
     @property
