@@ -38,7 +38,7 @@ def _cells(path: Path) -> list[dict[str, object]]:
 
 def _title(path: Path) -> str:
     first = "".join(_cells(path)[0]["source"]).partition("\n")[0]  # type: ignore[arg-type]
-    return re.sub(r"^#+ *(\d+ *· *)?", "", first).replace("$", "")
+    return re.sub(r"^#+ *(\d+ *· *)?", "", first)
 
 
 def _parameters_cell(path: Path) -> str:
