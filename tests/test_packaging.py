@@ -33,7 +33,7 @@ DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "importlinter": "i
 # What is declared and imported nowhere: programs, what other packages need at run time, and types for mypy.
 NOT_IMPORTED = {"ipykernel", "jupyterlab"}
 NOT_IMPORTED_BY_TESTS = {
-    *{"accelerate", "fastapi", "uvicorn"},
+    *{"accelerate", "fastapi", "playwright", "uvicorn"},
     *{"mypy", "pandas-stubs", "pytest-timeout", "ruff", "types-psutil"},
 }
 
@@ -80,13 +80,13 @@ def declared(*extras: str) -> set[str]:
 
 
 def test_what_the_package_imports_is_declared_and_what_is_declared_is_imported():
-    optional = set(PROJECT["optional-dependencies"]) - {"test", "site"}
+    optional = set(PROJECT["optional-dependencies"]) - {"test", "site", "browser"}
     assert imported("paper_repro") | NOT_IMPORTED == declared() | declared(*optional)
 
 
 def test_what_the_tests_import_is_declared_and_the_other_way_round():
     here = imported("tests") | imported("benchmarks")
-    assert here - imported("paper_repro") | NOT_IMPORTED_BY_TESTS == declared("test")
+    assert here - imported("paper_repro") | NOT_IMPORTED_BY_TESTS == declared("test", "browser")
 
 
 def test_imports_go_downwards_only_and_in_no_circle(capsys):
@@ -135,7 +135,7 @@ def test_the_binder_hook_installs_the_package_and_nothing_else():
 
 def test_the_lock_has_every_requirement_in_a_version_that_fits():
     locked = lock() | lock("docs/requirements.lock")
-    extras = [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
+    extras = [line for name, lines in PROJECT["optional-dependencies"].items() for line in lines if name != "browser"]
     wanted = requirements(PROJECT["dependencies"] + extras)
     misfits = {
         name: str(locked.get(name, "missing"))
