@@ -19,6 +19,7 @@ from paper_repro.paper.beside_paper import beside_paper, differences
 from paper_repro.paper.run_table import runs as runs_of
 from paper_repro.paper.table1 import figures
 from paper_repro.paper.table_dots import table_dots
+from paper_repro.paper.titles import method_title, short_title
 from paper_repro.tools.errors import UserError
 
 IMP = ("generated", "imp", "mrpc")
@@ -74,6 +75,25 @@ def test_dots_show_paper_mean_interval_and_gaps(part: fake_runs.FakeResults) -> 
         line.get_xdata() for line in ax.lines if line.get_markerfacecolor() == "white" and line.get_marker() == "o"
     )
     assert hollow == pytest.approx(here[here["status"] == "3 of 4 seeds"]["mean_accuracy"])
+
+
+def test_dots_stand_beside_their_names_also_where_panels_have_different_rows(part: fake_runs.FakeResults) -> None:
+    def uneven(frame: pd.DataFrame) -> pd.DataFrame:
+        gone = {("financial", "focal"), ("tweet_irony", "imp"), ("mrpc", "dimp"), ("mrpc", "focal")}
+        kept = np.array([at not in gone for at in zip(frame["benchmark"], frame["method"], strict=True)])
+        return frame[kept & frame["train_source"].eq("generated")].dropna(subset=["n_seeds"])
+
+    table, gaps = uneven(beside_paper(part, part.cells)), uneven(differences(part, part.cells))
+    for figure, frame, value, title in (
+        (table_dots(table, "table1.csv", part.profile), table, "mean_accuracy", method_title),
+        (figures.differences(gaps), gaps, "mean", lambda method: f"{short_title(method)}, generated"),
+    ):
+        names = {label.get_text(): label.get_position()[1] for label in figure.axes[0].get_yticklabels()}
+        for ax, benchmark in zip(figure.axes, ("financial", "tweet_irony", "mrpc"), strict=True):
+            rows = frame[frame["benchmark"].eq(benchmark)]
+            points = np.vstack([line.get_xydata() for line in ax.lines if line.get_marker() == "o"])
+            expected = zip(rows[value], rows["method"].map(title).map(names), strict=True)
+            assert np.array(sorted(map(tuple, points))) == pytest.approx(np.array(sorted(expected)))
 
 
 def test_differences_are_coloured_by_their_verdicts(part: fake_runs.FakeResults) -> None:
