@@ -221,6 +221,7 @@ def report(opened: bool, **common: Any) -> None:
 
 @cli.command()
 @_where
+@_own
 @_inputs
 def plan(**common: Any) -> None:
     """Count the training runs of a profile and the time left.

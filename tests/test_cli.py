@@ -274,11 +274,13 @@ def test_the_plan_takes_the_median_of_what_like_runs_took():
     cells = [cell for cell in table1(profiles.load("demo")) if cell.train_source == "generated" and cell.method == "ce"]
     first, *others = [cell.spec for cell in cells if cell.benchmark == "mrpc"]
     finished = [{"spec": first.to_dict(), "seconds": {"total": seconds}} for seconds in (10, 30, 500)]
-    store = SimpleNamespace(finished=lambda: finished, has=lambda run: run == first)
+    kinds = dict(zip(others, ("TrainingError", "NothingLeft"), strict=False))  # to try again, and nothing to do
+    failures = [{"spec": spec.to_dict(), "kind": kind} for spec, kind in kinds.items()]
+    store = SimpleNamespace(finished=lambda: finished, has=lambda run: run == first, failures=lambda: failures)
     results = SimpleNamespace(store=store, key=lambda run: run)
     row = workload(results, {"ce": cells}).iloc[0]
-    assert row["left"] == len(cells) - 1
-    assert row["minutes"] == pytest.approx(len(others) * 30 / 60)
+    assert row["left"] == len(cells) - 2
+    assert row["minutes"] == pytest.approx((len(others) - 1) * 30 / 60)
     assert row["not measured"] == len(cells) - 1 - len(others), "of the other benchmarks none is finished"
 
 

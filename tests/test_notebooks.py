@@ -12,6 +12,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from paper_repro.report import notebooks, parameters, status
+from paper_repro.runs.spec import Task
+from paper_repro.runs.store import Store
 from paper_repro.tools import paths as places
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.paths import Paths
@@ -213,6 +215,16 @@ def test_the_state_of_a_notebook_while_it_runs_and_after_a_kill(paths):
     path.write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match=r"notebooks\.json: cannot be read"):
         status.read(paths)
+
+
+def test_failed_trainings_are_told_with_their_reason_and_an_empty_filter_is_none(paths):
+    with status.recorded(paths, "01_a"):
+        store = Store(paths.store)
+        for key, reason, kind in (("a", "filter: nothing left", "NothingLeft"), ("b", "loss is nan", "TrainingError")):
+            store.fail(Task(key * 64, "run", "a run", {}), reason, kind=kind)
+    told = status.lines(paths, ["01_a"])
+    assert "- 1 failed: loss is nan" in told
+    assert not [line for line in told if "nothing left" in line]
 
 
 # -- the shipped notebooks -------------------------------------------------------------------------------------

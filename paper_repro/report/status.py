@@ -110,9 +110,11 @@ def lines(paths: Paths, notebooks: list[str]) -> list[str]:
 
 
 def _runs(paths: Paths) -> list[str]:
-    from paper_repro.runs.store import Store  # late: it brings torch
+    from paper_repro.runs.results import NOTHING_LEFT  # late: they bring torch
+    from paper_repro.runs.store import Store
 
     store = Store(paths.store)
-    failures = Counter(str(entry["reason"]).splitlines()[0] for entry in store.failures())
+    failures = [entry for entry in store.failures() if entry["kind"] != NOTHING_LEFT]
+    reasons = Counter(str(entry["reason"]).splitlines()[0] for entry in failures)
     told = [f"{sum(1 for _ in store.finished())} finished trainings in {paths.store}"]
-    return told + [f"- failed, {count} times: {reason}" for reason, count in failures.items()]
+    return told + [f"- {count} failed: {reason}" for reason, count in reasons.items()]

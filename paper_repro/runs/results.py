@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from paper_repro.method.train import TrainingData
 
 
+NOTHING_LEFT = "NothingLeft"
+"""The kind of failure that is a result: a filter that leaves no text."""
+
+
 class Results:
     """The runs and scores of one profile's store, found by their specifications."""
 

@@ -15,7 +15,7 @@ from paper_repro.method.registry import METHODS
 from paper_repro.paper.cells import Cell, grouped, named, spec, without_curve
 from paper_repro.paper.table1.cells import table1
 from paper_repro.runs.profiles import HU_VARIANTS, Profile
-from paper_repro.runs.results import Results
+from paper_repro.runs.results import NOTHING_LEFT, Results
 from paper_repro.runs.spec import Checker, RunSpec, Source
 from paper_repro.tools.errors import UserError
 
@@ -192,7 +192,7 @@ def _best(results: Results, group: list[Cell]) -> Cell:
     if len(group) == 1:
         return group[0]
     found = [(cell, results.result(cell.spec)) for cell in group]
-    missing = [c for c, result in found if result is None and results.failure_kind(c.spec) != "NothingLeft"]
+    missing = [c for c, result in found if result is None and results.failure_kind(c.spec) != NOTHING_LEFT]
     accuracies = [-1.0 if result is None else result.selected.dev_accuracy for _, result in found]
     return missing[0] if missing else group[accuracies.index(max(accuracies))]
 
