@@ -262,6 +262,28 @@ def test_text_is_escaped_and_only_files_of_the_manifest_are_read(paths: Paths) -
     assert "long.csv (500 rows)" in html and "of no product" not in html
 
 
+def test_tables_have_words_in_place_of_ids(paths: Paths) -> None:
+    frame = pd.DataFrame(
+        {"measure": ["distinct_1", "made_up_id"], "mean_accuracy": [1.0, 2.0], "text": ["a_b c", "D_Q"]}
+    )
+    manifest.enter(paths.figures, "t", "T", [csv_files.save(frame, paths.figures / "t.csv")], notebook="10_diversity")
+    text = text_of(paths)
+    assert "distinct-1" in text and "made up id" in text and "a_b c" in text and "D_Q" in text
+    assert not re.search("mean_accuracy|distinct_1|made_up_id", text)
+
+
+def test_each_product_links_to_its_notebook_where_that_can_be_seen(paths: Paths) -> None:
+    fill(paths.figures)
+    link = 'href="{}">04_train</a>'
+    assert "04_train</a>" not in page.build(paths).read_text("utf-8"), "nothing to lead to"
+    for place in (paths.notebooks / "04_train.ipynb", paths.site / "notebooks" / "04_train.html"):
+        place.parent.mkdir(parents=True)
+        place.write_text("")
+        assert link.format(place.relative_to(paths.results)) in page.build(paths).read_text("utf-8")
+    page.build_in_site(paths)
+    assert link.format("notebooks/04_train.html") in (paths.site / "report.html").read_text("utf-8")
+
+
 def test_the_miniature_world_says_that_the_papers_numbers_are_of_other_data(paths: Paths, tmp_path: Path) -> None:
     fill(paths.figures)
     shutil.copytree(paths.figures, tmp_path / "figures" / "demo")

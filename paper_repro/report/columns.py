@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pandas as pd
 
+from paper_repro.paper.ablations import switches
+from paper_repro.paper.diversity import measures
+from paper_repro.paper.search.tables import RULES
+from paper_repro.paper.titles import BENCHMARKS, ROWS
 from paper_repro.paper.views import titled
 
 NAMES = {
@@ -37,6 +42,8 @@ NAMES = {
     "table1": "Table 1's setting",
     "z": "z",
 }
+TITLES = {**BENCHMARKS, **ROWS, **switches.TITLES, **measures.TITLES, **RULES}
+ID = re.compile(r"[a-z0-9]+(_[a-z0-9]+)+")
 WORDS = {
     "vs": "above",
     "ce": "CE",
@@ -88,7 +95,10 @@ def _ends(name: str, names: list[str]) -> tuple[str, str] | None:
 
 
 def _text(value: Any) -> str:
-    """Four digits; empty where there is nothing."""
+    """Four digits; an id (words joined by "_") by its title, else by its words; empty where there is nothing."""
     if pd.isna(value):
         return ""
-    return f"{value:.4g}".replace("-", "−") if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}".replace("-", "−")
+    text = str(value)
+    return TITLES.get(text, text.replace("_", " ")) if ID.fullmatch(text) else text

@@ -114,7 +114,7 @@ def _runs(paths: Paths) -> list[str]:
     from paper_repro.runs.store import Store
 
     store = Store(paths.store)
-    failures = [entry for entry in store.failures() if entry["kind"] != NOTHING_LEFT]
+    failures = [entry for entry in store.failures() if entry.get("kind") != NOTHING_LEFT]
     reasons = Counter(str(entry["reason"]).splitlines()[0] for entry in failures)
     told = [f"{sum(1 for _ in store.finished())} finished trainings in {paths.store}"]
     return told + [f"- {count} failed: {reason}" for reason, count in reasons.items()]

@@ -71,7 +71,7 @@ def workload(results: Results, tables: Mapping[str, Iterable[Cell]]) -> pd.DataF
         spec = run["spec"]
         took[spec["benchmark"], spec["source"]["pool"], spec["method"], spec["encoder"]].append(run["seconds"]["total"])
     failures = results.store.failures()
-    empty = {spec_from_dict(entry["spec"]) for entry in failures if entry["kind"] == NOTHING_LEFT}
+    empty = {spec_from_dict(entry["spec"]) for entry in failures if entry.get("kind") == NOTHING_LEFT}
     known, rows = set[RunSpec](), list[dict[str, Any]]()
     for name, cells in tables.items():
         runs = dict.fromkeys(run for cell in cells for run in needed(cell.spec))
