@@ -54,6 +54,7 @@ def _slider(knob: str) -> Any:
     """A slider over the range of the static figure; sizes of D_P' and powers go up by factors."""
     values = KNOBS[knob]
     shared: dict[str, Any] = {"value": getattr(Setting(), knob), "description": knob, "continuous_update": False}
+    shared |= {"style": {"description_width": "initial"}, "layout": {"width": "26em"}}  # else long names are cut
     if knob in STEPS:
         return ipywidgets.FloatSlider(min=values[0], max=values[-1], step=STEPS[knob], **shared)
     return ipywidgets.SelectionSlider(options=list(values), **shared)
