@@ -17,6 +17,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import paper_repro
+from paper_repro.cli import cli
+from paper_repro.report import notebooks
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -126,11 +128,20 @@ def test_conda_and_binder_choose_a_python_that_pyproject_allows(name):
     assert all(m in allowed for m in minors if m in python)
 
 
-def test_the_binder_hook_installs_the_package_and_nothing_else():
+def test_the_binder_hook_installs_the_package_alone_and_its_commands_exist():
     hook = ROOT / "binder" / "postBuild"
+    text = hook.read_text(encoding="utf-8")
     assert hook.stat().st_mode & 0o111, "Binder runs it only if it is executable"
-    assert "pip install --no-deps --no-build-isolation -e ." in hook.read_text(encoding="utf-8")
+    subprocess.run(["bash", "-n", hook], check=True)
+    assert "pip install --no-deps --no-build-isolation -e ." in text and text.count("pip install") == 1
     assert not (ROOT / "binder" / "requirements.txt").exists(), "it would be installed on top"
+    ours = re.findall(r"^paper-repro (\S+) (.*?)(?: \|\| true)?$", text, flags=re.MULTILINE)
+    given = {verb: cli.commands[verb].make_context(verb, words.split()).params for verb, words in ours}
+    made = [notebooks.find(name).name for name in given["run"]["notebooks"]]
+    shown = re.findall(r"labpath=(\S+)", (ROOT / "docs" / "running.md").read_text(encoding="utf-8"))
+    replayed = [f"results/{given['run']['profile']}/notebooks/{name}" for name in made]
+    assert all(place in replayed or (ROOT / place).exists() for place in shown) and set(replayed) < set(shown)
+    assert list((ROOT / "figures/reference" / given["unpack"]["profile"] / "runs").glob("*.parquet"))
 
 
 def test_the_lock_has_every_requirement_in_a_version_that_fits():
