@@ -21,7 +21,7 @@ pytest.importorskip("myst_nb", reason="the extra site is not installed (pip inst
 
 WIDTHS = (1280, 390)
 NOTEBOOKS = [f"notebooks/{notebooks.find(number).stem}" for number in ("0", "4", "7", "10")]
-PAGES = ["index", "report", "docs/items", *NOTEBOOKS]
+PAGES = ["index", "report", "docs/items", "docs/running", *NOTEBOOKS]
 WIDE = "wide_table"
 PROSE = """() => {
   for (const listing of document.querySelectorAll("pre, code")) listing.style.display = "none";
