@@ -28,6 +28,7 @@ from paper_repro.teaching.texts import observed
 from paper_repro.texts import world
 from paper_repro.texts.pools import Benchmark
 from paper_repro.tools.errors import UserError
+from paper_repro.tools.progress import MARK
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -219,6 +220,7 @@ def turn(knob: str, repetitions: int) -> pd.DataFrame:
             about = {"knob": knob, "value": float(value), "repetition": seed}
             more = {"ess": 100 * outcome.ess, "mean_weight": outcome.mean_weight}
             rows += [{**about, "method": m, "accuracy": 100 * a, **more} for m, a in outcome.accuracy.items()]
+    print(f"{MARK} {knob}: {len(KNOBS[knob]) * repetitions} experiments done", flush=True)
     return pd.DataFrame(rows)
 
 
