@@ -270,6 +270,16 @@ def test_the_plan_counts_each_training_once_without_data_or_weights(folder, tmp_
     assert rows.loc["all", ["runs", "left", "not measured"]].tolist() == [different] * 3
 
 
+def test_the_plan_of_your_own_benchmark_has_its_tables_only(tmp_path):
+    own = ROOT / "paper_repro" / "assets" / "examples" / "workshop.toml"
+    told = call("plan", "--profile", "mini", "--benchmark", str(own), "--results-dir", str(tmp_path))
+    assert told.exit_code == 0, told.stderr
+    tables = [line.split()[0] for line in told.stdout.splitlines()]
+    assert {"table1", "table2", "table4", "switches"} < set(tables) and "search" not in tables
+    with_all = call("plan", "--profile", "mini", "--results-dir", str(tmp_path)).stdout
+    assert "search" in with_all and with_all != told.stdout
+
+
 def test_the_plan_takes_the_median_of_what_like_runs_took():
     cells = [cell for cell in table1(profiles.load("demo")) if cell.train_source == "generated" and cell.method == "ce"]
     first, *others = [cell.spec for cell in cells if cell.benchmark == "mrpc"]
