@@ -28,9 +28,17 @@ def test_a_tiny_site_shows_outputs_and_loads_nothing_from_elsewhere(
     for folder in (tmp_path / "notebooks", paths.notebooks):
         folder.mkdir(parents=True)
         nbformat.write(new_notebook(cells=cells), folder / "01_a.ipynb")
-        cells[1].outputs = [new_output("execute_result", {"text/plain": "forty-two"}, execution_count=1)]
-    html = (site.build(paths).parent / "notebooks" / "01_a.html").read_text("utf-8")
-    assert "forty-two" in html and 'class="math' in html
+        frame = {"text/html": "<table>\n<td>forty-two</td>\n<td>NaN</td>\n</table>"}
+        cells[1].outputs = [new_output("execute_result", frame, execution_count=1)]
+    built = site.build(paths).parent
+    html = (built / "notebooks" / "01_a.html").read_text("utf-8")
+    assert "forty-two" in html and 'class="math' in html and "NaN" not in html
     assert re.search(r"<details>(?:(?!</details>).)*42(?:(?!</details>).)*</details>", html, re.DOTALL)
     loaded = re.findall(r"<(?:script|img|iframe)[^>]*\bsrc=\"([^\"]+)|<link[^>]*stylesheet[^>]*href=\"([^\"]+)", html)
     assert not [address for pair in loaded for address in pair if "//" in address]
+    assert "report.html" not in (built / "index.html").read_text("utf-8"), "there is none"
+    (dimp,) = re.findall(r'href="code\.html#([\w-]*losses-dimp)"', (built / "docs" / "items.html").read_text("utf-8"))
+    listing = (built / "docs" / "code.html").read_text("utf-8").partition(f'id="{dimp}"')[2].partition("</section>")[0]
+    text = re.sub("<[^>]+>", "", listing)
+    assert "def _dimp(" in text and "log_quality" in text and "def _imp(" not in text, "the function and no other"
+    assert list((built / "paper_repro").rglob("DATA_CARD.html"))
