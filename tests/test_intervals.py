@@ -119,6 +119,17 @@ def test_nothing_varies_or_nothing_is_known() -> None:
     assert mean_interval([[True], [False]]) == Interval(0.5, 0, 1, p_value=1, n_seeds=2), "one text"
 
 
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_seeds_that_agree_by_chance_do_not_make_it_certain(seeds: int) -> None:
+    """Runs that are equally often right, on other texts each: at least the t interval of the texts' means."""
+    values = np.stack([np.roll(np.arange(40) % 4 == 0, shift) for shift in range(seeds)])
+    of_texts = stats.t.interval(0.95, 39, values.mean(), stats.sem(values.mean(axis=0)))
+    found = mean_interval(values.astype(float))
+    assert found.low <= of_texts[0] < of_texts[1] <= found.high
+    opposite = np.stack([np.arange(40) % 2, 1 - np.arange(40) % 2])  # all texts' means agree as well
+    assert mean_interval(opposite - 0.25).p_value > 0 and mean_interval(opposite).high > 0.6
+
+
 @given(shapes)
 @settings(max_examples=60, deadline=None)
 def test_invariants(shape: tuple[int, int, int]) -> None:

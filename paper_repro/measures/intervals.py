@@ -20,9 +20,10 @@ A and B are not negative, so ``seeds`` and ``texts`` each enter with at least ``
 (part^2 / degrees of freedom of the part). With two or three seeds these degrees of freedom are too uncertain: where
 two seeds differ by more than texts explain, the 95 % interval covers as little as 87 % in simulation. There each part
 has its own quantile (Banerjee 1961), half width^2 = t^2(S - 1) seeds + t^2(N - 1) (texts - rest), which covers at
-least what it says for normal effects, and is wide: two seeds say little about seeds. With one seed nothing is known
-about other seeds: the interval speaks of other texts for this one run, and as ``n_seeds`` is 1, no verdict may rest on
-it.
+least what it says for normal effects, and is wide: two seeds say little about seeds. Where their means happen to
+agree it would shrink to nothing; it is never narrower than if seeds had no effect, half width^2 = t^2(N - 1) texts,
+where again ``texts`` is at least ``rest``. With one seed nothing is known about other seeds: the interval speaks of
+other texts for this one run, and as ``n_seeds`` is 1, no verdict may rest on it.
 
 tests/test_intervals.py states the coverage by simulation. What no interval contains is a failure that strikes one run
 in ten and none of the runs at hand.
@@ -165,8 +166,9 @@ class CrossedVariance:
         seeds, texts, rest = _total(self.seeds), _total(self.texts), _total(self.rest)
         if any(freedom + 1 < ENOUGH_SEEDS for _, freedom in self.seeds):
             of_seeds = sum(stdtrit(freedom, alpha / 2) ** 2 * part for part, freedom in self.seeds)
-            fewest = min(freedom for _, freedom in self.texts)
-            return np.sqrt(of_seeds + stdtrit(fewest, alpha / 2) ** 2 * np.maximum(texts - rest, 0))
+            of_text = stdtrit(min(freedom for _, freedom in self.texts), alpha / 2) ** 2
+            usual, without_seeds = of_seeds + of_text * np.maximum(texts - rest, 0), of_text * np.maximum(texts, rest)
+            return np.sqrt(np.maximum(usual, without_seeds))
         variance = np.maximum(seeds, rest) + np.maximum(texts, rest) - rest
         squares = _total([(part**2 / freedom, freedom) for part, freedom in (*self.seeds, *self.texts, *self.rest)])
         with np.errstate(invalid="ignore"):  # nothing varies, or an infinite part: 0/0 or inf/inf
