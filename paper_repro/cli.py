@@ -92,7 +92,8 @@ def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], **common
     """Run NOTEBOOKS (all by default), then build the report.
 
     A notebook is called by its number, its name or a part of it: 4, losses, 04_train_losses. With --benchmark only
-    those run that work on any benchmark. Exit code 0 means that every notebook ran to its end and every table is
+    those run that work on any benchmark. The primer, 00, has data of its own and runs with the miniature world or when
+    it is named. Exit code 0 means that every notebook ran to its end and every table is
     complete.
     """
     from paper_repro.report import notebooks as driver
@@ -102,7 +103,7 @@ def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], **common
     common |= _checked(common)
     if common["scheduler"]:
         _reach(common)
-    chosen = list(dict.fromkeys(map(driver.find, notebooks))) or driver.available()
+    chosen = list(dict.fromkeys(map(driver.find, notebooks))) or _usual(paths.profile)
     if not chosen:
         raise UserError(f"there are no notebooks in {places.NOTEBOOKS}; run this in a checkout of the project")
     if common["benchmark_file"]:
@@ -135,6 +136,15 @@ def _reach(common: Mapping[str, Any]) -> None:
         raise UserError("--workers are processes here, a cluster has its own: give --workers or --scheduler, not both")
     with dask.connected(common["scheduler"]):
         pass
+
+
+def _usual(profile: str) -> list[Path]:
+    """All notebooks; on the real benchmarks only those that have to do with data."""
+    from paper_repro.report import notebooks as driver
+    from paper_repro.runs import profiles
+
+    made = profiles.load(profile).kind == "miniature"
+    return [path for path in driver.available() if made or "data_dir" in declared(path)]
 
 
 def _for_own(chosen: Sequence[Path], *, asked: bool) -> list[Path]:
