@@ -1,4 +1,4 @@
-"""The primer's exercises: solutions of the notebook are right, typical wrong answers are told what is wrong."""
+"""The exercises: the notebooks' solutions are right, typical wrong answers are told what is wrong."""
 
 from __future__ import annotations
 
@@ -11,28 +11,40 @@ import numpy as np
 import pytest
 import torch
 
+from paper_repro.method.record import Method
+from paper_repro.paper.theory import fixed_points
 from paper_repro.teaching.exercises import EXERCISES, check, saturation
 from paper_repro.teaching.feedback import Feedback
 from paper_repro.tools.paths import NOTEBOOKS
 
-NOTEBOOK = nbformat.read(NOTEBOOKS / "00_importance_weighting.ipynb", as_version=4)
+CELLS = {
+    name: nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
+    for name in ("00_importance_weighting", "03_checkers", "04_train_losses", "07_theory")
+}
 NUMBERS = list(EXERCISES)
 
 
+def with_solution(number: int) -> tuple[str, str]:
+    """The exercise's cell as the student finds it, and the cell below it."""
+    (found,) = (
+        (cell.source, below.source)
+        for cells in CELLS.values()
+        for cell, below in pairwise(cells)
+        if f"exercise-{number}" in cell.metadata.get("tags", [])
+    )
+    return found
+
+
 def stub(number: int) -> str:
-    """The exercise's cell as the student finds it."""
-    (cell,) = [c for c in NOTEBOOK.cells if f"exercise-{number}" in c.metadata.get("tags", [])]
-    return str(cell.source)
+    return with_solution(number)[0]
 
 
 def solution(number: int) -> str:
     """The code that is folded away below the exercise."""
-    for cell, below in pairwise(NOTEBOOK.cells):
-        if f"exercise-{number}" in cell.metadata.get("tags", []):
-            (found,) = re.findall(r"```python\n(.*?)```", below.source, flags=re.DOTALL)
-            assert below.source.startswith("<details>\n<summary>Solution") and below.source.endswith("</details>")
-            return str(found)
-    raise AssertionError(number)
+    below = with_solution(number)[1]
+    assert below.startswith("<details>\n<summary>Solution") and below.endswith("</details>")
+    (found,) = re.findall(r"```python\n(.*?)```", below, flags=re.DOTALL)
+    return str(found)
 
 
 def told(number: int, code: str) -> Feedback:
@@ -75,6 +87,11 @@ WRONG = {
         "def estimate_and_ess(f, w): return np.average(f, weights=w), np.mean(w)**2 / np.mean(w**2)",
         "divided by n as well",
     ),
+    "ess by squares of the mean": (
+        2,
+        "def estimate_and_ess(f, w): return np.array([(w * f).sum() / w.sum(), w.sum() / (w**2).sum()])",
+        "the sum is squared too",
+    ),
     "one number": (2, "def estimate_and_ess(f, w): return np.average(f, weights=w)", "Return two numbers"),
     "a loss for each text": (
         3,
@@ -105,6 +122,48 @@ WRONG = {
         "def unseen_scores(features, labels, folds, fit): return fit(features, labels)(features)",
         "pick that of each text's observed label",
     ),
+    "one gap for all": (
+        6,
+        "def calibration_error(confidence, correct, bins): return abs(confidence.mean() - correct.mean())",
+        "gap over all texts at once",
+    ),
+    "bins weigh the same": (
+        6,
+        "def calibration_error(confidence, correct, bins):\n"
+        " inside = [bins == k for k in set(bins)]\n"
+        " return np.mean([abs(confidence[i].mean() - correct[i].mean()) for i in inside])",
+        "a bin counts by its share",
+    ),
+    "mean of ratios": (7, "def class_weights(quality, q): return (quality / q).mean(0)", "weight the ratios by it"),
+    "all classes at once": (7, "def class_weights(quality, q): return (quality / q).mean()", "one for each class"),
+    "independent test sets": (
+        8,
+        "def difference(a, b): return 100*(a.mean() - b.mean()), 100*(a.var(ddof=1)/len(a) + b.var(ddof=1)/len(b))**.5",
+        "two independent test sets",
+    ),
+    "a fraction": (8, "def difference(a, b): return (a - b).mean(), (a - b).std(ddof=1) / len(a)**.5", "points"),
+    "peeking": (9, "def reported(dev, test): return test.max(axis=1).mean()", "test set chose the epoch"),
+    "best seed": (
+        9,
+        "def reported(dev, test): return max(t[d.argmax()] for d, t in zip(dev, test))",
+        "test set chose the seed",
+    ),
+    "p taken for Q": (10, "def limit_between(q, quality, a): return quality / quality.sum()", "IMP's end for every a"),
+    "no sum": (10, "def limit_between(q, quality, a): return (q**a * quality)**(1/(1+a))", "divide by their sum"),
+    "labels from P": (
+        11,
+        "def texts_needed(p, q, model, epsilon, delta):\n"
+        " z = -np.log(model); mean = (p * z).sum(1).mean()\n"
+        " return (p * (z - mean)**2).sum(1).mean() / epsilon**2 / delta",
+        "labels are drawn from Q",
+    ),
+    "rounded": (
+        11,
+        "def texts_needed(p, q, model, epsilon, delta):\n"
+        " z = p / q * -np.log(model); mean = (q * z).sum(1).mean()\n"
+        " return np.ceil((q * (z - mean)**2).sum(1).mean() / epsilon**2 / delta)",
+        "the number of texts is",
+    ),
 }
 
 
@@ -113,6 +172,60 @@ def test_wrong_answers_are_told_what_is_wrong(number, code, words):
     found = told(number, code)
     assert found.state == "wrong"
     assert words in found.message
+
+
+RIGHT = {
+    "a list": (2, "def estimate_and_ess(f, w): return [np.average(f, weights=w), w.sum()**2 / (w**2).sum()]"),
+    "an array": (2, "def estimate_and_ess(f, w): return np.array([(w @ f) / w.sum(), w.sum()**2 / (w @ w)])"),
+    "a tensor": (
+        2,
+        "def estimate_and_ess(f, w):\n"
+        " f, w = torch.tensor(f), torch.tensor(w)\n return torch.stack([(w @ f) / w.sum(), w.sum()**2 / (w @ w)])",
+    ),
+    "one weight as an array": (1, "def weight_of(p, q, label): return np.asarray(p / q)[label]"),
+    "in another way": (7, "def class_weights(quality, q): return list(quality.sum(0) / q.sum(0))"),
+    "by moments": (
+        11,
+        "def texts_needed(p, q, model, epsilon, delta):\n"
+        " z = p / q * -np.log(model); n = len(q)\n"
+        " return ((q * z**2).sum() / n - ((q * z).sum() / n)**2) / epsilon**2 / delta",
+    ),
+}
+
+
+@pytest.mark.parametrize(("number", "code"), RIGHT.values(), ids=RIGHT.keys())
+def test_right_answers_of_another_form_are_right(number, code):
+    assert told(number, code).state == "right", told(number, code)
+
+
+def test_the_right_limit_is_where_gradient_descent_ends():
+    """The loss between IMP and DIMP as a method of its own, followed by the package's descent."""
+    exercise = EXERCISES[10]()
+    for q, quality, a in exercise.cases:
+
+        def weight(log_p, log_quality, log_diversity, switches, a=a):
+            return torch.exp(log_quality - a * log_p - (1 - a) * log_diversity)
+
+        method = Method("between", "between", quality=True, diversity=True, dynamic=True, weight=weight)
+        reached = fixed_points.descend(method, q[None], quality[None])[0]
+        assert reached == pytest.approx(exercise.right(q, quality, a), abs=1e-4)
+
+
+def test_the_mean_weights_of_classes_are_those_of_drawn_labels():
+    (quality, q), _ = EXERCISES[7]().cases
+    rng, n = np.random.default_rng(0), 200_000
+    rows = rng.integers(len(q), size=n)
+    labels = (rng.random(n) > q[rows, 0]).astype(int)
+    weights = quality[rows, labels] / q[rows, labels]
+    means = [weights[labels == label].mean() for label in (0, 1)]
+    assert EXERCISES[7]().right(quality, q) == pytest.approx(means, rel=0.02)
+    assert EXERCISES[7]().right(quality, q) == pytest.approx([0.8, 1.2])  # 0.4 / 0.5 and 0.6 / 0.5
+
+
+def test_the_bound_of_two_labels_is_known():
+    """P = p = 1/2, Q = (0.8, 0.2): terms ln 2 times 0.625 and 2.5, mean ln 2, variance ln(2)^2 (1.5625 - 1)."""
+    (case, _) = EXERCISES[11]().cases
+    assert EXERCISES[11]().right(*case) == pytest.approx(0.5625 * np.log(2) ** 2 / (0.1**2 * 0.05))
 
 
 def test_an_answer_cannot_spoil_the_cases():

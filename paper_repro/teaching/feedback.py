@@ -111,6 +111,21 @@ def numbers(value: Any, shape: tuple[int, ...], what: str) -> Floats:
     return array
 
 
+def two_numbers(first: str, second: str) -> Callable[[Answer, tuple[Any, ...]], tuple[Floats, ...]]:
+    """``observe`` of an exercise whose answer is two numbers: a tuple, a list or an array of two."""
+
+    def observe(answer: Answer, case: tuple[Any, ...]) -> tuple[Floats, ...]:
+        found = answer(*case)
+        if found is None or found is Ellipsis:
+            raise Unanswered
+        pair = tuple(found) if np.iterable(found) else ()
+        if len(pair) != 2:
+            raise Malformed(f"Return two numbers, the {first} and the {second}: return a, b")
+        return numbers(pair[0], (), f"The {first}"), numbers(pair[1], (), f"The {second}")
+
+    return observe
+
+
 def _shape(shape: tuple[int, ...]) -> str:
     return "a single number" if shape == () else f"an array of shape {shape}"
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from paper_repro.measures.weights import effective_sample_size as ess
-from paper_repro.teaching.feedback import Answer, Exercise, Floats, Malformed, Unanswered, numbers
+from paper_repro.teaching.feedback import Answer, Exercise, Floats, Malformed, numbers, two_numbers
 
 # ---------------------------------------------------------------- 1: answer(p, q, label) -> P(y|x)/Q(y|x)
 
@@ -86,17 +86,7 @@ def self_normalised_and_ess() -> Exercise:
         ],
         right=both(estimate, ess),
         mistakes=mistakes,
-        observe=_estimate_and_ess,
+        observe=two_numbers("estimate", "ESS"),
         example="For values [0, 1, 1, 0] and weights [0.5, 1, 2, 1.5]",
         lesson=lambda: "Multiply all weights by 10 and neither number moves: that is what self-normalised means.",
     )
-
-
-def _estimate_and_ess(answer: Answer, case: tuple[Any, ...]) -> tuple[Floats, ...]:
-    found = answer(*case)
-    if found is None or found is Ellipsis:
-        raise Unanswered
-    pair = tuple(found) if np.iterable(found) else ()
-    if len(pair) != 2:
-        raise Malformed("Return two numbers, the estimate and the ESS: return estimate, ess")
-    return numbers(pair[0], (), "The estimate"), numbers(pair[1], (), "The ESS")
