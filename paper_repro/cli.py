@@ -296,6 +296,23 @@ def unpack(files: tuple[Path, ...], **common: Any) -> None:
     click.echo(f"{new} of {total} runs and scores are new in {paths.store}")
 
 
+@cli.command()
+@named_notebooks
+@click.option("--to", default="classroom", show_default=True, metavar="DIR", help="The folder for the copies.")
+@debug
+def student(notebooks: tuple[str, ...], to: str) -> None:
+    """Copy notebooks with exercises for a class.
+
+    DIR/student has them without solutions, DIR/source with solutions and tests for nbgrader. Without NOTEBOOKS all
+    that have exercises are copied.
+    """
+    from paper_repro.report import notebooks as driver
+    from paper_repro.teaching import student as copies
+
+    chosen = list(dict.fromkeys(map(driver.find, notebooks))) or driver.available()
+    click.echo("\n".join(map(str, copies.write(chosen, Path(to)))))
+
+
 # Which benchmarks a language model is asked about, and where the results go.
 _whose = with_options(
     click.option(
