@@ -14,7 +14,7 @@ from paper_repro.report import notebooks, readme, site
 from paper_repro.tools.paths import project_root
 
 ROOT = project_root()
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINKING = [
     *PAGES,
     *(path for folder in ("benchmarks", "paper_repro") for path in sorted((ROOT / folder).rglob("*.md"))),
