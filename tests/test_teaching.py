@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +16,7 @@ from paper_repro.measures.intervals import mean_interval
 from paper_repro.method import losses
 from paper_repro.teaching import experiment, knobs, sampling, texts
 from paper_repro.teaching.experiment import Setting, dimp_regression, softmax_regression
+from paper_repro.tools.paths import NOTEBOOKS
 
 E = np.e
 ABOVE = 0.8413447460685429  # the share of a normal distribution above one standard deviation below its mean
@@ -255,3 +259,22 @@ def test_turning_a_knob_trains_anew_and_redraws():
     second = knob.numbers.value
     knob.world.value = 1
     assert knob.numbers.value != second, "another world"
+
+
+# -- what each notebook says of itself ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_notebook_names_its_goals_and_earlier_notebooks_that_it_needs_and_the_next_one(path):
+    cells = nbformat.read(path, as_version=4).cells
+    names = [other.stem for other in sorted(NOTEBOOKS.glob("*.ipynb"))]
+    head = cells[0].source
+    for part in ("**You will be able to** ", "**You need** ", "**Reading time** about ", "**Run time** "):
+        assert part in head, part
+    needed = re.findall(r"`(\d\d_\w+)`", head.split("**You need** ")[1].split("\n")[0])
+    assert set(needed) <= set(names) and all(name < path.stem for name in needed)
+    next_line = cells[-1].source.split("**Next:** ")[1]
+    mentioned = re.findall(r"`(\d\d_\w+)`", next_line)
+    assert set(mentioned) <= set(names) and (names.index(path.stem) + 1 == len(names) or mentioned)
+    if mentioned:
+        assert mentioned[0] == names[names.index(path.stem) + 1]
