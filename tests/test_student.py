@@ -11,7 +11,9 @@ import numpy as np
 import papermill
 import pytest
 import torch
+from click.testing import CliRunner
 
+from paper_repro.cli import cli
 from paper_repro.teaching import student
 from paper_repro.teaching.exercises import EXERCISES, check
 from paper_repro.tools.errors import UserError
@@ -115,6 +117,15 @@ def test_a_notebook_without_exercises_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="none of these notebooks has exercises"):
         student.write([NOTEBOOKS / "01_generate.ipynb"], tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_command_copies_the_notebooks_that_are_named(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["student", "3", "theory", "--to", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.ipynb")}
+    names = ("03_checkers", "07_theory")
+    assert written == {f"{place}.ipynb" for name in names for place in (f"student/{name}", f"source/{name}/{name}")}
+    assert set(result.stdout.split()) == {str(tmp_path / name) for name in written}
 
 
 @pytest.mark.slow
