@@ -17,7 +17,7 @@ import tiny
 from disturbed import PATIENCE, assert_complete, done_once, family, go, grid, start, wait_for
 
 from paper_repro.cli import cli
-from paper_repro.runs import dask, perform
+from paper_repro.runs import dask, tasks
 from paper_repro.runs.spec import RunSpec
 from paper_repro.runs.store import Store
 from paper_repro.study import open_study
@@ -36,7 +36,7 @@ def four() -> Iterator[Any]:
 @pytest.fixture
 def nothing_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever asks a cluster trains nothing itself."""
-    monkeypatch.setattr(perform, "perform", lambda *_: pytest.fail("computed in this process"))
+    monkeypatch.setattr(tasks, "perform", lambda *_: pytest.fail("computed in this process"))
 
 
 @pytest.mark.usefixtures("nothing_here")
