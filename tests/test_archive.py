@@ -118,6 +118,16 @@ def test_failed_and_running_runs_are_left_out_and_count_as_missing_elsewhere(mad
     assert study.key(absent) == made.key(absent) and study.result(absent) is None
 
 
+def test_one_run_under_the_names_of_two_pools_is_found_by_both(made: Study, tmp_path: Path) -> None:
+    """All of D_P' and a mixture without a generated text are the same texts, hence the same run."""
+    names = ("dev", "mix:0%:generated:dev")
+    specs = [tiny.spec("ce", name) for name in names]
+    pools = [made.benchmark("financial").pool(name).fingerprint for name in names]
+    files = pack(made, [Part("both", tuple(specs))], tmp_path / "archive")
+    study = elsewhere(files, tmp_path)
+    assert [study.benchmark("financial").pool(name).fingerprint for name in names] == pools
+
+
 def flipped(path: Path) -> None:
     table = pq.read_table(path)
     rows = table.to_pylist()

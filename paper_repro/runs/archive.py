@@ -97,6 +97,8 @@ def _rows(results: Results, part: Part, taken: set[str]) -> tuple[dict[str, dict
     """The part's rows by key, without those of earlier parts, and what their keys say of the inputs."""
     rows: dict[str, dict[str, Any]] = {}
     record, store = Record(), results.store
+    for spec in part.specs:  # also those that are the same run under another pool's name, which a plan has once
+        record = record.joined(record_of(results.inputs, spec))
     nothing = Results(results.inputs, Store(store.root / "nothing"))  # so that the plan lists all that belongs here
     for task in plan(nothing, part.specs) + scores_plan(nothing, part.scores):
         spec = spec_from_dict(task.spec)
