@@ -93,8 +93,7 @@ def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], **common
 
     A notebook is called by its number, its name or a part of it: 4, losses, 04_train_losses. With --benchmark only
     those run that work on any benchmark. The primer, 00, has data of its own and runs with the miniature world or when
-    it is named. Exit code 0 means that every notebook ran to its end and every table is
-    complete.
+    it is named. Exit code 0 means that every notebook ran to its end and every table is complete.
     """
     from paper_repro.report import notebooks as driver
     from paper_repro.runs import fetch as fetching

@@ -35,7 +35,7 @@ class Method:
     every step. A method whose weights are no such formula names a ``module`` with ``Step`` (a training step),
     ``prepare`` (a change of the training data) or ``answer`` (no training at all); it is imported when it is used.
 
-    ``limit`` is the distribution that the model converges to, where theory knows it (PAPER_FACTS: fixed points).
+    ``limit`` is the distribution that the model converges to, where theory knows it (derived in notebook 00).
     """
 
     id: str

@@ -63,8 +63,8 @@ def workload(results: Results, tables: Mapping[str, Iterable[Cell]]) -> pd.DataF
 
     ``minutes`` is what the runs left would take on one worker, by the median over the store's finished runs of the
     same benchmark, data, method and encoder; ``not measured`` counts those that have none. A filter that leaves no text
-    is done. The last row is the sum. An
-    empty store asks for no data and no weights; else UserError where they are not at hand.
+    is done. The last row is the sum. An empty store asks for no data and no weights; else UserError where they are not
+    at hand.
     """
     took: dict[Kind, list[float]] = defaultdict(list)
     for run in results.store.finished():

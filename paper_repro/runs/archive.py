@@ -97,12 +97,13 @@ def _rows(results: Results, part: Part, taken: set[str]) -> tuple[dict[str, dict
     """The part's rows by key, without those of earlier parts, and what their keys say of the inputs."""
     rows: dict[str, dict[str, Any]] = {}
     record, store = Record(), results.store
-    for spec in part.specs:  # also those that are the same run under another pool's name, which a plan has once
-        record = record.joined(record_of(results.inputs, spec))
     nothing = Results(results.inputs, Store(store.root / "nothing"))  # so that the plan lists all that belongs here
-    for task in plan(nothing, part.specs) + scores_plan(nothing, part.scores):
-        spec = spec_from_dict(task.spec)
-        record = record.joined(record_of(results.inputs, spec, *([task.pool] if task.pool else [])))
+    tasks = plan(nothing, part.specs) + scores_plan(nothing, part.scores)
+    # A plan has one of two specifications that are the same run, such as those on two pools with the same texts.
+    named = [(spec, "") for spec in part.specs] + [(spec_from_dict(task.spec), task.pool) for task in tasks]
+    for spec, pool in dict.fromkeys(named):
+        record = record.joined(record_of(results.inputs, spec, *([pool] if pool else [])))
+    for task in tasks:
         if task.key in taken or task.key in rows:
             continue
         if task.kind == "run" and (result := store.get(task.key)) is not None:
