@@ -70,19 +70,23 @@ def accuracy(frame: pd.DataFrame, profile: str = "") -> Figure:
 
 @style.styled
 def against_shift(frame: pd.DataFrame, shift: pd.DataFrame, profile: str = "") -> Figure:
-    """Test accuracy of CE-Loss on each set against the shift of its inputs (AUC of the two-sample test)."""
+    """Test accuracy of CE-Loss on each set against the shift of its inputs (AUC of the two-sample test).
+
+    Points have the numbers of their sets, which the caption lists: names would cover each other.
+    """
     rows = frame[frame["method"] == "ce"].merge(shift[["benchmark", "set", "auc"]], on=["benchmark", "set"])
+    numbers = {name: str(place) for place, name in enumerate(rows["set"].unique(), 1)}
     figure, filled = style.benchmark_panels(rows, 3.4 + 2.2 * frame["benchmark"].nunique(), 3.2)
     for ax, here in filled:
         errors = [here["mean_accuracy"] - here["accuracy_low"], here["accuracy_high"] - here["mean_accuracy"]]
         ax.errorbar(here["auc"], here["mean_accuracy"], yerr=errors, fmt="o", color=style.BLUE, elinewidth=1.2)
         for auc, mean, name in zip(here["auc"], here["mean_accuracy"], here["set"], strict=True):
-            ax.annotate(name, (auc, mean), (4, 4), textcoords="offset points", fontsize=7)
-        ax.margins(x=0.2)
+            ax.annotate(numbers[name], (auc, mean), (4, 4), textcoords="offset points", fontsize=8)
         ax.set_xlabel("AUC, set against $D_P$ (0.5: alike)")
     figure.axes[0].set_ylabel("test accuracy of CE-Loss (%)")
     sources = style.source("diversity_accuracy.csv, diversity_shift.csv", profile)
-    style.caption(figure, _counts(rows) + sources + style.incomplete(rows))
+    listed = "; ".join(f"{number}: {name}" for name, number in numbers.items())
+    style.caption(figure, f"{listed}. {_counts(rows)}{sources}{style.incomplete(rows)}")
     return figure
 
 
@@ -90,9 +94,10 @@ def against_shift(frame: pd.DataFrame, shift: pd.DataFrame, profile: str = "") -
 def mixtures(frame: pd.DataFrame, profile: str = "") -> Figure:
     """Test accuracy of CE-Loss against the share of generated texts, a line for each set; the number of texts is fixed.
 
-    ``frame`` is that of :func:`paper_repro.paper.diversity.tables.mixed`.
+    ``frame`` is that of :func:`paper_repro.paper.diversity.tables.mixed`. What has no finished run has no panel.
     """
-    panels = list(dict.fromkeys(zip(frame["benchmark"], frame["real"], strict=True)))
+    shown = frame if frame["mean_accuracy"].isna().all() else frame.dropna(subset="mean_accuracy")
+    panels = list(dict.fromkeys(zip(shown["benchmark"], shown["real"], strict=True)))
     figure, axes = style.panels(len(panels), 2.6 + 1.6 * len(panels), 3.2, sharey=False)
     names = list(frame["set"].unique())
     for ax, (benchmark, real) in zip(axes, panels, strict=True):
@@ -103,6 +108,7 @@ def mixtures(frame: pd.DataFrame, profile: str = "") -> Figure:
             _bars(ax, places, rows, ("mean_accuracy", "accuracy_low", "accuracy_high"), LOOKS[index])
         ax.set_title(f"{benchmark_title(benchmark)},\n{REAL_TITLES[real]} (n = {here['n'].max():,})", fontsize=8.5)
         ax.set_xticks(sorted(here["share"].unique()))
+        ax.set_xlim(-6, 106)
         ax.set_xlabel("generated texts (%)")
     axes[0].set_ylabel("test accuracy of CE-Loss (%)")
     _legend(figure, dict(zip(names, LOOKS, strict=False)))
