@@ -60,7 +60,7 @@ def list_(notebooks: tuple[str, ...]) -> None:
 @_where
 @_inputs
 def doctor(**common: Any) -> None:
-    """Check what this machine has, and what to do about the rest.
+    """Check what this machine has, and say how to get what is missing.
 
     Exit code 1 means that something is missing without which the profile does not run.
     """

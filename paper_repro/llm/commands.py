@@ -30,55 +30,57 @@ def _option(name: str, default: Any, help: str, kind: Any = None) -> Any:
     return click.option(name, type=kind or type(default), default=default, show_default=bool(default), help=help)
 
 
-_asked = click.option("--benchmark", required=True, help="financial, tweet_irony, mrpc, or the .toml of yours.")
+_asked = click.option("--benchmark", required=True, help="financial, tweet_irony, mrpc, or the .toml file of your own.")
 _asking = with_options(
-    _option("--model", "", "The model's name on the server."),
-    _option("--base-url", "https://api.openai.com/v1", "Of any OpenAI-compatible server."),
-    _option("--key-env", "OPENAI_API_KEY", "The environment variable with the key; '': none."),
-    _option("--max-requests", None, "Budget: requests that are sent, tries again included.", int),
-    _option("--max-tokens", None, "Budget: tokens of prompts and answers.", int),
-    _option("--max-cost", None, "Budget: money, by the prices.", float),
-    _option("--price-input", 0.0, "Of a million tokens in prompts."),
-    _option("--price-output", 0.0, "Of a million tokens in answers."),
-    _option("--concurrency", 8, "Requests under way at once."),
-    _option("--timeout", 120.0, "Seconds for one answer."),
-    _option("--tries", 8, "Of one request."),
-    _option("--first-pause", 0.5, "Seconds; doubles with each try."),
-    _option("--token-limit", "max_tokens", "Or max_completion_tokens: what the server calls the longest answer."),
+    _option("--model", "", "Name of the model on the server."),
+    _option("--base-url", "https://api.openai.com/v1", "Address of any OpenAI-compatible server."),
+    _option("--key-env", "OPENAI_API_KEY", "Environment variable that holds the key; '' for none."),
+    _option("--max-requests", None, "Budget: most requests to send, retries included.", int),
+    _option("--max-tokens", None, "Budget: most tokens of prompts and answers.", int),
+    _option("--max-cost", None, "Budget: most money to spend, by the prices below.", float),
+    _option("--price-input", 0.0, "Price of a million prompt tokens."),
+    _option("--price-output", 0.0, "Price of a million answer tokens."),
+    _option("--concurrency", 8, "Requests in flight at the same time."),
+    _option("--timeout", 120.0, "Seconds to wait for an answer."),
+    _option("--tries", 8, "Attempts for each request."),
+    _option("--first-pause", 0.5, "Seconds before the second attempt; the pause doubles with each."),
+    _option("--token-limit", "max_tokens", "How the server calls the limit of an answer: or max_completion_tokens."),
     click.option("--no-seed", is_flag=True, help="Send no seed, to a server that refuses it."),
 )
 generate_options = with_options(
     _asked,
-    _option("--backend", "server", "Or replay: the bundled D_Q, no model.", click.Choice(["server", "replay"])),
-    _option("--texts", None, "Size of D_Q.", COUNT),
-    _option("--seed", 0, "Draws labels' examples and lengths.", NUMBER),
-    _option("--examples", 8, "Of D_P' in each prompt.", COUNT),
-    _option("--depth", 1, "Turns of a conversation.", COUNT),
+    _option(
+        "--backend", "server", "Or replay: take the bundled D_Q, ask no model.", click.Choice(["server", "replay"])
+    ),
+    _option("--texts", None, "How many texts D_Q is to have.", COUNT),
+    _option("--seed", 0, "Seed for labels, examples and lengths.", NUMBER),
+    _option("--examples", 8, "Texts of D_P' shown in each prompt.", COUNT),
+    _option("--depth", 1, "Turns in a conversation.", COUNT),
     _option("--count", 10, "Texts asked for at once (MRPC's prompt).", COUNT),
-    _option("--temperature", 1.0, "", TEMPERATURE),
-    _option("--top-p", 1.0, "", click.FloatRange(0, 1, min_open=True)),
-    _option("--answer-tokens", 0, "Longest answer; 0: as long as it may need.", NUMBER),
-    _option("--out", "", "The folder where D_Q and its records go."),
-    click.option("--dry-run", is_flag=True, help="Estimate, ask nothing."),
+    _option("--temperature", 1.0, "Sampling temperature of the model.", TEMPERATURE),
+    _option("--top-p", 1.0, "Nucleus sampling of the model.", click.FloatRange(0, 1, min_open=True)),
+    _option("--answer-tokens", 0, "Limit of an answer in tokens; 0: chosen by the task.", NUMBER),
+    _option("--out", "", "Folder for D_Q and its records."),
+    click.option("--dry-run", is_flag=True, help="Only estimate requests and tokens."),
     _asking,
 )
 few_shot_options = with_options(
     _asked,
-    _option("--seed", 0, "Draws the examples.", NUMBER),
-    _option("--examples", 8, "Of D_P', for all texts the same.", COUNT),
-    _option("--answer-tokens", 32, "Longest answer.", COUNT),
+    _option("--seed", 0, "Seed for the examples.", NUMBER),
+    _option("--examples", 8, "Texts of D_P' in the prompt, the same for all.", COUNT),
+    _option("--answer-tokens", 32, "Limit of an answer in tokens.", COUNT),
     _asking,
 )
 diversity_options = with_options(
     _asked,
-    _option("--pool", "generated", "Which texts: D_Q, or a set such as diversity:voices-900."),
+    _option("--pool", "generated", "The texts to judge: D_Q, or a set such as diversity:voices-900."),
     _option("-n", 100, "Draws that are clustered (N).", COUNT),
     _option("-k", 10, "Texts in each of these (K).", click.IntRange(min=2)),
     _option("-m", 100, "Draws that criteria come from (M).", COUNT),
     _option("-j", 5, "Texts in each of these (J).", COUNT),
-    _option("--seed", 0, "Draws the texts.", NUMBER),
-    _option("--temperature", 1.0, "", TEMPERATURE),
-    _option("--answer-tokens", 1024, "Longest answer.", COUNT),
+    _option("--seed", 0, "Seed for the draws.", NUMBER),
+    _option("--temperature", 1.0, "Sampling temperature of the model.", TEMPERATURE),
+    _option("--answer-tokens", 1024, "Limit of an answer in tokens.", COUNT),
     _asking,
 )
 

@@ -38,7 +38,11 @@ own = click.option(
     help="A benchmark of your own instead of the profile's (docs/own_benchmark.md).",
 )
 profile = click.option(
-    "--profile", default="demo", show_default=True, shell_complete=complete_profiles, help="demo, mini, base or paper."
+    "--profile",
+    default="demo",
+    show_default=True,
+    shell_complete=complete_profiles,
+    help="Size of the experiments: demo, mini, base or paper.",
 )
 where = with_options(
     profile,
