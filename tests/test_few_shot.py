@@ -212,6 +212,18 @@ def test_the_command_asks_about_a_benchmark_of_ones_own_and_once_only(tmp_path: 
     assert (folder / "scripted" / "responses.jsonl").exists() and (folder / "diversity.json").exists()
 
 
+def test_the_command_asks_about_another_set(tmp_path: Path) -> None:
+    pool = benchmarks.load("financial", kind="miniature").pool("diversity:copies-30")
+    words = ["diversity", "--benchmark", "financial", "--pool", "diversity:copies-30", "--model", "scripted"]
+    words += ["-n", "2", "-k", str(len(pool)), "-m", "2", "--results-dir", str(tmp_path / "results"), "--key-env", ""]
+    with serving(tmp_path / "server", scripted_server.__file__) as server:
+        asked = CliRunner().invoke(cli, [*words, "--base-url", server.url])
+    assert asked.exit_code == 0, asked.output
+    score = f"{len({text.split()[0] for text in pool.texts}) / len(pool):.3f}"
+    assert f"Diversity {score} [{score}, {score}], 2 draws" in asked.output
+    assert clusters.load(tmp_path / "results" / "demo" / "diversity" / "financial", pool) is not None
+
+
 def test_what_is_kept_says_what_it_is_of(tmp_path: Path) -> None:
     rows = pd.DataFrame({"clusters": [2, 1], "texts": [3, 2], "rejected": [0, 1], "score": [2 / 3, 1 / 2]})
     texts = coloured("red", "blue")
