@@ -191,12 +191,19 @@ def extremes(frame: pd.DataFrame, pool: Pool, count: int = 2) -> pd.DataFrame:
 # ---------------------------------------------------------------- the diversity checker, and the truth
 
 
-def cross_fit(results: Results, frame: pd.DataFrame) -> pd.DataFrame:
-    """:func:`weight_summary` of D_Q in-sample (folds = 0) and cross-fitted, with epoch (mean of the kept ones)."""
-    table = weight_summary(frame)
+def cross_fit(results: Results, benchmark: str, seed: int, folds: Iterable[int]) -> pd.DataFrame:
+    """:func:`weight_summary` of D_Q, in-sample (0 folds) and cross-fitted, as far as the scores are there; with epoch,
+    the mean of the selected ones. Raises UserError where none are there."""
+    parts = []
+    for count in folds:
+        with suppress(UserError):  # not computed
+            parts.append(weights_of(results, benchmark, "generated", seed, count))
+    if not parts:
+        raise UserError(f"no scores of the checkers of {benchmark} are there; run the notebook with train = True")
+    table = weight_summary(pd.concat(parts, ignore_index=True))
     epochs = []
-    for benchmark, seed, folds in table[["benchmark", "seed", "folds"]].itertuples(index=False):
-        models = models_of(checker(results.profile, benchmark, "generated", seed, folds), "generated")
+    for count in table["folds"]:
+        models = models_of(checker(results.profile, benchmark, "generated", seed, count), "generated")
         epochs.append(np.mean([r.selected_epoch for model in models if (r := results.result(model)) is not None]))
     return table.assign(epoch=epochs)
 
