@@ -291,8 +291,8 @@ def unpack(files: tuple[Path, ...], **common: Any) -> None:
     chosen = list(files) or sorted(paths.archive.glob("*.parquet"))
     if not chosen:
         raise UserError(f"no runs of {paths.profile} are shipped (no file in {paths.archive}); name the files")
-    new, total = put(chosen, Store(paths.store))
-    click.echo(f"{new} of {total} runs and scores are new in {paths.store}")
+    new, total = put(chosen, Store(paths.results))
+    click.echo(f"{new} of {total} runs and scores are new in {paths.results}")
 
 
 @cli.command()

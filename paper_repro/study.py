@@ -106,12 +106,12 @@ class Study(Results):
     def run(self, specs: Iterable[RunSpec], *, progress: bool = True) -> None:
         """Compute what is missing, checkers included. Failures become rows of the tables, not exceptions."""
         tasks = plan(self, specs)
-        self.execute(tasks, Progress(len(tasks), self.workers, quiet=not progress))
+        self.execute(tasks, Progress(len(tasks), quiet=not progress))
 
     def collect(self, wanted: Iterable[tuple[Checker, str, str]], *, progress: bool = True) -> None:
         """Compute the missing scores of each (checker, benchmark, pool) together, the checkers included."""
         tasks = scores_plan(self, wanted)
-        self.execute(tasks, Progress(len(tasks), self.workers, quiet=not progress))
+        self.execute(tasks, Progress(len(tasks), quiet=not progress))
 
     def show(
         self,

@@ -134,7 +134,7 @@ def test_data_that_change_between_plan_and_run(inputs: dict[str, str], tmp_path:
     tasks = plan(made, [spec])
     benchmark = made.benchmark("financial")
     made.inputs._benchmarks["financial"] = replace(benchmark, pools={**benchmark.pools, "test": benchmark.pools["dev"]})
-    execute(made, tasks, Progress(1, 1, quiet=True))
+    execute(made, tasks, Progress(1, quiet=True))
     entry = made.store.failure(tasks[0].key)
     assert entry is not None and "data or code changed since this run was planned; start again" in entry["reason"]
     assert not made.store.has(tasks[0].key)

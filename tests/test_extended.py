@@ -18,11 +18,11 @@ from paper_repro.method.baselines import NO_LABELS, SAME_LABELS
 from paper_repro.paper.cells import Cell
 from paper_repro.paper.more_baselines import cells as grid
 from paper_repro.paper.more_baselines import figures, tables
-from paper_repro.paper.more_baselines.cost import baselines_cost, behind, started_from
+from paper_repro.paper.more_baselines.cost import baselines_cost, started_from
 from paper_repro.paper.table1.cells import table1
 from paper_repro.paper.titles import method_title
 from paper_repro.runs import profiles
-from paper_repro.runs.plan import check
+from paper_repro.runs.plan import check, needed
 from paper_repro.runs.profiles import HU_VARIANTS, Profile
 from paper_repro.runs.spec import Checker, RunResult, RunSpec, Source
 from paper_repro.tools.errors import UserError
@@ -284,9 +284,9 @@ def test_what_is_missing_has_no_cost_and_a_filter_that_leaves_nothing_costs_noth
 def test_what_stands_behind_a_run() -> None:
     cells = {c.method: c.spec for c in grid.extended(profiles.load("demo")) if c.seed == 0}
     assert [run.source.pool for run in started_from(cells["ce_then_dp"])] == ["dev", "generated"]
-    folds = Counter(run.source.held_out for run in behind(cells["confident"]))
+    folds = Counter(run.source.held_out for run in needed(cells["confident"]))
     assert folds == dict.fromkeys([None, *range(5)], 1)
-    assert set(behind(cells["oracle"])) == {cells["oracle"]}
+    assert set(needed(cells["oracle"])) == {cells["oracle"]}
 
 
 # ---------------------------------------------------------------- the picture

@@ -74,24 +74,12 @@ def test_one_run_has_the_intervals_and_p_values_of_t_tests(n: int, m: int, seed:
     pairs = [
         (mean_interval(a), stats.ttest_1samp(a, 0)),
         (paired_interval(a, b), stats.ttest_rel(a, b)),
-        (unpaired_interval(a, b, shared="texts"), stats.ttest_rel(a, b)),
         (unpaired_interval(a, c), stats.ttest_ind(a, c, equal_var=False)),
     ]
     for found, expected in pairs:
         ends = expected.confidence_interval()
         assert (found.low, found.high) == pytest.approx((ends.low, ends.high))
         assert found.p_value == pytest.approx(expected.pvalue, rel=1e-6)
-
-
-def test_other_runs_on_the_same_texts() -> None:
-    """Texts cancel; what is left between four and five runs is Welch's test of their means."""
-    rng = np.random.default_rng(3)
-    a, b, texts = rng.normal(0, 1, (4, 1)), rng.normal(1, 1, (5, 1)), rng.normal(0, 5, 60)
-    found = unpaired_interval(a + texts, b + texts, shared="texts")
-    expected = stats.ttest_ind(a.ravel(), b.ravel(), equal_var=False)
-    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval()))
-    assert found.p_value == pytest.approx(expected.pvalue, rel=1e-6)
-    assert (found.n_seeds, unpaired_interval(a + texts, b[:1] + texts, shared="texts").n_seeds) == (4, 1)
 
 
 def test_the_same_runs_on_other_texts() -> None:
@@ -150,7 +138,6 @@ def test_invariants(shape: tuple[int, int, int]) -> None:
     [
         (paired_interval, (2, 5), (2, 6), "must share seeds and texts"),
         (unpaired_interval, (2, 5), (3, 5), "same seeds"),
-        (lambda a, b: unpaired_interval(a, b, shared="texts"), (2, 5), (2, 6), "same texts"),
         (lambda a, b: mean_interval(a), (0, 5), (0, 5), "expected"),
     ],
 )

@@ -219,7 +219,7 @@ def test_the_state_of_a_notebook_while_it_runs_and_after_a_kill(paths):
 
 def test_failed_trainings_are_told_with_their_reason_and_an_empty_filter_is_none(paths):
     with status.recorded(paths, "01_a"):
-        store = Store(paths.store)
+        store = Store(paths.results)
         for key, reason, kind in (("a", "filter: nothing left", "NothingLeft"), ("b", "loss is nan", "TrainingError")):
             store.fail(Task(key * 64, "run", "a run", {}), reason, kind=kind)
     told = status.lines(paths, ["01_a"])

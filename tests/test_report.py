@@ -247,7 +247,7 @@ def test_runs_are_linked_where_the_store_is_at_hand(paths: Paths) -> None:
     file = csv_files.save(pd.DataFrame([{**row, "test_macro_f1": 0.69}]), paths.figures / "table1_runs.csv")
     manifest.enter(paths.figures, "table1_runs", "Runs", [file], notebook="04_train")
     assert 'href="runs/' not in page.build(paths).read_text("utf-8")
-    (paths.store / "runs" / ("k" * 64)).mkdir(parents=True)
+    (paths.results / "runs" / ("k" * 64)).mkdir(parents=True)
     assert page.build(paths).read_text("utf-8").count(f'href="runs/{"k" * 64}/"') == 1
 
 

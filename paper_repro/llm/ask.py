@@ -38,7 +38,7 @@ class Asker:
 
     def __init__(self, client: Client, journal: Journal, terms: Terms) -> None:
         self.client, self.journal, self.terms = client, journal, terms
-        self.progress, self.stopped = Progress(0, 1), ""
+        self.progress, self.stopped = Progress(0), ""
         self._proved = False  # an answer came back in this process
 
     @property

@@ -34,7 +34,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -77,7 +76,7 @@ def mean_interval(values: ArrayLike, *, level: float = 0.95) -> Interval:
     The interval of a share, which is what booleans have, lies in [0, 1]; that of a single number is infinite.
     ValueError for an empty array.
     """
-    interval = _interval([_runs(values)], "seeds", level)
+    interval = _interval([_runs(values)], level)
     if np.asarray(values).dtype != bool:
         return interval
     return replace(interval, low=max(interval.low, 0.0), high=min(interval.high, 1.0))
@@ -91,27 +90,23 @@ def paired_interval(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> Inter
     first, second = _runs(a), _runs(b)
     if first.shape != second.shape:
         raise ValueError(f"paired runs must share seeds and texts, not {first.shape} and {second.shape}")
-    return _interval([first - second], "seeds", level)
+    return _interval([first - second], level)
 
 
-def unpaired_interval(
-    a: ArrayLike, b: ArrayLike, *, shared: Literal["seeds", "texts"] = "seeds", level: float = 0.95
-) -> Interval:
-    """mean(a) - mean(b) for two arrays that share either their seeds or their texts, with its interval.
+def unpaired_interval(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> Interval:
+    """mean(a) - mean(b) of the same runs on other texts, (S, N) and (S, M), with its interval.
 
-    ``shared="seeds"``: (S, N) and (S, M), the same runs on other texts. ``shared="texts"``: (S, N) and (T, N), other
-    runs on the same texts. ValueError where the shared axes differ.
+    ValueError where the numbers of runs differ.
     """
     first, second = _runs(a), _runs(b)
-    axis = 0 if shared == "seeds" else 1
-    if first.shape[axis] != second.shape[axis]:
-        raise ValueError(f"both sides must have the same {shared}, not {first.shape} and {second.shape}")
-    return _interval([first, -second], shared, level)
+    if len(first) != len(second):
+        raise ValueError(f"both sides must have the same seeds, not {first.shape} and {second.shape}")
+    return _interval([first, -second], level)
 
 
-def _interval(sides: Sequence[Floats], shared: Literal["seeds", "texts"], level: float) -> Interval:
+def _interval(sides: Sequence[Floats], level: float) -> Interval:
     """The interval for the sum of the means of ``sides``."""
-    variance = CrossedVariance.of(sides, shared)
+    variance = CrossedVariance.of(sides)
     mean, half = sum(float(side.mean()) for side in sides), float(variance.half_width(level))
     return Interval(mean, mean - half, mean + half, variance.p_value(mean), min(len(side) for side in sides))
 
@@ -128,7 +123,7 @@ def _runs(values: ArrayLike) -> Floats:
 class CrossedVariance:
     """The observed parts of the variance of a mean over seeds and texts, as the module's docstring has them.
 
-    Each of ``seeds``, ``texts`` and ``rest`` holds one part, or one for each of two arrays that do not share the axis;
+    ``texts`` and ``rest`` hold one part for each array, ``seeds`` one part for all of them, as arrays share their runs;
     ``seeds`` and ``rest`` are empty for a single run.
     """
 
@@ -137,16 +132,12 @@ class CrossedVariance:
     rest: Sequence[Part]
 
     @classmethod
-    def of(cls, sides: Sequence[Floats], shared: Literal["seeds", "texts"] = "seeds") -> CrossedVariance:
+    def of(cls, sides: Sequence[Floats]) -> CrossedVariance:
         """The parts for the sum of the means of ``sides``, each (..., S, N); the parts have the shape before it."""
-        of_seeds, of_texts = [side.mean(axis=-1) for side in sides], [side.mean(axis=-2) for side in sides]
-        if shared == "seeds":
-            of_seeds = [np.sum(of_seeds, axis=0)]
-        else:
-            of_texts = [np.sum(of_texts, axis=0)]
-        seeds = [_variance_of_mean(means) for means in of_seeds if means.shape[-1] > 1]
+        of_seeds = np.sum([side.mean(axis=-1) for side in sides], axis=0)
+        seeds = [_variance_of_mean(of_seeds)] if of_seeds.shape[-1] > 1 else []
         rest = [_rest(side) for side in sides if min(side.shape[-2:]) > 1]
-        return cls(seeds, [_variance_of_mean(means) for means in of_texts], rest)
+        return cls(seeds, [_variance_of_mean(side.mean(axis=-2)) for side in sides], rest)
 
     def half_width(self, level: float) -> Floats:
         """Half the width of the interval."""

@@ -23,6 +23,7 @@ RULE = (
     "and is otherwise inconclusive at this number of seeds and test examples. One seed alone decides nothing."
 )
 VERDICTS = ("holds", "fails", "inconclusive", "incomplete")
+OPPOSITE = {"holds": "fails", "fails": "holds"}
 Key = tuple[str, str, str]
 """train_source, method, benchmark."""
 UNKNOWN = Interval(np.nan, np.nan, np.nan)

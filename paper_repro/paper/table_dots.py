@@ -24,7 +24,7 @@ def table_dots(frame: pd.DataFrame, file: str, profile: Profile) -> Figure:
     """A table as dots: the paper's number, our best run, and our mean with its 95 % interval.
 
     ``frame`` is that of :func:`paper_repro.paper.beside_paper.beside_paper`, ``file`` the name of its file. For a
-    miniature world the style.caption says that the paper's numbers are of other data.
+    miniature world the caption says that the paper's numbers are of other data.
     """
     labels: list[str] = []
     places, headings = {}, []

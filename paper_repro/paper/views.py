@@ -51,6 +51,12 @@ def difference_text(row: Mapping[str, Any], prefix: str = "", digits: int = 1) -
     return text if row["status"] == "complete" else f"{text} ({row['status']})"
 
 
+def accuracy_text(row: Mapping[str, Any]) -> str:
+    """The mean accuracy of a row with its interval, or why there is none."""
+    text = interval_text(row["mean_accuracy"], row["accuracy_low"], row["accuracy_high"], signed=False)
+    return text if row["status"] == "complete" else f"{text} ({row['status']})".strip()
+
+
 def verdict_text(row: Mapping[str, Any], digits: int = 1) -> str:
     """The verdict of a row of claims, the interval behind it, in how many epochs it holds, the paper's difference."""
     text = interval_text(row["mean"], row["low"], row["high"], digits)

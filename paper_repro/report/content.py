@@ -256,7 +256,7 @@ def runs(paths: Paths, frame: pd.DataFrame | None) -> list[Row]:
     chosen = frame[(frame["status"] != "complete") | (frame["selected"].astype("boolean").fillna(False))]
     rows = []
     for row in records(titled(chosen)):
-        folder = paths.store / "runs" / str(row["key"])
+        folder = paths.results / "runs" / str(row["key"])
         link = Path(os.path.relpath(folder, paths.report.parent)).as_posix() + "/" if folder.is_dir() else ""
         rows.append({**row, "link": link})
     return rows

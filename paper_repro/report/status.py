@@ -113,8 +113,8 @@ def _runs(paths: Paths) -> list[str]:
     from paper_repro.runs.results import NOTHING_LEFT  # late: they bring torch
     from paper_repro.runs.store import Store
 
-    store = Store(paths.store)
+    store = Store(paths.results)
     failures = [entry for entry in store.failures() if entry.get("kind") != NOTHING_LEFT]
     reasons = Counter(str(entry["reason"]).splitlines()[0] for entry in failures)
-    told = [f"{sum(1 for _ in store.finished())} finished trainings in {paths.store}"]
+    told = [f"{sum(1 for _ in store.finished())} finished trainings in {paths.results}"]
     return told + [f"- {count} failed: {reason}" for reason, count in reasons.items()]

@@ -167,7 +167,7 @@ def _on_cluster(settings: dict[str, Any], task: dict[str, Any], expected: dict[s
         if own != expected[part]:
             raise UserError(f"worker {name} has {part} {own}, this process {expected[part]}; restart it with the same")
     described = Path(settings["benchmark_file"]) if settings["benchmark_file"] else None
-    store = Paths.of(settings["profile"], settings["results_dir"], settings["figures_dir"], described).store
+    store = Paths.of(settings["profile"], settings["results_dir"], settings["figures_dir"], described).results
     if not (store / "id").exists() or Store(store).identity() != expected["store"]:
         raise UserError(f"worker {name} does not see {store} as it is here; the results folder must be shared by all")
     with one_thread_each():

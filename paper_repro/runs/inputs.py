@@ -138,7 +138,7 @@ class Inputs:
     @cached_property
     def record(self) -> Record:
         """What is known of inputs that are not here, from an archive that was unpacked into the store."""
-        return Record.read(self.paths.store)
+        return Record.read(self.paths.results)
 
     @property
     def has_texts(self) -> bool:

@@ -38,10 +38,7 @@ def _add_run(results: Results, spec: RunSpec, tasks: dict[str, Task], keep: bool
         return key
     if results.store.holds(key, curve=curve and spec.method not in WITHOUT_EPOCHS, checkpoint=keep):
         return key
-    needs = []
-    for checker in (spec.quality, spec.diversity):
-        if checker is not None and checker.run is not None:
-            needs += [_add_scores(results, checker, spec.benchmark, pool, tasks) for pool in scored_pools(spec)]
+    needs = [_add_scores(results, checker, spec.benchmark, pool, tasks) for checker, pool in scored(spec)]
     if spec.start is not None:
         needs.append(_add_run(results, spec.start, tasks, keep=True))
     label = f"{spec.benchmark} {spec.source.pool} {spec.method} seed {spec.seed}"
@@ -49,10 +46,11 @@ def _add_run(results: Results, spec: RunSpec, tasks: dict[str, Task], keep: bool
     return key
 
 
-def scored_pools(spec: RunSpec) -> tuple[str, ...]:
-    """The pools that a run's checkers have to score: its own, and all that an ensemble of them answers for."""
+def scored(spec: RunSpec) -> list[tuple[Checker, str]]:
+    """The scores that a run needs of trained checkers: of its own pool, or of all that an ensemble answers for."""
     pools = (spec.source.pool, spec.selection, "test") if spec.method == "ensemble" else (spec.source.pool,)
-    return tuple(dict.fromkeys(pools))
+    checkers = [checker for checker in (spec.quality, spec.diversity) if checker is not None and checker.run]
+    return [(checker, pool) for checker in checkers for pool in dict.fromkeys(pools)]
 
 
 def _add_scores(results: Results, checker: Checker, benchmark: str, pool: str, tasks: dict[str, Task]) -> str:
@@ -105,11 +103,9 @@ def models_of(checker: Checker, pool: str) -> list[RunSpec]:
 
 def needed(spec: RunSpec) -> Iterator[RunSpec]:
     """A run and every run that comes before it: its checkers' models, and the one that it goes on from."""
-    for checker in (spec.quality, spec.diversity):
-        if checker is not None and checker.run is not None:
-            for pool in scored_pools(spec):
-                for model in models_of(checker, pool):
-                    yield from needed(model)
+    for checker, pool in scored(spec):
+        for model in models_of(checker, pool):
+            yield from needed(model)
     if spec.start is not None:
         yield from needed(spec.start)
     yield spec

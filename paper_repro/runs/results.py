@@ -29,7 +29,7 @@ class Results:
 
     def __init__(self, inputs: Inputs, store: Store | None = None) -> None:
         self.inputs = inputs
-        self.store = store or Store(inputs.paths.store)
+        self.store = store or Store(inputs.paths.results)
 
     @property
     def profile(self) -> Profile:

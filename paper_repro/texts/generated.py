@@ -68,9 +68,7 @@ def own_labels(benchmark: Benchmark) -> NDArray[np.int64] | None:
 
 def whole_texts(pool: Pool) -> list[str]:
     """Each example as one text (a pair: both sentences, one after the other)."""
-    if pool.pairs is None:
-        return list(pool.texts)
-    return [f"{first} {second}" for first, second in zip(pool.texts, pool.pairs, strict=True)]
+    return [" ".join(example) for example in pool.inputs]
 
 
 def word_counts(pool: Pool) -> NDArray[np.int64]:

@@ -57,12 +57,8 @@ class Paths:
 
     @property
     def results(self) -> Path:
-        return self.results_root / self.folder
-
-    @property
-    def store(self) -> Path:
         """Runs, checkpoints, scores and failures."""
-        return self.results
+        return self.results_root / self.folder
 
     @property
     def cache(self) -> Path:

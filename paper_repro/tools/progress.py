@@ -7,13 +7,14 @@ import time
 from typing import Any
 
 MARK = "[runs]"  # the command line passes lines that begin so on from an executing notebook
+LONGEST = 20.0  # seconds without a line
 
 
 class Progress:
-    """Prints a line about every tenth of the way, at least every ``interval`` seconds, and each failure."""
+    """Prints a line about every tenth of the way, at least every :data:`LONGEST` seconds, and each failure."""
 
-    def __init__(self, total: int, workers: int, *, quiet: bool = False, interval: float = 20.0) -> None:
-        self.total, self.workers, self.quiet, self.interval = total, workers, quiet, interval
+    def __init__(self, total: int, *, quiet: bool = False) -> None:
+        self.total, self.quiet = total, quiet
         self.done = self.failed = 0
         self._started = self._printed = time.monotonic()
 
@@ -24,7 +25,7 @@ class Progress:
             self._print(f"{MARK} failed: {outcome['note'] or label}")
         now = time.monotonic()
         tenth = self.done * 10 // self.total > (self.done - 1) * 10 // self.total
-        if tenth or now - self._printed >= self.interval:
+        if tenth or now - self._printed >= LONGEST:
             self._printed = now
             left = (now - self._started) / self.done * (self.total - self.done)
             self._print(

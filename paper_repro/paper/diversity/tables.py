@@ -67,12 +67,6 @@ def number_text(row: Mapping[str, Any]) -> str:
     return f"{row['mean']:.3g} [{row['low']:.3g}, {row['high']:.3g}]"
 
 
-def accuracy_text(row: Mapping[str, Any]) -> str:
-    """Accuracy with its interval, or why there is none."""
-    text = interval_text(row["mean_accuracy"], row["accuracy_low"], row["accuracy_high"], signed=False)
-    return text if row["status"] == "complete" else f"{text} ({row['status']})".strip()
-
-
 def against_text(row: Mapping[str, Any], prefix: str) -> str:
     """The difference in the columns of a ``prefix`` with its verdict, or why there is none."""
     text = interval_text(row[f"{prefix}_mean"], row[f"{prefix}_low"], row[f"{prefix}_high"])

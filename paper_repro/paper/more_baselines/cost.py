@@ -18,9 +18,9 @@ from paper_repro.method.registry import WITHOUT_EPOCHS, method_of, options_of
 from paper_repro.paper.ablations.table3 import ratio_interval
 from paper_repro.paper.cells import Cell, grouped
 from paper_repro.paper.outcomes import seeds_status
-from paper_repro.runs.plan import models_of, scored_pools
+from paper_repro.runs.plan import needed, scored
 from paper_repro.runs.results import Results
-from paper_repro.runs.spec import Checker, RunSpec, Source
+from paper_repro.runs.spec import RunSpec, Source
 
 FORWARD = 1 / 3
 SELECTING = ("filter", "confident")
@@ -73,7 +73,7 @@ def baselines_cost(results: Results, candidates: Iterable[Cell], chosen: Iterabl
 def _one(results: Results, candidates: list[RunSpec], chosen: RunSpec) -> dict[str, Any]:
     """Passes and seconds of one row's seed; nan where something is missing."""
     training = list(started_from(chosen))
-    runs = dict.fromkeys(run for spec in candidates for run in behind(spec))
+    runs = dict.fromkeys(run for spec in candidates for run in needed(spec))
     every = [run for run in runs if run not in candidates or results.result(run) is not None]
     scores = {(checker, spec.benchmark, pool) for spec in candidates for checker, pool in scored(spec)}
     asked = sum(_size(results, benchmark, Source(pool)) for _, benchmark, pool in scores)
@@ -93,21 +93,6 @@ def started_from(spec: RunSpec) -> Iterator[RunSpec]:
     yield spec
     if spec.start is not None:
         yield from started_from(spec.start)
-
-
-def behind(spec: RunSpec) -> Iterator[RunSpec]:
-    """A run, those that it goes on from, and the models of its checkers; a shared one comes more than once."""
-    for run in started_from(spec):
-        yield run
-        for checker, pool in scored(run):
-            for model in models_of(checker, pool):
-                yield from behind(model)
-
-
-def scored(spec: RunSpec) -> list[tuple[Checker, str]]:
-    """The scores that a run needs of trained checkers: checker and pool."""
-    checkers = [checker for checker in (spec.quality, spec.diversity) if checker is not None and checker.run]
-    return [(checker, pool) for checker in checkers for pool in scored_pools(spec)]
 
 
 def _size(results: Results, benchmark: str, source: Source) -> int:

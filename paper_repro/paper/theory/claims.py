@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from paper_repro.paper.csv_files import records
-from paper_repro.paper.outcomes import seeds_status, verdict
+from paper_repro.paper.outcomes import OPPOSITE, seeds_status, verdict
 from paper_repro.paper.theory.fixed_points import CANDIDATES
 from paper_repro.paper.titles import short_title
 
@@ -20,7 +20,6 @@ ROUNDING = 1e-10
 """Log-weights in float64 from stored logarithms agree to this; a bound may be missed by so much."""
 SECTIONS = {"ce": "3", "dimp": "4.2", "dimp_gamma_2": "4.2"}
 """Where the paper discusses a loss; the others in Sec. 4.1."""
-OPPOSITE = {"holds": "fails", "fails": "holds"}
 Row = dict[str, Any]
 Spans = tuple[float, float, float]
 

@@ -17,7 +17,8 @@ from scipy.special import log_softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from paper_repro.measures.ranks import spearman
-from paper_repro.texts.pools import Benchmark, Pool
+from paper_repro.texts.generated import whole_texts
+from paper_repro.texts.pools import Benchmark
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -40,13 +41,9 @@ CRITERIA = {
 """What texts are ranked by: Eq. 8's own ratio, the paper's weight with a small P' and with another, and its halves."""
 
 
-def _words(pool: Pool) -> list[str]:
-    return list(pool.texts if pool.pairs is None else map(" ".join, zip(pool.texts, pool.pairs, strict=True)))
-
-
 def bags(benchmark: Benchmark) -> dict[str, csr_matrix]:
     """tf-idf vectors and a constant for each text of D_Q, D_P' and D_P, (texts, words + 1), by pool."""
-    words = {name: _words(benchmark.pools[name]) for name in ("generated", *TARGETS.values())}
+    words = {name: whole_texts(benchmark.pools[name]) for name in ("generated", *TARGETS.values())}
     vectoriser = TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?u)\b\w+\b", max_features=20_000)
     vectoriser.fit(words["generated"] + words["dev"])
     vectors = {name: vectoriser.transform(texts) for name, texts in words.items()}

@@ -17,7 +17,6 @@ from paper_repro.measures.ranks import auroc, spearman
 from paper_repro.paper.cells import Cell
 from paper_repro.paper.information.input_shift import classifier
 from paper_repro.paper.outcomes import Key, Outcome, comparison, judged, measures, outcomes_of
-from paper_repro.paper.views import interval_text
 from paper_repro.paper.why.cells import REAL_INPUTS, WEIGHTED, generated_inputs
 from paper_repro.runs.results import Results
 from paper_repro.runs.spec import RunResult
@@ -171,12 +170,6 @@ def by_inputs(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
         about = {"benchmark": name, "train_source": source, "method": method}
         rows.append({**about, **measures(outcome), **shown, "status": outcome.status})
     return pd.DataFrame(rows)
-
-
-def accuracy_text(row: Mapping[str, Any]) -> str:
-    """The mean accuracy of a row of :func:`by_inputs` with its interval, or why there is none."""
-    numbers = (row["mean_accuracy"], row["accuracy_low"], row["accuracy_high"])
-    return interval_text(*numbers, signed=False) or str(row["status"])
 
 
 def input_shift_claims(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
