@@ -132,7 +132,7 @@ class Clock(Progress):
     """Notes when each task was done."""
 
     def __init__(self, tasks: int) -> None:
-        super().__init__(max(tasks, 1), 1, quiet=True)
+        super().__init__(max(tasks, 1), quiet=True)
         self.times = [time.perf_counter()]
 
     def update(self, label: str, outcome: dict[str, object]) -> None:

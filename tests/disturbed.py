@@ -94,7 +94,7 @@ def run_and_tell(made: Study) -> None:
             print(outcome["key"], outcome["status"], outcome["note"], flush=True)
 
     tasks = plan(made, grid())
-    made.execute(tasks, Telling(len(tasks), made.workers))
+    made.execute(tasks, Telling(len(tasks)))
 
 
 def start(

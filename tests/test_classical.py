@@ -11,7 +11,7 @@ import tiny
 import torch
 from transformers import BertModel
 
-from paper_repro.method import classical
+from paper_repro.method import classical, train
 from paper_repro.method.registry import CLASSICAL
 from paper_repro.model.tokens import encode
 from paper_repro.runs.spec import Checker
@@ -57,7 +57,8 @@ def test_frozen_vectors_that_part_the_classes_are_enough() -> None:
     def vectors(pool: Pool) -> np.ndarray:
         return np.array([[float(text[5]), 1.0] for text in pool.texts], dtype=np.float32)
 
-    trained = classical.train("frozen", data, words(8), words(12), 2, vectors)
+    pools = (data, words(8), words(12))
+    trained = train.without_epochs(classical.fit_and_score("frozen", data, pools, 2, vectors), pools, 2, 0.0)
     assert (trained.history[0].dev_accuracy, trained.history[0].test_accuracy) == (1, 1)
     assert trained.train_log_p.shape == (1, 30)
     assert trained.history[0].train_loss == pytest.approx(-float(trained.train_log_p.mean()))

@@ -9,7 +9,6 @@ checker's probabilities count and not its hits.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 from transformers import AutoModel
 
-from paper_repro.method.train import Trained, without_epochs
 from paper_repro.model import classifier
 from paper_repro.model.batches import Batcher
 from paper_repro.model.tokens import Encoded
@@ -39,22 +37,13 @@ LOWEST = 1e-6
 Embed = Callable[[Pool], NDArray[np.float32]]
 
 
-def train(method: str, data: Pool, dev: Pool, test: Pool, classes: int, embed: Embed) -> Trained:
-    """Fit on ``data`` and score all three pools: one "epoch", with the fitted probabilities in ``train_log_p``.
-
-    Raises ValueError for an unknown method and for training examples of a single class.
-    """
-    started = time.perf_counter()
-    scores = fit_and_score(method, data, (data, dev, test), classes, embed)
-    return without_epochs(scores, (data, dev, test), classes, time.perf_counter() - started)
-
-
 def fit_and_score(
     method: str, data: Pool, targets: Sequence[Pool], classes: int, embed: Embed
 ) -> list[NDArray[np.float32]]:
     """log p(y|x) of every class, (examples, classes) float32, for each target, by a model fitted on ``data``.
 
-    The same arguments give the same model. ``embed`` turns single texts into vectors, (texts, width).
+    The same arguments give the same model. ``embed`` turns single texts into vectors, (texts, width). Raises ValueError
+    for an unknown method and for training examples of a single class.
     """
     features = _features(method, data, embed)
     model = _fitted(features(data), data.labels)

@@ -33,7 +33,7 @@ class Method:
     How it trains: ``weight(log_p, log_quality, log_diversity, switches)`` gives the weight of each example of a
     batch from log-probabilities of its label, all (batch,); ``dynamic`` weights depend on the model and change in
     every step. A method whose weights are no such formula names a ``module`` with ``Step`` (a training step),
-    ``prepare`` (a change of the training data) or ``answer`` (no training at all); it is imported when it is used.
+    ``prepare`` (a change of the training data) or ``combined`` (no training at all); it is imported when it is used.
 
     ``limit`` is the distribution that the model converges to, where theory knows it (derived in notebook 00).
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,7 @@ from paper_repro.runs.plan import fold_models, models_of
 from paper_repro.runs.results import Results
 from paper_repro.runs.spec import CALIBRATION_FOLDS, Checker, RunResult, RunSpec, Task, spec_from_dict
 from paper_repro.texts.folds import fold_of
+from paper_repro.texts.pools import Pool
 from paper_repro.tools.errors import TrainingError, UserError
 from paper_repro.tools.machine import environment, reset_peak_memory
 
@@ -67,11 +69,9 @@ def _run(results: Results, task: Task) -> str:
 
 
 def _train(results: Results, spec: RunSpec, keep_state: bool) -> train.Trained:
-    if spec.method in CLASSICAL:
-        return _fit(results, spec)
+    if spec.method in WITHOUT_EPOCHS:
+        return _answers(results, spec)
     options, module = options_of(spec.method, dict(spec.options)), method_of(spec.method).implementation
-    if hasattr(module, "combined"):
-        return _combine(results, spec)
     data, step = results.training_data(spec), getattr(module, "Step", None)
     if hasattr(module, "prepare"):
         data = module.prepare(data, **options)
@@ -90,29 +90,32 @@ def _train(results: Results, spec: RunSpec, keep_state: bool) -> train.Trained:
     )
 
 
-def _fit(results: Results, spec: RunSpec) -> train.Trained:
-    benchmark = results.inputs.benchmark(spec.benchmark)
-    data = results.inputs.source_pool(spec.benchmark, spec.source)
-    dev, test, embed = benchmark.pool(spec.selection), benchmark.pool("test"), results.inputs.embedder(spec)
-    return classical.train(spec.method, data, dev, test, benchmark.classes, embed)
-
-
-def _combine(results: Results, spec: RunSpec) -> train.Trained:
-    """The checkers' own answers, put together; nothing is trained."""
-    assert spec.quality is not None and spec.diversity is not None
+def _answers(results: Results, spec: RunSpec) -> train.Trained:
+    """What a classical checker answers once it is fitted, or an ensemble of the checkers without any training."""
     started, benchmark = time.perf_counter(), results.inputs.benchmark(spec.benchmark)
-    options = options_of(spec.method, dict(spec.options))
-    names = (spec.source.pool, spec.selection, "test")
-    scores = [
-        method_of(spec.method).implementation.combined(
-            results.scores(spec.quality, spec.benchmark, name),
-            results.scores(spec.diversity, spec.benchmark, name),
-            **options,
-        )
-        for name in names
-    ]
-    pools = [benchmark.pool(name) for name in names]
+    if spec.method in CLASSICAL:
+        data = results.inputs.source_pool(spec.benchmark, spec.source)
+        pools = [data, benchmark.pool(spec.selection), benchmark.pool("test")]
+        scores = _classical(results, spec, pools)
+    else:
+        assert spec.quality is not None and spec.diversity is not None
+        combined, options = method_of(spec.method).implementation.combined, options_of(spec.method, dict(spec.options))
+        names = (spec.source.pool, spec.selection, "test")
+        pools = [benchmark.pool(name) for name in names]
+        scores = [
+            combined(*(results.scores(c, spec.benchmark, name) for c in (spec.quality, spec.diversity)), **options)
+            for name in names
+        ]
     return train.without_epochs(scores, pools, benchmark.classes, time.perf_counter() - started)
+
+
+def _classical(results: Results, run: RunSpec, targets: Sequence[Pool]) -> list[NDArray[np.float32]]:
+    """log p(y|x) of every class for each target under a classical checker, which is fitted anew."""
+    data, classes = (
+        results.inputs.source_pool(run.benchmark, run.source),
+        results.inputs.benchmark(run.benchmark).classes,
+    )
+    return classical.fit_and_score(run.method, data, targets, classes, results.inputs.embedder(run))
 
 
 def _score(results: Results, task: Task) -> str:
@@ -143,9 +146,7 @@ def _held_out(results: Results, run: RunSpec, folds: int) -> NDArray[np.float32]
 
 def _by_model(results: Results, run: RunSpec, benchmark: str, pool: str) -> NDArray[np.float32]:
     if run.method in CLASSICAL:
-        data, target = results.inputs.source_pool(benchmark, run.source), results.inputs.benchmark(benchmark).pool(pool)
-        classes, embed = results.inputs.benchmark(benchmark).classes, results.inputs.embedder(run)
-        return classical.fit_and_score(run.method, data, [target], classes, embed)[0]
+        return _classical(results, run, [results.inputs.benchmark(benchmark).pool(pool)])[0]
     return score_pool(
         results.store.checkpoint(results.key(run)),
         results.inputs.encoder_named(run.encoder).directory,

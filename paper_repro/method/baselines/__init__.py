@@ -1,7 +1,7 @@
 """Other ways to weight, choose or relabel the training examples: one record here, one readable module each.
 
 A module has ``Step`` (a training step), ``prepare`` (a change of the training data before the first step) or
-``answer`` (nothing is trained). It gets the options of its record by name.
+``combined`` (nothing is trained). It gets the options of its record by name.
 """
 
 from __future__ import annotations
