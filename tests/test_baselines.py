@@ -324,9 +324,8 @@ def test_a_class_that_the_dev_set_lacks_is_named(encoder: Path, data: TrainingDa
 
 @pytest.mark.parametrize("method", META)
 def test_a_meta_gradient_that_is_not_finite_names_its_step(encoder: Path, data: TrainingData, method: str) -> None:
-    with pytest.raises(TrainingError, match="(not finite|loss is nan at).* step") as caught:
+    with pytest.raises(TrainingError, match=r"(not finite|loss is nan at).* step \d"):
         run(method, encoder, data, replace(RECIPE, learning_rate=1e30))
-    assert "step" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,6 @@ def test_the_engine_is_measured_with_torch_transformers_and_scipy_alone(tmp_path
     content = json.loads((tmp_path / "engine-cpu.json").read_text("utf-8"))
     assert [row["part"] for row in content["rows"]] == ["fast", "ce", "ce", "score"]
     assert all(row["ratio"] > 0 and row["target"] == "" and row["predicted"] is None for row in content["rows"])
-    assert content["about"]["accelerate"] == "not installed" or HAS_ACCELERATE
     assert "| packed, bf16 (the engine), CE, against: length buckets, bf16 (ce) |" in done.stdout
 
 

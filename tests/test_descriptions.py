@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from moods import LABELS, Make, csv_of, texts
 
@@ -395,8 +395,9 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=3), st.dictionaries(st.sampled_from(FIELDS), VALUES))
+@example({}, {})
 def test_any_value_in_a_description_is_taken_or_told_in_a_line(
     changes: dict[str, object], data: dict[str, object]
 ) -> None:
@@ -404,18 +405,24 @@ def test_any_value_in_a_description_is_taken_or_told_in_a_line(
     table = {"title": "X", "labels": ["a", "b"], "data": {**usual, **data}, **changes}
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         (Path(folder) / "x.toml").write_bytes(b"")
+        for name in ("d.csv", "t.csv", "q.csv"):
+            rows = "".join(f"{name} {i},{'ab'[i % 2]}\n" for i in range(8))
+            (Path(folder) / name).write_text(f"text,label\n{rows}", "utf-8")
         patch.setattr(description.tomllib, "loads", lambda _: dict(table))
         try:
-            benchmarks.load(Path(folder) / "x.toml")
+            opened = benchmarks.load(Path(folder) / "x.toml")
         except UserError as error:
             refused = str(error)
-            assert len(refused.splitlines()) == 1
+            assert len(refused.splitlines()) == 1 and (changes or data)
+            return
+    assert set(opened.pools) == {"train", "dev", "test", "generated"} and all(map(len, opened.pools.values()))
+    assert all(set(pool.labels.tolist()) <= set(range(opened.classes)) for pool in opened.pools.values())
 
 
 WORDS = CELLS.filter(lambda cell: cell.strip() and "\0" not in cell)
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(
     st.lists(WORDS, min_size=2, max_size=4, unique_by=str.strip),
     st.lists(st.tuples(WORDS, st.integers(0, 3)), min_size=6, max_size=12, unique_by=lambda row: row[0].strip()),

@@ -122,7 +122,7 @@ def test_it_covers_what_it_says_within_a_few_per_cent(rho: float, count: int) ->
 def test_the_order_of_groups_with_known_levels() -> None:
     clear = order_interval([[0.0, 0.1], [1.0, 1.1], [2.0, 2.1]], [1, 2, 3])
     assert (clear.mean, clear.low, clear.high) == (1, 1, 1)
-    rng = np.random.default_rng(1)
-    vague = order_interval(rng.normal(size=(4, 9)), [1, 2, 3, 4])
-    assert vague.low < vague.mean < vague.high or vague.high == 1
+    # The first mean drawn is 0, 1 or 2 in 1, 2, 1 of four cases: rho is 1, that of a tie, and that of one swap.
+    vague = order_interval([[0, 2], [1, 1], [3, 3]], [1, 2, 3])
+    assert (vague.mean, vague.low, vague.high) == pytest.approx((np.sqrt(3) / 2, 0.5, 1))
     assert np.isnan(order_interval([[1.0], [2.0]], [1, 2]).mean)

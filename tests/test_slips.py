@@ -38,6 +38,9 @@ def test_macro_f1_of_two_classes_is_never_above_accuracy(tn: int, fp: int, fn: i
         assert f1.mean() <= accuracy[0] + 1e-9
         labels, said = np.repeat([0, 0, 1, 1], [tn, fp, fn, tp]), np.repeat([0, 1, 0, 1], [tn, fp, fn, tp])
         assert f1.mean() == pytest.approx(100 * macro_f1(labels, said, 2))
+
+
+def test_the_largest_excess_is_nothing() -> None:
     assert slips.largest_excess(8) == 0
 
 
