@@ -383,10 +383,7 @@ def loaded(
 
 
 VALUES = st.recursive(
-    st.integers(-2, 50)
-    | st.booleans()
-    | st.floats(-2, 2)
-    | st.sampled_from(["", "~x/d.csv", "{x}", "{"]),
+    st.integers(-2, 50) | st.booleans() | st.floats(-2, 2) | st.sampled_from(["", "~x/d.csv", "{x}", "{"]),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(st.sampled_from([*Data.__dataclass_fields__, "sigma", "a", "b"]), inner, max_size=4)
@@ -397,7 +394,13 @@ FILES = st.sampled_from(["d.csv", "t.csv", "q.csv"])
 SIZES = st.integers(1, 9)
 LIKELY = st.fixed_dictionaries(
     {},
-    optional={"train": FILES, "dev": SIZES | FILES, "test": SIZES, "generated": FILES, "keep_duplicates": st.booleans()},
+    optional={
+        "train": FILES,
+        "dev": SIZES | FILES,
+        "test": SIZES,
+        "generated": FILES,
+        "keep_duplicates": st.booleans(),
+    },
 )
 
 
