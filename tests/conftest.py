@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from chat_server import ChatServer
     from moods import Make
 
     from paper_repro.method.train import TrainingData
@@ -84,6 +85,15 @@ def pairs(encoder: Path) -> TrainingData:
     import tiny
 
     return tiny.training_data(encoder, pairs=True, max_length=48)
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatServer]:
+    """A server that never fails."""
+    from chat_server import serving
+
+    with serving(tmp_path_factory.mktemp("calm")) as server:
+        yield server
 
 
 @pytest.fixture

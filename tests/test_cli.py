@@ -7,17 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-import types
 from pathlib import Path
 from types import SimpleNamespace
 
-import nbformat
 import psutil
 import pytest
 import tiny
 from click.shell_completion import ShellComplete
-from click.testing import CliRunner
-from nbformat.v4 import new_code_cell, new_notebook
+from command import call, write
 
 import paper_repro
 from paper_repro.cli import cli
@@ -32,14 +29,6 @@ from paper_repro.tools.errors import UserError
 from paper_repro.tools.paths import Paths
 
 ROOT = Path(paper_repro.__file__).parents[1]
-
-
-def write(folder: Path, name: str, parameters: str, *cells: str) -> Path:
-    made = [new_code_cell(parameters, metadata={"tags": ["parameters"]}), *map(new_code_cell, cells)]
-    notebook = new_notebook(cells=made)
-    notebook.metadata.language_info = {"name": "python"}
-    nbformat.write(notebook, folder / f"{name}.ipynb")
-    return folder / f"{name}.ipynb"
 
 
 @pytest.fixture
@@ -60,10 +49,6 @@ folder.mkdir(parents=True, exist_ok=True)
 entry = dict(title="T", files={{}}, items=[], notebook="02_b", runs=[], wanted=4, complete={complete}, written="",
              completeness="3 of 4 runs", hardware=[], versions={{}}, commits=[])
 (folder / "manifest.json").write_text(json.dumps(dict(products=dict(table1=entry))))"""
-
-
-def call(*words: str):
-    return CliRunner().invoke(cli, list(words), prog_name="paper-repro")
 
 
 @pytest.mark.parametrize("words", [["run", "--help"], ["--version"], ["status"]])
@@ -176,12 +161,6 @@ def test_bad_input_is_one_or_two_lines_exit_code_2_and_nothing_written(folder, t
     assert [path.name for path in tmp_path.iterdir()] == ["notebooks"]
 
 
-def test_commands_stand_in_the_order_in_which_they_are_needed():
-    told = call("--help").stdout.split("Commands:")[1].split()
-    places = [told.index(name) for name in ("list", "doctor", "run", "status", "report", "fetch", "generate")]
-    assert places == sorted(places)
-
-
 def test_the_list_names_what_each_notebook_takes_and_one_notebook_is_explained(folder):
     write(folder, "04_train_losses", 'profile = "demo"\nshots: int = 8  # how many examples it sees')
     write(folder, "05_noisy", 'profile = "demo"')
@@ -244,17 +223,6 @@ def test_an_unforeseen_failure_is_one_line(folder, monkeypatch, error, told):
     result = call("report")
     assert result.exit_code == 1
     assert result.stderr.startswith(f"paper-repro: {told}") and len(result.stderr.splitlines()) == 1
-
-
-def test_fetch_passes_profile_and_folders_on(monkeypatch, tmp_path, folder):
-    seen = {}
-    module = types.ModuleType("paper_repro.runs.fetch")
-    module.fetch = lambda profile, **rest: seen.update(rest, profile=profile)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "paper_repro.runs.fetch", module)
-    assert call("fetch", "--profile", "mini", "--data-dir", str(tmp_path)).exit_code == 0
-    seen.pop("echo")
-    cache = tmp_path / "results" / "cache"
-    assert seen == {"profile": "mini", "data_dir": tmp_path, "encoder_dir": None, "cache": cache}
 
 
 def test_the_plan_counts_each_training_once_without_data_or_weights(folder, tmp_path):

@@ -14,9 +14,9 @@ from typing import Any
 import psutil
 import pytest
 import tiny
+from command import call
 from disturbed import PATIENCE, assert_complete, done_once, family, go, grid, start, wait_for
 
-from paper_repro.cli import cli
 from paper_repro.runs import dask, tasks
 from paper_repro.runs.spec import RunSpec
 from paper_repro.runs.store import Store
@@ -110,15 +110,13 @@ def test_a_worker_of_two_threads_is_refused(inputs: dict[str, str], tmp_path: Pa
 
 
 def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from click.testing import CliRunner
-
     monkeypatch.setattr(dask, "PATIENCE", 1.0)
     for address, message in (
         ("tcp://127.0.0.1:9", "no Dask scheduler answers there within 1 s (expected tcp://host:port or"),
         ("nowhere", "no Dask scheduler answers there"),
         (str(tmp_path / "absent.json"), "there is no such scheduler file; is the scheduler running?"),
     ):
-        said = CliRunner().invoke(cli, ["run", "04", "--scheduler", address, "--results-dir", str(tmp_path)])
+        said = call("run", "04", "--scheduler", address, "--results-dir", tmp_path)
         assert said.exit_code == 2 and f"--scheduler {address}: {message}" in said.stderr
         assert len(said.stderr.splitlines()) == 1 and list(tmp_path.iterdir()) == []
 

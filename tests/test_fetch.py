@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from command import call
 
 from paper_repro.model import pretraining
 from paper_repro.model.encoder import Encoder
@@ -31,9 +32,14 @@ def test_the_first_item_that_fails_stops(tmp_path: Path) -> None:
 
 
 def test_the_miniature_world_needs_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = Encoder("tiny-world", tmp_path, "0" * 64, "pre-trained by this package")
-    monkeypatch.setattr(pretraining, "ensure", lambda cache: made)
-    lines: list[str] = []
-    fetch.fetch("demo", data_dir=None, encoder_dir=None, cache=tmp_path, echo=lines.append)
-    assert ["made by this package" in line for line in lines[:3]] == [True] * 3
-    assert "pre-trained by this package" in lines[3] and "No network is needed from here on" in lines[-1]
+    """By the command, which hands on the profile and the cache's place."""
+
+    def ensure(cache: Path) -> Encoder:
+        return Encoder("tiny-world", cache, "0" * 64, "pre-trained by this package")
+
+    monkeypatch.setattr(pretraining, "ensure", ensure)
+    done = call("fetch", "--profile", "demo", "--results-dir", tmp_path)
+    lines = done.output.splitlines()
+    assert done.exit_code == 0 and ["made by this package" in line for line in lines[:3]] == [True] * 3
+    assert f"pre-trained by this package; {tmp_path / 'cache'}" in lines[3]
+    assert "No network is needed from here on" in lines[-1]

@@ -13,9 +13,8 @@ import pandas as pd
 import pytest
 import scripted_server
 from chat_server import ChatServer, serving
-from click.testing import CliRunner
+from command import call
 
-from paper_repro.cli import cli
 from paper_repro.llm import clusters, few_shot
 from paper_repro.llm.ask import asking
 from paper_repro.llm.budget import Terms
@@ -195,33 +194,30 @@ def test_proposals_that_cannot_be_read_are_counted(server: ChatServer, tmp_path:
         )
 
 
-def test_the_command_asks_about_a_benchmark_of_ones_own_and_once_only(tmp_path: Path) -> None:
-    """Every draw holds all 240 texts of the example, so that C/S follows from their first words."""
-    first = [text.split()[0] for text in benchmarks.load(description.EXAMPLE).pools["generated"].texts]
-    words = ["diversity", "--benchmark", str(description.EXAMPLE), "--model", "scripted"]
-    words += ["-n", "2", "-k", "240", "-m", "2"]
-    words += ["--results-dir", str(tmp_path / "results"), "--key-env", "", "--base-url"]
+@pytest.mark.parametrize(
+    ("benchmark", "pool", "folder"),
+    [
+        (description.EXAMPLE, "generated", "demo-workshop/diversity/workshop"),
+        ("financial", "diversity:copies-30", "demo/diversity/financial"),
+    ],
+)
+def test_the_command_asks_about_any_set_of_any_benchmark_and_once_only(
+    benchmark: str | Path, pool: str, folder: str, tmp_path: Path
+) -> None:
+    """Every draw holds the whole pool, so that C/S follows from the texts' first words."""
+    kind = "miniature" if benchmark == "financial" else "real"
+    texts = benchmarks.load(benchmark, kind=kind).pool(pool)
+    words = ["diversity", "--benchmark", benchmark, "--pool", pool, "--model", "scripted", "-n", "2"]
+    words += ["-k", str(len(texts)), "-m", "2", "--results-dir", tmp_path / "results", "--key-env", "", "--base-url"]
     with serving(tmp_path / "server", scripted_server.__file__) as server:
-        asked = CliRunner().invoke(cli, [*words, server.url])
-    again = CliRunner().invoke(cli, [*words, server.url])  # the server has gone
+        asked = call(*words, server.url)
+    again = call(*words, server.url)  # the server has gone
+    score = f"{len({text.split()[0] for text in texts.texts}) / len(texts):.3f}"
     for done in (asked, again):
         assert done.exit_code == 0, done.output
-        score = f"{len(set(first)) / 240:.3f}"
         assert f"Diversity {score} [{score}, {score}], 2 draws (everything could be read)" in done.output
-    folder = tmp_path / "results" / "demo-workshop" / "diversity" / "workshop"
-    assert (folder / "scripted" / "responses.jsonl").exists() and (folder / "diversity.json").exists()
-
-
-def test_the_command_asks_about_another_set(tmp_path: Path) -> None:
-    pool = benchmarks.load("financial", kind="miniature").pool("diversity:copies-30")
-    words = ["diversity", "--benchmark", "financial", "--pool", "diversity:copies-30", "--model", "scripted"]
-    words += ["-n", "2", "-k", str(len(pool)), "-m", "2", "--results-dir", str(tmp_path / "results"), "--key-env", ""]
-    with serving(tmp_path / "server", scripted_server.__file__) as server:
-        asked = CliRunner().invoke(cli, [*words, "--base-url", server.url])
-    assert asked.exit_code == 0, asked.output
-    score = f"{len({text.split()[0] for text in pool.texts}) / len(pool):.3f}"
-    assert f"Diversity {score} [{score}, {score}], 2 draws" in asked.output
-    assert clusters.load(tmp_path / "results" / "demo" / "diversity" / "financial", pool) is not None
+    assert (tmp_path / "results" / folder / "scripted" / "responses.jsonl").exists()
+    assert clusters.load(tmp_path / "results" / folder, texts) is not None
 
 
 def test_what_is_kept_says_what_it_is_of(tmp_path: Path) -> None:

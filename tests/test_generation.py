@@ -50,14 +50,6 @@ def test_the_bundled_d_q(name: str, counts: list[int], first: str, tmp_path: Pat
     assert [json.loads(line) for line in again] == kept
 
 
-@pytest.mark.parametrize("folder", ["generated", "labelled"])
-def test_data_cards_name_every_file(folder: str) -> None:
-    card = (BUNDLED / folder / "DATA_CARD.md").read_text(encoding="utf-8")
-    files = [path for path in (BUNDLED / folder).iterdir() if path.suffix in {".jsonl", ".csv"}]
-    assert len(files) == (6 if folder == "generated" else 3)
-    assert all(f"`{path.name}`" in card for path in files) and "CC BY 4.0" in card
-
-
 # ---------------------------------------------------------------- few-shot predictions
 
 

@@ -13,11 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command import call
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from paper_repro.cli import cli
 from paper_repro.texts import benchmarks, prompts
 from paper_repro.tools.errors import UserError
 
@@ -27,7 +26,7 @@ Rows = list[tuple[str, str]]
 
 
 def init(*words: str | Path) -> tuple[int, str]:
-    done = CliRunner().invoke(cli, ["init", *map(str, words)], prog_name="paper-repro")
+    done = call("init", *words)
     return done.exit_code, done.output
 
 
@@ -175,12 +174,11 @@ def test_any_files_become_a_benchmark_or_one_line(
         data.write_bytes(FORMS[name](rows).encode(encoding, "replace"))
         Path(at, "q.jsonl").write_text(as_json(d_q), "utf-8")
         sizes = ["--dev", str(size), "--test", str(size)] if size else []
-        words = [data, "--encoding", encoding, "--generated", Path(at, "q.jsonl"), "-o", target, *sizes]
-        done = CliRunner().invoke(cli, ["init", *map(str, words)], prog_name="paper-repro")
-        event(f"exit code {done.exit_code}")
-        if done.exit_code:
-            assert done.exit_code == 2, done.output
-            assert done.output.startswith("paper-repro: ") and len(done.output.splitlines()) == 1
+        code, told = init(data, "--encoding", encoding, "--generated", Path(at, "q.jsonl"), "-o", target, *sizes)
+        event(f"exit code {code}")
+        if code:
+            assert code == 2, told
+            assert told.startswith("paper-repro: ") and len(told.splitlines()) == 1
             assert not target.exists()
             return
         opened = benchmarks.load(target)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +44,6 @@ def ask(server: ChatServer, folder: Path, n: int = 6, **settings: Any) -> list[s
 
 def records(folder: Path) -> list[dict[str, Any]]:
     return list(journal.records(folder / journal.JOURNAL))
-
-
-@pytest.fixture(scope="module")
-def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatServer]:
-    """A server that never fails."""
-    with serving(tmp_path_factory.mktemp("calm")) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

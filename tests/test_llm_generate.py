@@ -20,9 +20,8 @@ import numpy as np
 import pytest
 import tiny_chat
 from chat_server import ChatServer, serving
-from click.testing import CliRunner, Result
+from command import call
 
-from paper_repro.cli import cli
 from paper_repro.llm.budget import Terms
 from paper_repro.llm.generate import Generation, Job, Settings
 from paper_repro.llm.journal import JOURNAL, records
@@ -39,17 +38,6 @@ TASKS = {"financial": ("negative", "neutral", "positive"), "tweet_irony": ("non-
 def words(server: ChatServer, out: Path, benchmark: str = "financial", texts: int = 30) -> list[str]:
     asked = ["--benchmark", benchmark, "--texts", str(texts), "--out", str(out), "--first-pause", "0.01"]
     return ["generate", *asked, "--timeout", "10", "--base-url", server.url, "--model", "m", "--key-env", "NO_SUCH_KEY"]
-
-
-def call(*given: str) -> Result:
-    return CliRunner().invoke(cli, list(given), prog_name="paper-repro")
-
-
-@pytest.fixture(scope="module")
-def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatServer]:
-    """A server that never fails."""
-    with serving(tmp_path_factory.mktemp("calm")) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

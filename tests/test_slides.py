@@ -28,16 +28,3 @@ def test_the_primer_becomes_slides_with_its_results_and_without_its_solutions() 
     headings = re.findall(r"^#+ (.*)$", "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown"), re.M)
     assert [h for h in headings if h != "Set-up" and h not in re.sub(r"<[^>]+>|&#182;", "", page)] == []
     assert "Solution 1" not in page and "import numpy" not in page
-
-
-def test_no_slide_has_more_words_than_a_room_can_read() -> None:
-    """The first one is the notebook's head, with its table of contents: it scrolls."""
-    notebook = nbformat.read(NOTEBOOKS / "00_importance_weighting.ipynb", as_version=4)
-    words: list[int] = []
-    for cell in notebook.cells:
-        kind = cell.metadata.slideshow.slide_type
-        if kind in ("slide", "subslide"):
-            words.append(0)
-        if kind != "skip" and cell.cell_type == "markdown":
-            words[-1] += len(cell.source.split())
-    assert max(words[1:]) <= 180

@@ -11,9 +11,8 @@ import numpy as np
 import papermill
 import pytest
 import torch
-from click.testing import CliRunner
+from command import call
 
-from paper_repro.cli import cli
 from paper_repro.teaching import student
 from paper_repro.teaching.exercises import EXERCISES, check
 from paper_repro.tools.errors import UserError
@@ -120,7 +119,7 @@ def test_a_notebook_without_exercises_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_command_copies_the_notebooks_that_are_named(tmp_path: Path) -> None:
-    result = CliRunner().invoke(cli, ["student", "3", "theory", "--to", str(tmp_path)])
+    result = call("student", "3", "theory", "--to", tmp_path)
     assert result.exit_code == 0, result.output
     written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.ipynb")}
     names = ("03_checkers", "07_theory")
