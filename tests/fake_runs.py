@@ -14,6 +14,7 @@ from paper_repro.method.recipe import EpochRecord, Recipe
 from paper_repro.paper.beside_paper import printed
 from paper_repro.paper.cells import Cell
 from paper_repro.paper.table1.cells import table1
+from paper_repro.runs import profiles
 from paper_repro.runs.profiles import Ablations, Baselines, Profile, Relabelled, Search
 from paper_repro.runs.spec import Checker, RunResult, RunSpec
 from paper_repro.texts import world
@@ -31,16 +32,10 @@ HARDWARE = {"device": "Made-up CPU, 2 cores", "torch": "2.13.0", "commit": "0123
 
 def profile(kind: str = "real", seeds: int = 4) -> Profile:
     """The demo profile ("miniature") or the mini profile ("real") with small recipes."""
-    recipes = {pool: Recipe(epochs=5) for pool in ("dev", "generated", "train")}
-    name, title = ("mini", "Real benchmarks, MiniLM-L6") if kind == "real" else ("demo", "Miniature world")
-    return Profile(
-        name=name,
-        title=title,
-        kind="real" if kind == "real" else "miniature",
-        encoder="minilm-l6" if kind == "real" else "tiny-world",
+    return replace(
+        profiles.load("mini" if kind == "real" else "demo"),
         seeds=tuple(range(seeds)),
-        benchmarks=tuple(LABELS),
-        recipes=recipes,
+        recipes={pool: Recipe(epochs=5) for pool in ("dev", "generated", "train")},
         ablations=ABLATIONS,
         baselines=BASELINES,
         search=SEARCH,

@@ -27,9 +27,8 @@ WANTED = (Checker(tiny.spec("ce", "dev")), "financial", "test")
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    folder = tmp_path_factory.mktemp("archive")
-    study = tiny.study(tiny.make_inputs(folder), folder / "results")
+def made(inputs: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Study:
+    study = tiny.study(inputs, tmp_path_factory.mktemp("archive"))
     study.run(SPECS, progress=False)
     study.collect([WANTED], progress=False)
     return study
@@ -159,13 +158,13 @@ def with_metadata(**changes: str):  # type: ignore[no-untyped-def]
     ],
 )
 def test_another_file_is_refused_and_the_store_stays_as_it_was(
-    made: Study, files: list[Path], tmp_path: Path, harm, message: str
+    inputs: dict[str, str], files: list[Path], tmp_path: Path, harm, message: str
 ) -> None:
     """Also where a good part comes before it."""
     (good,) = files
     bad = Path(shutil.copyfile(good, tmp_path / "bad.parquet"))
     harm(bad)
-    store = tiny.study(tiny.make_inputs(tmp_path / "in"), tmp_path / "results").store
+    store = tiny.study(inputs, tmp_path / "results").store
     with pytest.raises(UserError, match=message):
         unpack([good, bad], store)
     assert tiny.files_under(store.root) == []

@@ -26,9 +26,8 @@ EMBEDDING = "bert.embeddings.word_embeddings.weight"
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    folder = tmp_path_factory.mktemp("checkers")
-    return tiny.study(tiny.make_inputs(folder), folder / "results")
+def study(inputs: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return tiny.study(inputs, tmp_path_factory.mktemp("checkers"))
 
 
 # -- folds ----------------------------------------------------------------------------------------------------
@@ -179,8 +178,8 @@ def test_the_engine_sees_the_scores_of_the_observed_labels(study: Study, checker
     assert result.selected.weight_mean == pytest.approx(mean, rel=1e-5)
 
 
-def test_exact_scores_of_a_made_world(tmp_path: Path) -> None:
-    made = tiny.study(tiny.make_inputs(tmp_path), tmp_path / "results")
+def test_exact_scores_of_a_made_world(inputs: dict[str, str], tmp_path: Path) -> None:
+    made = tiny.study(inputs, tmp_path)
     benchmark = made.benchmark("financial")
     rng = np.random.default_rng(0)
     p, q = (rng.dirichlet([1, 1, 1], tiny.SIZES["generated"]) for _ in range(2))

@@ -91,8 +91,10 @@ def test_embeddings_are_the_mean_over_each_texts_own_tokens(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("method", CLASSICAL)
-def test_a_classical_checker_takes_the_place_of_the_network(tmp_path: Path, method: str) -> None:
-    study = tiny.study(tiny.make_inputs(tmp_path / "in"), tmp_path / "results")
+def test_a_classical_checker_takes_the_place_of_the_network(
+    inputs: dict[str, str], tmp_path: Path, method: str
+) -> None:
+    study = tiny.study(inputs, tmp_path)
     spec = tiny.spec("dimp")
     assert spec.quality is not None and spec.quality.run is not None
     checker = Checker(replace(spec.quality.run, method=method))

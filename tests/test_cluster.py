@@ -40,17 +40,10 @@ def nothing_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("nothing_here")
-def test_four_workers_give_the_bits_of_a_serial_run(
-    four: Any, inputs: dict[str, str], reference: dict[RunSpec, str], tmp_path: Path
-) -> None:
-    made = tiny.study(inputs, tmp_path, scheduler=four.scheduler_address)
-    made.run(grid(), progress=False)
-    assert_complete(made, reference)
-
-
 def test_a_killed_worker_costs_what_it_was_at(
     four: Any, inputs: dict[str, str], reference: dict[RunSpec, str], tmp_path: Path
 ) -> None:
+    """The others finish, with the bits of a serial run."""
     made = tiny.study(inputs, tmp_path, scheduler=four.scheduler_address)
     killed: list[int] = []
 

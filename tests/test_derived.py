@@ -122,8 +122,8 @@ def test_the_generators_labels_of_real_inputs_are_found_by_the_hash_of_the_text(
         other.pool("relabelled")
 
 
-def test_runs_train_on_derived_pools(tmp_path: Path) -> None:
-    study = tiny.study(tiny.make_inputs(tmp_path / "in"), tmp_path / "results")
+def test_runs_train_on_derived_pools(inputs: dict[str, str], tmp_path: Path) -> None:
+    study = tiny.study(inputs, tmp_path)
     spec = replace(tiny.spec("dimp"), source=Source("train:noisy"), selection="dev:select")
     data = study.training_data(replace(spec, quality=None, method="ce"))
     rows, labels, _ = noisy(study.benchmark("financial").pool("train").labels, data.classes)

@@ -14,6 +14,7 @@ import pytest
 import scripted_server
 from chat_server import ChatServer, serving
 from command import call
+from tiny import pool
 
 from paper_repro.llm import clusters, few_shot
 from paper_repro.llm.ask import asking
@@ -38,14 +39,12 @@ def asker(server: ChatServer, folder: Path, max_requests: int | None = None) -> 
     return asking(Client("scripted", server.url, key_env=""), folder, Terms(max_requests, concurrency=3))
 
 
-def pool(name: str, texts: list[str], labels: list[int]) -> Pool:
-    return Pool(name, tuple(texts), np.array(labels, dtype=np.int64))
-
-
 def benchmark() -> Benchmark:
     """Twelve test texts, four of each class; four dev texts of each."""
-    dev = pool("dev", [f"dev {i}" for i in range(12)], [i % 3 for i in range(12)])
-    return Benchmark("financial", "F", LABELS, {"dev": dev, "test": pool("test", TEXTS, [i // 4 for i in range(12)])})
+    dev = pool([f"dev {i}" for i in range(12)], [i % 3 for i in range(12)])
+    return Benchmark(
+        "financial", "F", LABELS, {"dev": dev, "test": pool(TEXTS, [i // 4 for i in range(12)], name="test")}
+    )
 
 
 TEXTS = [f"text {i}" for i in range(12)]
@@ -132,7 +131,7 @@ def test_predictions_of_another_test_set_are_refused(tmp_path: Path) -> None:
 
 
 def coloured(*words: str) -> Pool:
-    return pool("generated", [f"{word} text {i}" for i, word in enumerate(words)], [0] * len(words))
+    return pool([f"{word} text {i}" for i, word in enumerate(words)])
 
 
 def measured(
@@ -185,29 +184,27 @@ def test_what_cannot_be_used_is_counted_and_left_out(server: ChatServer, tmp_pat
 
 
 def test_proposals_that_cannot_be_read_are_counted(server: ChatServer, tmp_path: Path) -> None:
-    texts = pool("generated", ["odd", "red one"], [0, 0])
+    texts = pool(["odd", "red one"])
     found = measured(server, tmp_path / "out", texts, clusters.Settings(n=1, k=2, m=8, j=1))
     assert 0 < found.counts[clusters.UNUSED_PROPOSAL] < 8
     with pytest.raises(UserError, match="no answer held metadata and metrics as JSON"):
-        measured(
-            server, tmp_path / "o", pool("generated", ["odd", "odd"], [0, 0]), clusters.Settings(n=1, k=2, m=2, j=1)
-        )
+        measured(server, tmp_path / "o", pool(["odd", "odd"]), clusters.Settings(n=1, k=2, m=2, j=1))
 
 
 @pytest.mark.parametrize(
-    ("benchmark", "pool", "folder"),
+    ("benchmark", "chosen", "folder"),
     [
         (description.EXAMPLE, "generated", "demo-workshop/diversity/workshop"),
         ("financial", "diversity:copies-30", "demo/diversity/financial"),
     ],
 )
 def test_the_command_asks_about_any_set_of_any_benchmark_and_once_only(
-    benchmark: str | Path, pool: str, folder: str, tmp_path: Path
+    benchmark: str | Path, chosen: str, folder: str, tmp_path: Path
 ) -> None:
     """Every draw holds the whole pool, so that C/S follows from the texts' first words."""
     kind = "miniature" if benchmark == "financial" else "real"
-    texts = benchmarks.load(benchmark, kind=kind).pool(pool)
-    words = ["diversity", "--benchmark", benchmark, "--pool", pool, "--model", "scripted", "-n", "2"]
+    texts = benchmarks.load(benchmark, kind=kind).pool(chosen)
+    words = ["diversity", "--benchmark", benchmark, "--pool", chosen, "--model", "scripted", "-n", "2"]
     words += ["-k", str(len(texts)), "-m", "2", "--results-dir", tmp_path / "results", "--key-env", "", "--base-url"]
     with serving(tmp_path / "server", scripted_server.__file__) as server:
         asked = call(*words, server.url)

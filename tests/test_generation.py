@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny import pool
 
 from paper_repro.paper import generated_data
 from paper_repro.texts import benchmarks, description, generated, prompts
@@ -16,10 +17,6 @@ from paper_repro.tools.errors import UserError
 from paper_repro.tools.paths import BUNDLED
 
 NAMES = ("financial", "tweet_irony", "mrpc")
-
-
-def pool(texts: list[str], labels: list[int], pairs: list[str] | None = None, name: str = "dev") -> Pool:
-    return Pool(name, tuple(texts), np.array(labels, dtype=np.int64), None if pairs is None else tuple(pairs))
 
 
 def benchmark(made: Pool, dev: Pool, test: Pool) -> Benchmark:

@@ -23,8 +23,8 @@ from paper_repro.tools.errors import UserError
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Study:
-    return tiny.study(tiny.make_inputs(tmp_path), tmp_path / "results")
+def study(inputs: dict[str, str], tmp_path: Path) -> Study:
+    return tiny.study(inputs, tmp_path)
 
 
 def other_value(kind: Any, value: Any) -> Any:
@@ -151,9 +151,8 @@ def test_data_that_a_run_never_reads_do_not_count(study: Study) -> None:
     assert key_of(study, edited(before, "train", texts=before.pools["train"].texts[::-1]), tiny.spec("imp")) == first
 
 
-def test_content_of_the_encoder_counts(tmp_path: Path) -> None:
+def test_content_of_the_encoder_counts(inputs: dict[str, str], tmp_path: Path) -> None:
     """One byte of the weights, of the vocabulary or of the configuration."""
-    inputs = tiny.make_inputs(tmp_path)
     found = [tiny.study(inputs, tmp_path / "results").key(tiny.spec())]
     for name in ("model.safetensors", "tokenizer.json", "config.json"):
         copy = tmp_path / name.split(".")[0]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
+from tiny import pool
 
 from paper_repro.llm.parsing import EMPTY, NO_TEXT, REFUSAL, Found, parse
 from paper_repro.llm.validation import (
@@ -19,7 +19,6 @@ from paper_repro.llm.validation import (
     likeness,
 )
 from paper_repro.texts import benchmarks, generated, prompts
-from paper_repro.texts.pools import Pool
 
 NAMES = ("financial", "tweet_irony", "mrpc")
 NEWS, TWEETS, PAIRS = map(prompts.template, NAMES)
@@ -144,11 +143,7 @@ def test_what_is_written_as_the_prompt_shows_it_is_read_as_it_was_meant(name: st
 # ---------------------------------------------------------------- judging
 
 
-def pool(*texts: str, pairs: tuple[str, ...] | None = None) -> Pool:
-    return Pool("dev", texts, np.zeros(len(texts), dtype=np.int64), pairs)
-
-
-DEV = pool("Profit of the bank rose in May .", "Sales of the firm fell in June after a strike .")
+DEV = pool(["Profit of the bank rose in May .", "Sales of the firm fell in June after a strike ."])
 SHOWN = Asked(2, 10, DEV.subset([0]))
 
 
@@ -175,8 +170,8 @@ def test_reasons(found: Found, reason: str) -> None:
 
 
 def test_pairs_need_a_label_of_the_task() -> None:
-    validator = Validator(PAIRS, pool("a b", pairs=("c d rxnogtily",)))
-    asked = Asked(None, None, pool("a b", pairs=("c d",)))
+    validator = Validator(PAIRS, pool(["a b"], pairs=["c d rxnogtily"]))
+    asked = Asked(None, None, pool(["a b"], pairs=["c d"]))
     found = [Found("Rex ran .", "A dog ran .", label) for label in ("1", None, "2")]
     assert [validator.reason(entry, asked) for entry in found] == ["", NO_LABEL, WRONG_LABEL]
     assert validator.reason(Found("x " * 10, "y " * 6, "0"), asked) == TOO_LONG, "three times the longest pair of D_P'"

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny
 import torch
 
 from paper_repro.tools.paths import project_root
@@ -17,10 +16,9 @@ BLOCKS = re.findall(r"```python\n(.*?)```", (project_root() / "docs" / "trainer.
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def ran(inputs: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the page's code leaves behind, with tiny data and a tiny encoder in the place of the real ones."""
     folder = tmp_path_factory.mktemp("trainer")
-    inputs = tiny.make_inputs(folder)
     settings = {**inputs, "results_dir": str(folder / "results"), "device": "cpu", "workers": 1}
     given = ", ".join(f"{name}={value!r}" for name, value in settings.items())
     code = "\n".join(BLOCKS)

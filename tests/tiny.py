@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import resource
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,14 @@ def make_pool(name: str, size: int, classes: int, *, seed: int = 0, pairs: bool 
 
     texts = tuple(text(int(label)) for label in labels)
     return Pool(name, texts, labels, tuple(text(int(label)) for label in labels) if pairs else None)
+
+
+def pool(
+    texts: Sequence[str], labels: Sequence[int] = (), pairs: Sequence[str] | None = None, name: str = "dev"
+) -> Pool:
+    """A pool of these texts; without ``labels`` all are of class 0."""
+    classes = np.array(labels or [0] * len(texts), dtype=np.int64)
+    return Pool(name, tuple(texts), classes, None if pairs is None else tuple(pairs))
 
 
 def make_benchmark(name: str = "financial", sizes: Mapping[str, int] = SIZES) -> Benchmark:
@@ -169,25 +177,25 @@ def losses(trained: Trained) -> list[float]:
 
 def fingerprint(trained: Trained) -> str:
     """A hash of every number that training yields but the seconds: equal for equal bits only."""
-    digest = hashlib.sha256()
-    for array in (trained.train_log_p, trained.dev_probabilities, trained.test_probabilities):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    rows = [{k: v for k, v in vars(row).items() if k != "seconds"} for row in trained.history]
-    digest.update(repr((rows, trained.selected_epoch)).encode())
-    for name, tensor in sorted((trained.state or {}).items()):
-        digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    arrays = (trained.train_log_p, trained.dev_probabilities, trained.test_probabilities)
+    tensors = {name: tensor.contiguous().numpy() for name, tensor in sorted((trained.state or {}).items())}
+    return _hashed([*arrays, *tensors.values()], trained.history, trained.selected_epoch, list(tensors))
 
 
 def result_fingerprint(made: Study, run: RunSpec) -> str:
     """As :func:`fingerprint`, of a stored run: everything but seconds and environment. Fails where there is none."""
     result, log_p = made.result(run), made.train_log_p(run)
     assert result is not None and log_p is not None, made.failure(run)
+    arrays = (log_p, result.dev_probabilities, result.test_probabilities, result.test_labels)
+    return _hashed(arrays, result.history, result.selected_epoch, result.key, result.spec)
+
+
+def _hashed(arrays: Sequence[np.ndarray[Any, Any]], history: Sequence[Any], *more: Any) -> str:
     digest = hashlib.sha256()
-    for array in (log_p, result.dev_probabilities, result.test_probabilities, result.test_labels):
+    for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
-    rows = [{k: v for k, v in vars(row).items() if k != "seconds"} for row in result.history]
-    digest.update(repr((rows, result.selected_epoch, result.key, result.spec)).encode())
+    rows = [{name: value for name, value in vars(row).items() if name != "seconds"} for row in history]
+    digest.update(repr((rows, *more)).encode())
     return digest.hexdigest()
 
 
