@@ -51,19 +51,6 @@ def test_the_same_tokens_as_transformers(encoder: Path, pools: dict[str, Pool], 
         assert (encoded.lengths == max_length).any() == (max_length < 32 or name == "pair")
 
 
-def test_special_tokens_by_hand(encoder: Path) -> None:
-    index = {word: i for i, word in enumerate(tiny.WORDS)}
-    pool = Pool("hand", ("Gains", "the unheard"), np.zeros(2, dtype=np.int64), ("of", "bank firm"))
-    encoded = encode(pool, encoder, 16)
-    rows = [
-        ["[CLS]", "gain", "##s", "[SEP]", "of", "[SEP]"],
-        ["[CLS]", "the", "[UNK]", "[SEP]", "bank", "firm", "[SEP]"],
-    ]
-    expected = np.array([[index[w] for w in row] + [0] * (7 - len(row)) for row in rows])
-    np.testing.assert_array_equal(encoded.ids, expected)
-    assert encoded.lengths.tolist() == [6, 7] and encoded.first.tolist() == [4, 4]
-
-
 def test_an_encoder_without_a_fast_tokenizer(tmp_path: Path, pools: dict[str, Pool]) -> None:
     with pytest.raises(UserError, match=r"tokenizer.json: no such file\. .*save_pretrained"):
         encode(pools["single"], tmp_path, 16)
@@ -104,14 +91,6 @@ def check_padding(batch: Batch, encoded: Encoded, pad_to: int) -> None:
         assert not batch.token_type_ids[i, :first].any() and batch.token_type_ids[i, first:n].all()
 
 
-def test_a_batch_without_padding_needs_no_mask(encoder: Path) -> None:
-    pool = Pool("even", ("the bank", "of may", "in june"), np.zeros(3, dtype=np.int64))
-    encoded = encode(pool, encoder, 16)
-    assert Batcher(encoded, CPU).batch(np.arange(3)).attention_mask is None
-    padded = Batcher(encoded, CPU, pad_to=16).batch(np.arange(3))
-    assert padded.attention_mask is not None and padded.input_ids.shape == (3, 16)
-
-
 def test_order_depends_on_the_generator_alone(encoder: Path, pools: dict[str, Pool]) -> None:
     batcher = Batcher(encode(pools["single"], encoder, 32), CPU)
 
@@ -135,12 +114,6 @@ def test_batches_of_similar_length(encoder: Path, pools: dict[str, Pool]) -> Non
     assert all(before[1] <= after[0] for before, after in zip(sorted(spans), sorted(spans)[1:], strict=False))
     by_length = [encoded.lengths[batch.rows.numpy()] for batch in Batcher(encoded, CPU).by_length(8)]
     assert (np.diff(np.concatenate(by_length)) >= 0).all()
-
-
-def test_authors_batches_are_a_plain_permutation(encoder: Path, pools: dict[str, Pool]) -> None:
-    batcher = Batcher(encode(pools["single"], encoder, 32), CPU, pad_to=32)
-    rows = torch.cat([batch.rows for batch in batcher.shuffled(8, torch.Generator().manual_seed(0))])
-    assert torch.equal(rows, torch.randperm(37, generator=torch.Generator().manual_seed(0)))
 
 
 # -- the trimmed vocabulary -----------------------------------------------------------------------------------

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -36,98 +39,53 @@ def gradient(loss: Callable[[Tensor], Tensor], logits: Tensor) -> Tensor:
     return leaf.grad
 
 
-# The authors' training step, method by method, in probabilities: per-example cross entropy, times a detached
-# weight, mean over the batch.
-
-
-def authors_weight(method: str, p: Tensor, quality: Tensor, diversity: Tensor, gamma: float = 1.0) -> Tensor:
-    weight = {
-        "ce": torch.ones_like(p),
-        "focal": 1 - p,
-        "imp": quality / diversity,
-        "dimp": quality / p,
-        "quality_only": quality,
-    }[method]
-    return weight**gamma
-
-
-def authors_loss(
-    method: str, logits: Tensor, labels: Tensor, quality: Tensor, diversity: Tensor, gamma: float = 1.0
+def reference(
+    method: str,
+    logits: Tensor,
+    labels: Tensor,
+    quality: Tensor,
+    diversity: Tensor,
+    *,
+    gamma: float = 1.0,
+    detach: bool = True,
+    clip: str = "none",
+    alpha: float = 0.1,
+    normalise: str = "none",
 ) -> Tensor:
-    per_example = F.cross_entropy(logits, labels, reduction="none")
-    with torch.no_grad():
-        p = torch.softmax(logits, dim=1)[torch.arange(len(labels)), labels]
-        weight = authors_weight(method, p, quality, diversity, gamma)
-    return (weight * per_example).mean()
+    """The authors' training step in plain probabilities: per-example cross entropy, times a detached weight, mean over
+    the batch; and the switches."""
+    p = torch.softmax(logits, dim=1)[torch.arange(len(labels)), labels]
+    weight = tiny.paper_weight(method, p, quality, diversity) ** gamma
+    if clip == "bounded" and method in ("imp", "dimp"):
+        weight = quality / (alpha * quality + (1 - alpha) * (diversity if method == "imp" else p))
+    if clip == "sqrt-n":
+        limit = weight.mean() * len(labels) ** 0.5
+        weight = torch.where(weight > limit, limit, weight)
+    if normalise == "batch":
+        weight = weight / weight.mean()
+    return ((weight.detach() if detach else weight) * F.cross_entropy(logits, labels, reduction="none")).mean()
 
 
-@pytest.mark.parametrize("gamma", [1.0, 0.5, 2.0])
+SWITCHES: list[dict[str, Any]] = [
+    *({"gamma": gamma} for gamma in (0.5, 2.0)),
+    *(
+        {"clip": clip, "detach": detach, "normalise": normalise, "alpha": 0.25}
+        for clip, detach, normalise in product(("none", "sqrt-n", "bounded"), (True, False), ("none", "batch"))
+    ),
+]
+
+
+@pytest.mark.parametrize("switches", [{}, *SWITCHES], ids=str)
 @pytest.mark.parametrize("method", METHODS)
-def test_loss_and_gradient_are_the_authors(method: str, gamma: float) -> None:
-    logits, labels, quality, diversity = a_batch()
-    changed = {} if gamma == 1 else {"gamma": gamma}
-
-    def ours(x: Tensor) -> Tensor:
-        return weighted_loss(method, x, labels, quality, diversity, **changed)
-
-    def theirs(x: Tensor) -> Tensor:
-        return authors_loss(method, x, labels, quality, diversity, gamma)
-
-    torch.testing.assert_close(ours(logits), theirs(logits), rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(gradient(ours, logits), gradient(theirs, logits), rtol=1e-10, atol=1e-12)
+def test_loss_and_gradient_are_the_authors_under_all_switches(method: str, switches: dict[str, Any]) -> None:
+    logits, *others = a_batch(5)
+    ours, theirs = (partial(loss, method, **switches) for loss in (weighted_loss, reference))
+    torch.testing.assert_close(ours(logits, *others), theirs(logits, *others), rtol=1e-10, atol=1e-12)
+    grads = [gradient(lambda x, loss=loss: loss(x, *others), logits) for loss in (ours, theirs)]
+    torch.testing.assert_close(*grads, rtol=1e-9, atol=1e-12)
 
 
 # -- switches -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("method", "factor"),
-    [
-        ("dimp", lambda p: 1 - np.log(p)),  # PAPER: w = P'/p; d/dp of -(P'/p) ln p
-        ("focal", lambda p: 1 - p * np.log(p) / (1 - p)),  # the focal-calibration reference code
-        ("imp", lambda p: np.ones_like(p)),
-        ("quality_only", lambda p: np.ones_like(p)),
-        ("ce", lambda p: np.ones_like(p)),
-    ],
-)
-def test_gradient_through_the_weight(method: str, factor: Callable[[Any], Any]) -> None:
-    logits, labels, quality, diversity = a_batch(3)
-    p = torch.softmax(logits, dim=1)[torch.arange(BATCH), labels].numpy()
-    held = gradient(lambda x: weighted_loss(method, x, labels, quality, diversity), logits).numpy()
-    through = gradient(lambda x: weighted_loss(method, x, labels, quality, diversity, detach=False), logits).numpy()
-    np.testing.assert_allclose(through, factor(p)[:, None] * held, rtol=1e-9, atol=1e-13)
-
-
-@pytest.mark.parametrize("clip", ["none", "sqrt-n", "bounded"])
-@pytest.mark.parametrize("detach", [True, False])
-@pytest.mark.parametrize("normalise", ["none", "batch"])
-@pytest.mark.parametrize("method", METHODS)
-def test_every_combination_of_switches(method: str, normalise: str, detach: bool, clip: str) -> None:
-    """Loss and gradient against a reference in plain probabilities, the weight differentiated or not."""
-    logits, labels, quality, diversity = a_batch(5)
-    alpha = 0.25
-
-    def reference(x: Tensor) -> Tensor:
-        p = torch.softmax(x, dim=1)[torch.arange(BATCH), labels]
-        per_example = -torch.log(p)
-        weight = authors_weight(method, p, quality, diversity)
-        if clip == "bounded" and method in ("imp", "dimp"):
-            other = diversity if method == "imp" else p
-            weight = quality / (alpha * quality + (1 - alpha) * other)
-        if clip == "sqrt-n":
-            limit = weight.mean() * BATCH**0.5
-            weight = torch.where(weight > limit, limit, weight)
-        if normalise == "batch":
-            weight = weight / weight.mean()
-        return ((weight.detach() if detach else weight) * per_example).mean()
-
-    def ours(x: Tensor) -> Tensor:
-        return weighted_loss(
-            method, x, labels, quality, diversity, detach=detach, clip=clip, normalise=normalise, alpha=alpha
-        )
-
-    torch.testing.assert_close(ours(logits), reference(logits), rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(gradient(ours, logits), gradient(reference, logits), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.5, 0.9])
@@ -159,14 +117,14 @@ def test_bf16_logits_equal_float64_on_the_same_numbers(method: str) -> None:
     logits, labels, quality, diversity = a_batch(8, scale=6.0)
     half = logits.to(torch.bfloat16)
     found = weighted_loss(method, half, labels, quality.float(), diversity.float())
-    expected = authors_loss(method, half.double(), labels, quality.float().double(), diversity.float().double())
+    expected = reference(method, half.double(), labels, quality.float().double(), diversity.float().double())
     assert found.dtype == torch.float32
     assert float(found) == pytest.approx(float(expected), rel=2e-6)
-    reference = gradient(lambda x: authors_loss(method, x, labels, quality, diversity), half.double())
+    exact = gradient(lambda x: reference(method, x, labels, quality, diversity), half.double())
     grad = gradient(lambda x: weighted_loss(method, x, labels, quality, diversity), half)
     assert grad.dtype == torch.bfloat16
     # bf16 keeps 8 bits of a number.
-    np.testing.assert_allclose(grad.double().numpy(), reference.numpy(), rtol=2**-7, atol=1e-6)
+    np.testing.assert_allclose(grad.double().numpy(), exact.numpy(), rtol=2**-7, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, DOUBLE])
@@ -181,13 +139,7 @@ def test_probabilities_of_1e_30(method: str, dtype: torch.dtype) -> None:
     p = np.array([1 / (1 + math.exp(far)), 1 / (1 + math.exp(-far)), 0.5, 0.5])
     minus_log_p = np.array([math.log1p(math.exp(-far)) + far, math.log1p(math.exp(-far)), math.log(2), math.log(2)])
     p_quality, q = quality.double().numpy(), diversity.double().numpy()
-    weight = {
-        "ce": np.ones(4),
-        "focal": np.array([1.0, math.exp(-far), 0.5, 0.5]),
-        "imp": p_quality / q,
-        "dimp": p_quality / p,
-        "quality_only": p_quality,
-    }[method]
+    weight = tiny.paper_weight(method, p, p_quality, q)
     log_p = observed_log_probability(logits, labels)
     found = weights(method, log_p, quality.to(log_p.dtype).log(), diversity.to(log_p.dtype).log())
     assert torch.isfinite(found).all()
@@ -248,18 +200,12 @@ def test_errors_by_message(changes: dict[str, Any], message: str) -> None:
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("score", ["quality", "diversity"])
-@pytest.mark.parametrize("value", [-0.5, 1.5, math.nan, math.inf])
+@pytest.mark.parametrize(
+    ("score", "value"), [("diversity", 0), *product(["quality", "diversity"], [-0.5, 1.5, math.nan, math.inf])]
+)
 def test_scores_that_are_no_probabilities(score: str, value: float) -> None:
     logits, labels, quality, diversity = a_batch()
     scores = {"quality": quality, "diversity": diversity}
     scores[score][3] = value
-    with pytest.raises(ValueError, match=f"{score} scores span .* expected probabilities in"):
+    with pytest.raises(ValueError, match=f"{score} scores span .* expected probabilities in .*floored above 0"):
         weighted_loss("imp", logits, labels, **scores)
-
-
-def test_a_diversity_score_of_zero_is_refused() -> None:
-    logits, labels, quality, diversity = a_batch()
-    diversity[0] = 0
-    with pytest.raises(ValueError, match=r"diversity scores span 0 to .* floored above 0"):
-        weighted_loss("imp", logits, labels, quality, diversity)

@@ -79,13 +79,7 @@ def weight_of(method: str, logits: Tensor, labels: Tensor, data: TrainingData, r
     p = torch.softmax(logits.detach(), dim=1)[torch.arange(len(rows)), labels]
     assert data.log_quality is not None and data.log_diversity is not None
     quality, diversity = (torch.from_numpy(np.exp(s))[rows] for s in (data.log_quality, data.log_diversity))
-    return {
-        "ce": torch.ones_like(p),
-        "focal": 1 - p,
-        "imp": quality / diversity,
-        "dimp": quality / p,
-        "quality_only": quality,
-    }[method]
+    return tiny.paper_weight(method, p, quality, diversity)
 
 
 @pytest.mark.parametrize("with_pairs", [False, True])
@@ -164,13 +158,7 @@ def test_history_and_diagnostics(encoder: Path, data: TrainingData, method: str)
     assert trained.train_log_p.shape == (3, len(data.train)) and (trained.train_log_p <= 0).all()
     assert data.log_quality is not None and data.log_diversity is not None
     for row, log_p in zip(trained.history, trained.train_log_p, strict=True):
-        weight = {
-            "ce": np.ones(len(log_p)),
-            "focal": 1 - np.exp(log_p),
-            "imp": np.exp(data.log_quality - data.log_diversity),
-            "dimp": np.exp(data.log_quality - log_p),
-            "quality_only": np.exp(data.log_quality),
-        }[method]
+        weight = tiny.paper_weight(method, np.exp(log_p), np.exp(data.log_quality), np.exp(data.log_diversity))
         expected = diagnose(weight)
         assert row.weight_mean == pytest.approx(expected.mean, rel=1e-4)
         assert row.weight_ess == pytest.approx(expected.ess, rel=1e-4)

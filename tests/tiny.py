@@ -164,6 +164,17 @@ def training_data(
     )
 
 
+def paper_weight(method: str, p: Any, quality: Any, diversity: Any) -> Any:
+    """The paper's weights in plain probabilities of the observed label, arrays or tensors (examples,)."""
+    return {
+        "ce": 1 + 0 * p,
+        "focal": 1 - p,
+        "imp": quality / diversity,
+        "dimp": quality / p,
+        "quality_only": quality,
+    }[method]
+
+
 def scores(made: Study, checker: Checker, benchmark: str, pool: str) -> np.ndarray[Any, Any]:
     """A checker's scores, computed where they are missing."""
     made.collect([(checker, benchmark, pool)], progress=False)
