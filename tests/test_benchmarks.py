@@ -33,45 +33,30 @@ def speed(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One round of two steps with the tiny encoder."""
     out = tmp_path_factory.mktemp("speed")
     parts = ("ce", "weighted", "scoring", "agreement", "overhead")
     run = speed("--toy", "--texts", "64", "--rounds", "1", "--out", str(out), "--only", *parts)
     assert run.returncode == 0, run.stderr
-    return out, run.stdout
+    return out
 
 
 @trainer
-def test_each_part_prints_its_rows(toy: tuple[Path, str]) -> None:
-    _, printed = toy
-    for title in ("CE against the authors' recipe (ce)", "CE against a tuned Trainer (ce)", "IMP, live checkers"):
-        assert f"| {title}" in printed
-    assert "64 texts of" in printed and "(longest" in printed
-
-
-@trainer
-def test_rows_say_what_was_compared(toy: tuple[Path, str]) -> None:
-    content = json.loads((toy[0] / "speed.json").read_text("utf-8"))
-    assert {"hardware", "encoder", "torch", "transformers", "setting"} <= set(content["about"])
+def test_every_part_has_its_rows(toy: Path) -> None:
+    content = json.loads((toy / "speed.json").read_text("utf-8"))
     assert len(content["rows"]) == 9
-    assert (toy[0] / "speed.csv").read_text("utf-8").count("\n") == 10
+    assert (toy / "speed.csv").read_text("utf-8").count("\n") == 10
     for row in content["rows"]:
-        assert row["ratio"] is not None and row["rounds"] >= 1
-        for side in ("ours", "theirs"):
-            assert "fp32" in row[side] or "bf16" in row[side]
+        assert row["ratio"] is not None
 
 
 @trainer
-def test_both_sides_compute_the_same_loss(toy: tuple[Path, str]) -> None:
-    rows = json.loads((toy[0] / "speed.json").read_text("utf-8"))["rows"]
+def test_both_sides_compute_the_same_loss(toy: Path) -> None:
+    rows = json.loads((toy / "speed.json").read_text("utf-8"))["rows"]
     fp32, bf16 = (row["ratio"] for row in rows if row["part"] == "agreement")
     assert fp32 <= 1e-6
     assert bf16 <= 1e-3
-
-
-def test_parts_are_listed() -> None:
-    assert speed("--list").stdout.split() == ("ce news weighted pairs tiny scoring agreement overhead workers".split())
 
 
 @pytest.fixture
@@ -138,11 +123,6 @@ def test_the_floor_is_the_rooflines(engine: Any) -> None:
     assert engine.least_seconds(encoder, everything, 28 * 10_012, 313, 5, "NVIDIA H100 80GB HBM3") == pytest.approx(
         0.723 + 2.148, abs=0.002
     )
-
-
-def test_an_unknown_variant_is_named(engine: Any) -> None:
-    with pytest.raises(SystemExit, match="--only cee: expected some of authors, "):
-        engine.choose(engine.variants("cpu", engine.BF16), ["ce", "cee"], on_gpu=False)
 
 
 def test_every_comparison_is_between_variants(engine: Any) -> None:

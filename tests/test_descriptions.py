@@ -168,11 +168,11 @@ THINGS = [f"{kind} {i}" for kind in ("lamp", "chair", "radio", "kettle") for i i
 Record = tuple[str, object]
 
 
-def case(folder: Path, labels: Iterable[str], data: list[Record], d_q: list[Record], *, bom: bool = False) -> Path:
+def case(folder: Path, labels: Iterable[str], data: list[Record], d_q: list[Record]) -> Path:
     """A benchmark of JSON lines of these records (text, label)."""
     for name, records in (("d", data), ("q", d_q)):
-        lines = [json.dumps({"text": text} | ({} if label is ABSENT else {"label": label})) for text, label in records]
-        (folder / f"{name}.jsonl").write_text("\n".join(lines), "utf-8-sig" if bom else "utf-8")
+        lines = [json.dumps({"text": text, "label": label}) for text, label in records]
+        (folder / f"{name}.jsonl").write_text("\n".join(lines), "utf-8")
     files = '[data]\nfile = "d.jsonl"\ndev = 30\ntest = 45\ngenerated = "q.jsonl"\n'
     (folder / "case.toml").write_text(f'title = "X"\nlabels = [{",".join(map(toml, labels))}]\n{files}', "utf-8")
     return folder / "case.toml"
@@ -189,52 +189,9 @@ def records(written: Iterable[object], tail: str = "") -> list[Record]:
     ]
 
 
-ABSENT = object()
 NAMED = ("bad", "ask", "good")
 GOOD, MADE = records(NAMED), records(NAMED, " Really.")
 BAD_AND_ASK = [record for record in GOOD if record[1] != "good"]
-ODD = {
-    "booleans": {"true": True, "false": False, "maybe": "maybe"},
-    "numbers": {"1": 1, "2": "2", "3": 3},
-    "dollars": {"$": "$", "$$": "$$", "$$$": "$$$"},
-    "none": {"None": "None", "null": "null", "NA": "NA"},
-    "odd": {name: name for name in ("a b_c", "\U0001f600", "\u05e9\u05dc\u05d5\u05dd")},
-}
-
-
-@pytest.mark.parametrize("labels", ODD.values(), ids=ODD)
-def test_odd_labels_are_labels(labels: dict[str, object], tmp_path: Path) -> None:
-    opened = benchmarks.load(case(tmp_path, labels, records(labels.values()), records(labels.values(), " Really.")))
-    assert opened.label_names == tuple(labels) and benchmarks.remarks(opened) == []
-    assert all(set(pool.labels.tolist()) == {0, 1, 2} for pool in opened.pools.values())
-
-
-@pytest.mark.parametrize("count", [7, 150])
-def test_many_classes(count: int, tmp_path: Path) -> None:
-    names = [f"class {i}" for i in range(count)]
-    data: list[Record] = [(f"text {name} {i}", name) for name in names for i in range(40)]
-    opened = benchmarks.load(case(tmp_path, names, data, data))
-    assert opened.classes == count and len(opened.pools["train"]) == 40 * count - 75
-    (tmp_path / "q.jsonl").write_text('{"text": "a", "label": "none"}', "utf-8")
-    with pytest.raises(UserError, match=r"label 'none', expected one of 'class 0', ") as caught:
-        benchmarks.load(tmp_path / "case.toml")
-    assert len(str(caught.value)) < 500
-
-
-@pytest.mark.parametrize(
-    ("data", "d_q", "message"),
-    [
-        (GOOD, [("so nice \ud83d", "good")], "q.jsonl, line 1: text holds half a surrogate pair"),
-        ([*GOOD, ("unlabelled", ABSENT)], MADE, "d.jsonl, line 145: label is missing"),
-        (GOOD, [*MADE, ("unlabelled", None)], "q.jsonl, line 145: label is missing"),
-        (GOOD, [("a", "none")], "q.jsonl, line 1: label 'none', expected one of 'bad', 'ask', 'good'"),
-    ],
-    ids=["surrogate", "no label", "null label", "unknown label"],
-)
-def test_what_cannot_be_used_is_refused(data: list[Record], d_q: list[Record], message: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError) as caught:
-        benchmarks.load(case(tmp_path, NAMED, data, d_q))
-    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -242,14 +199,12 @@ def test_what_cannot_be_used_is_refused(data: list[Record], d_q: list[Record], m
     [
         (BAD_AND_ASK + GOOD[2:3], MADE, "D_P': few or no texts labelled 'good' ("),
         (GOOD, [(f"{text} Really.", label) for text, label in BAD_AND_ASK], "D_Q: few or no texts labelled 'good' (0)"),
-        (GOOD, [*MADE, (135_000 * "x", "bad")], ""),
     ],
-    ids=["rare class", "D_Q lacks a class", "long text and byte-order mark"],
+    ids=["rare class", "D_Q lacks a class"],
 )
 def test_what_is_unusual_is_told_and_runs(data: list[Record], d_q: list[Record], told: str, tmp_path: Path) -> None:
-    opened = benchmarks.load(case(tmp_path, NAMED, data, d_q, bom=True))
-    found = benchmarks.remarks(opened)
-    assert any(remark.startswith(told) for remark in found) if told else not found
+    opened = benchmarks.load(case(tmp_path, NAMED, data, d_q))
+    assert any(remark.startswith(told) for remark in benchmarks.remarks(opened))
     for pool in opened.pools.values():
         assert len(generated.samples(pool, opened.label_names, per_label=4)) <= 12
         assert generated.describe(pool, opened)["size"].item() == len(pool)
@@ -283,39 +238,30 @@ def test_a_d_q_of_nothing_but_test_texts_is_refused(make: Make, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('title = "Three moods"', "", "title"),
         ("title", "titel", "unknown field 'titel'; known are again, data,"),
         ('again = "Another one?"', "", "again is missing"),
         ("{label}", "{lable}", "user holds {lable}; known placeholders are {examples}, {label}"),
-        ("{label}", "{label.__class__}", "user holds {label.__class__}"),
         ("{label}", "{label", "write a literal brace as"),
         ('"{text}"', '"{examples}"', "example holds {examples}"),
         ('"{text}"', '"{pair}"', "holds {pair}, but [data] names no column 'pair'"),
         ("[data]", "[length]\nsigma = 1\nshortest = 2\nlongest = 3\n[data]", "length.shortest"),
         ("dev = 24", "", "data.dev"),
         ("dev = 24", "dev = 24\ntrian = 2", "unknown field 'data.trian'; known are dev, encoding,"),
-        ("dev = 24", "dev = 0", "data.dev"),
-        ("dev = 24", "dev = 2.5", "data.dev"),
         ("dev = 24", "dev = true", "data.dev"),
         ("dev = 24", "dev = 60", "dev = 60, but there are 60 different texts for it"),
         ("dev = 24", 'dev = { fiel = "x" }', "dev: fiel = 'x'; a file has file, text,"),
-        ("dev = 24", "dev = { file = 3 }", "dev: file = 3; a file has file, text,"),
         ("dev = 24", 'dev = { text = "x" }', "dev: its table names no file"),
-        ("dev = 24", 'dev = { __doc__ = "x" }', "dev: __doc__ = 'x'; a file has file, text,"),
         ("seed = 0", 'train = "moods.csv"', "expected either file or train"),
         ("seed = 0", 'separator = ",,"', "separator = ',,'; expected one character"),
-        ("seed = 0", 'encoding = "utf8x"', "encoding = 'utf8x'; expected one such as utf-8"),
         ("seed = 0", 'encoding = "base64"', "encoding = 'base64'; expected one such as utf-8"),
         ('text = "words"', 'text = "mood"', "text, label and pair name one column twice: mood, mood"),
         ('text = "words"', 'text = "text"', "no column 'text' in its first line; found 'words', 'mood', 'number'"),
-        ('up = "glad"', "up = 3", "labels.up"),
         ('up = "glad"', 'up = "sad"', "two have the same wording"),
         ("title", 'written = ["0", "1"]\ntitle', "written = ['0', '1']; expected one text for each label"),
         ("title", 'written = ["up", "flat", "down"]\ntitle', "expected one text for each label, in their order"),
         ('"moods.csv"', '"gone.csv"', "no file "),
         ("generated =", "# generated =", "'generated' is missing"),
         ("generated =", "generated = 30 #", "generated is a number; expected a file"),
-        ("[data]", '[published]\nfoo = "x"\n[data]', "published.foo"),
         ("title", "\x00title", "not a TOML file in UTF-8"),
     ],
 )

@@ -111,21 +111,16 @@ def test_a_failing_hub_is_told_apart_and_leaves_nothing_half_written(
     assert healed["tweet_irony"][1] == description.read("tweet_irony").published  # type: ignore[index]
 
 
-def irony_table(size: int) -> bytes:
-    texts, labels = [f"post {i}" for i in range(size)], [i % 2 for i in range(size)]
-    return hub_server.parquet_bytes({"text": texts, "label": labels})
+ALTERED = hub_server.parquet_bytes({"text": [f"post {i}" for i in range(2862)], "label": [i % 2 for i in range(2862)]})
 
 
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
         ("financial", b"no zip", r"FinancialPhraseBank-v1.0.zip::.*: cannot be read \(File is not a zip file\)"),
-        ("tweet_irony", b"no parquet", "cannot be read as parquet"),
-        ("tweet_irony", irony_table(3), "3 examples, but the splits take number 9"),
-        ("tweet_irony", irony_table(2862), "the content differs from the published data"),
-        ("mrpc", irony_table(3), "no column 'sentence1' in its first line; found 'label'"),
+        ("tweet_irony", ALTERED, "the content differs from the published data"),
     ],
-    ids=["zip", "parquet", "rows", "altered", "columns"],
+    ids=["zip", "altered"],
 )
 def test_a_broken_or_altered_cache_says_what_to_delete(
     name: str, content: bytes, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

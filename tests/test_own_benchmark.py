@@ -14,24 +14,24 @@ import pytest
 import scripted_server
 import tiny
 from chat_server import serving
-from click.testing import CliRunner
+from command import call
 from moods import LABELS, Make
 
-from paper_repro.cli import cli
 from paper_repro.report import manifest
 from paper_repro.runs.inputs import Inputs, open_inputs
 from paper_repro.runs.keys import run_key
 from paper_repro.texts import benchmarks
-from paper_repro.texts.description import EXAMPLE
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.paths import Paths
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def call(*words: str) -> tuple[int, str]:
-    done = CliRunner().invoke(cli, [*words, "--device", "cpu"], prog_name="paper-repro")
-    return done.exit_code, done.output
+def refused(*words: str) -> str:
+    """What the command says; it must refuse what it was asked for."""
+    done = call(*words, "--device", "cpu")
+    assert done.exit_code == 2
+    return done.output
 
 
 def folders(folder: Path) -> list[str]:
@@ -39,16 +39,15 @@ def folders(folder: Path) -> list[str]:
 
 
 def test_notebooks_on_the_papers_benchmarks_say_so(make: Make, tmp_path: Path) -> None:
-    code, told = call("run", "07", "--benchmark", str(make()), *folders(tmp_path))
-    assert code == 2
+    told = refused("run", "07", "--benchmark", str(make()), *folders(tmp_path))
     assert "07_theory: it is about the paper's benchmarks; with --benchmark there are 01_generate, 02" in told
     assert all(name in told for name in ("04_train_losses", "05_noisy", "06_ablations", "08_baselines"))
 
 
 def test_bad_data_stop_the_command_before_anything_is_launched(make: Make, tmp_path: Path) -> None:
     path = make("dev = 24", "dev = 60")
-    code, told = call("run", "04", "--benchmark", str(path), *folders(tmp_path))
-    assert code == 2 and "dev = 60, but there are 60 different texts for it" in told
+    told = refused("run", "04", "--benchmark", str(path), *folders(tmp_path))
+    assert "dev = 60, but there are 60 different texts for it" in told
     assert not (tmp_path / "results").exists()
 
 
@@ -90,9 +89,9 @@ def test_two_descriptions_of_one_name_have_folders_of_their_own(tmp_path: Path) 
 
 
 def command(*words: str) -> str:
-    """What ``paper-repro`` prints on the profile mini; it must end well."""
+    """What ``paper-repro`` prints on the profile smoke; it must end well."""
     done = subprocess.run(
-        [sys.executable, "-m", "paper_repro", *words, "--profile", "mini"],
+        [sys.executable, "-m", "paper_repro", *words, "--profile", "smoke"],
         capture_output=True,
         text=True,
         timeout=400,
@@ -132,48 +131,35 @@ def asked_labels(path: Path, results: Path) -> float:
     return 100 * right / 30
 
 
-def test_a_csv_of_three_classes_goes_through_checkers_and_all_losses(make: Make, tmp_path: Path) -> None:
+def test_a_csv_of_three_classes_goes_through_all_notebooks_that_take_it(make: Make, tmp_path: Path) -> None:
     """By the commands of the README, with an encoder of random weights; the test set's labels are asked for, too."""
     encoder, path, results = tiny.make_encoder(tmp_path / "encoder"), make(), tmp_path / "results"
     ask_for_texts(path)
     accuracy = asked_labels(path, results)
     told = command(
-        *["run", "01", "02", "03", "04", "--benchmark", str(path), "--encoder-dir", str(encoder), "--device", "cpu"],
-        *["--workers", "1", *folders(tmp_path)],
+        *["run", "01", "02", "03", "04", "05", "08", "--benchmark", str(path), "--encoder-dir", str(encoder)],
+        *["--device", "cpu", "--workers", "1", *folders(tmp_path)],
         *["-p", "few_shot", "asked", "-p", "examples", "4", "-p", "folds", "2"],
     )
     assert "Benchmark moods, 3 classes: D_P 36, D_P' 24, the test set 30, D_Q 48" in told
-    paths = Paths.of("mini", str(tmp_path / "results"), str(tmp_path / "figures"), path)
-    table = pd.read_csv(paths.figures / "table1.csv")
-    assert not [name for name in table.columns if name.startswith("paper")]
-    first = table.iloc[0]
+    paths = Paths.of("smoke", str(results), str(tmp_path / "figures"), path)
+    products = manifest.read(paths.figures)
+    assert {"table4", "figure4_moods", "table1_extended", "baselines_cost"} <= set(products)
+    assert all(entry["complete"] for entry in products.values())
+    tables = {name: pd.read_csv(paths.figures / f"{name}.csv") for name in ("table1", "table4", "table1_extended")}
+    for table in tables.values():
+        assert set(table["benchmark"]) == {"moods"} and not any("paper" in column for column in table)
+        assert not table["method"].isin(["hu", "sungen_camera_ready", "oracle"]).any()
+    first, rest = tables["table1"].iloc[0], tables["table1"][1:]
     assert (first["method"], first["reproduction"]) == ("few_shot", "scripted, 8 dev examples")
     assert first["mean_accuracy"] == pytest.approx(accuracy, abs=1e-3)
-    table = table[1:]
-    assert len(table) == 12 and set(table["benchmark"]) == {"moods"} and set(table["status"]) == {"complete"}
-    assert (table["n_test"] == 30).all() and table["n_seeds"].nunique() == 1
-    assert not table["method"].isin(["hu", "sungen_camera_ready", "oracle"]).any()
+    assert len(rest) == 12 and set(rest["status"]) == {"complete"}
+    assert (rest["n_test"] == 30).all() and rest["n_seeds"].nunique() == 1
+    assert {"ce_dq_dp", "hu_cheap", "ren"} <= set(tables["table1_extended"]["method"])
     checkers = pd.read_csv(paths.figures / "checkers.csv").set_index("fitted_on")
     assert checkers["n_fitted"].to_dict() == {"dev": 24, "generated": 48, "train": 36}
     assert (checkers["majority"] == 50).all()  # half of the test texts are "up"
     sizes = pd.read_csv(paths.figures / "table5.csv").set_index("split")
     assert sizes["moods_here"].to_dict() == {"train": 36, "dev": 24, "test": 30, "generated": 48}
-    assert all(entry["complete"] for entry in manifest.read(paths.figures).values())
     page = paths.report.read_text("utf-8")
     assert "its methods on a benchmark of your own" in page and "What there is of the paper" not in page
-
-
-def test_noisy_data_and_more_baselines_on_your_own_benchmark(tmp_path: Path) -> None:
-    """The whole of two notebooks on the example of three classes, in the smallest profile."""
-    code, told = call("run", "05", "08", "--profile", "smoke", "--benchmark", str(EXAMPLE), *folders(tmp_path))
-    paths = Paths.of("smoke", str(tmp_path / "results"), str(tmp_path / "figures"), EXAMPLE)
-    assert code == 0, told
-    products = manifest.read(paths.figures)
-    assert all(entry["complete"] for entry in products.values())
-    assert {"table4", "figure4_workshop", "table1_extended", "baselines_cost"} <= set(products)
-    for name in ("table4", "table1_extended"):
-        table = pd.read_csv(paths.figures / f"{name}.csv")
-        assert set(table["benchmark"]) == {"workshop"} and not any("paper" in column for column in table)
-    extended = pd.read_csv(paths.figures / "table1_extended.csv")
-    assert {"ce_dq_dp", "hu_cheap", "ren"} <= set(extended["method"]) and "oracle" not in set(extended["method"])
-    assert "D_P 180, D_P&#39; 60, the test set 120, D_Q 240" in paths.report.read_text("utf-8")

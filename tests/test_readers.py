@@ -155,30 +155,22 @@ def test_other_columns_are_taken_only_where_the_named_ones_are_missing(tmp_path:
 BAD = [
     ("d.csv", b"text,label\nrise,good\nfall,donw\n", "line 3: label 'donw', expected one of 'bad', 'good'"),
     ("d.csv", b"text,label\nrise,good\nfall,\n", "line 3: label is ''; expected text that is not empty"),
-    ("d.csv", b"text,label\nrise,good\n  ,bad\n", "line 3: text is '  '"),
     ("d.csv", b'text,label\n"rise\nagain",good\nfall,bad,x\n', "line 4: 3 fields, expected 2; a text that holds"),
-    ("d.csv", b"text,label\nrise,good,x\nfall,bad,y\n", "line 2: 3 fields, expected 2"),
-    ("d.csv", b"text,label\nrise,good\nfall\n", "line 3: 1 fields, expected 2"),
-    ("d.csv", b'text,label\n"rise" x,good\n', "line 2: not CSV"),
     ("d.csv", b'text,label\nrise,good\n"fall,bad\nfall,bad\n', "line 3: not CSV (unexpected end of data)"),
     ("d.csv", b"text,label\nrise,good\nfall\0,bad\n", "line 3: a NUL byte, expected text"),
     ("d.csv", "text,label\nrise,good\n".encode("utf-16-le"), "line 1: a NUL byte, expected text; is its encoding"),
-    ("d.csv", "text,label\nrise,good\n".encode("utf-16"), "line 1: byte 0 is not utf-8; save the file as UTF-8, or"),
-    ("d.csv", b"text,label\nrise,good\ncaf\xe9,good\n", "line 3: byte 24 is not utf-8"),
+    ("d.csv", b"text,label\nrise,good\ncaf\xe9,good\n", "line 3: byte 24 is not utf-8; save the file as UTF-8, or"),
     ("d.csv", b"text;label\nrise;good\n", "line 1: one column, 'text;label'; if ';' parts columns: separator = ';'"),
     ("d.csv", b"rise,good\nfall,bad\n", "no column 'text' in its first line; found 'rise', 'good'"),
     ("d.csv", b"text,text,label\nrise,rise,good\n", "line 1: 2 columns are called 'text', expected one"),
-    ("d.csv", b"text,label\n", "no examples"),
     ("d.csv", b"", "no examples"),
     ("d.csv.gz", b"text,label\nrise,good\n", "cannot be read (Not a gzipped file"),
     ("d.csv.gz", gzip.compress(b"text,label\nrise,good\n")[:-9], "cannot be read (Compressed file ended"),
     ("d.xlsx", b"PK", "no reader for '.xlsx', expected .csv, .tsv, .parquet"),
     ("d.parquet", b"PAR1", "cannot be read as parquet ("),
-    ("d.arrow", b"", "cannot be read as arrow ("),
     ("d.jsonl", b'{"text": "a", "label": "good"}\n{"text": "a"', "line 2: not JSON"),
     ("d.jsonl", b'{"text": "a", "label": "good"}\n[1]', "line 2: found ['1'], expected an object in braces"),
     ("d.jsonl", b'{"text": "a", "label": "good"}\n{"text": "a"}', "line 2: label is missing (null)"),
-    ("d.jsonl", b'{"text": "a", "label": "good"}\n{"text": "a", "label": null}', "line 2: label is missing (null)"),
     ("d.jsonl", b'{"text": "a", "label": "good"}\n{"text": NaN, "label": "bad"}', "line 2: text is missing (null)"),
     ("d.jsonl", b'{"text": "a", "label": ["good"]}', "line 1: label is ['good']"),
     ("d.jsonl", b'{"text": "a", "label": "good", "label": "bad"}', "line 1: not JSON (a key stands twice"),
@@ -194,6 +186,12 @@ def test_a_faulty_file_is_refused_with_its_place(name: str, content: bytes, mess
         read(tmp_path, name, content)
     told = str(caught.value)
     assert str(tmp_path / name) in told and message in told and len(told.splitlines()) == 1
+
+
+def test_of_many_labels_some_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"label 'none', expected one of 'class 0', .* \(150 in all\)") as caught:
+        read(tmp_path, "d.csv", b"text,label\na,none\n", {f"class {i}": i for i in range(150)})
+    assert "class 99" not in str(caught.value)
 
 
 def test_what_a_terminal_would_obey_is_not_echoed(tmp_path: Path) -> None:
@@ -245,7 +243,7 @@ NAMES = st.lists(CELLS, min_size=2, max_size=4, unique_by=str.strip)
 ENCODINGS = st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252"])
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data(), NAMES, ENCODINGS, st.sampled_from(["csv", "tsv", "jsonl", "json"]))
 def test_what_is_written_is_read_or_refused(data: st.DataObject, names: list[str], encoding: str, kind: str) -> None:
     """The oracle is what was written: the same rows come back, or a UserError does; never fewer rows, never another
@@ -280,7 +278,7 @@ def test_what_is_written_is_read_or_refused(data: st.DataObject, names: list[str
             assert len(rows) == len(expected) and (rows == expected or not lossless)
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(
     st.binary(max_size=60)
     | st.text('text,label\n\r"\tab{}[]:0\\u\ud83d', max_size=40).map(lambda s: s.encode("utf-8", "replace")),

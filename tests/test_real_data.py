@@ -130,7 +130,7 @@ def test_unknown_names() -> None:
 def shaped_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made-up files that pass every check of form, and fail the comparison of content only."""
     folder = tmp_path_factory.mktemp("shaped")
-    for name in NAMES:
+    for name in ("financial", "tweet_irony"):
         (folder / name).mkdir()
     labels = description.read("financial").labels
     lines = [f"Sales of caf\xe9 no. {i} @ 5 pounds rose .@{labels[i % 3]}\r\n" for i in range(4846)]
@@ -139,30 +139,12 @@ def shaped_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         texts = "".join(f"post \u2603 {part} {i} \n" for i in range(size))
         (folder / "tweet_irony" / f"{part}_text.txt").write_bytes(texts.encode())
         (folder / "tweet_irony" / f"{part}_labels.txt").write_text("".join(f"{i % 2}\n" for i in range(size)))
-    header = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n"
-    for part, size in (("train", 4076), ("test", 1725)):
-        rows = [f'{i % 2}\t{i}\t{i + 9}\t" Caf\xe9 {i} opened .\tThe caf\xe9 {i} is open .\n' for i in range(size)]
-        (folder / "mrpc" / f"msr_paraphrase_{part}.txt").write_text(header + "".join(rows), encoding="utf-8-sig")
     return folder
 
 
-def change_line(number: int, old: bytes, new: bytes) -> Callable[[bytes], bytes]:
-    """Replace ``old`` in line ``number`` (1-based)."""
-
-    def change(raw: bytes) -> bytes:
-        lines = raw.split(b"\n")
-        assert old in lines[number - 1]
-        lines[number - 1] = lines[number - 1].replace(old, new)
-        return b"\n".join(lines)
-
-    return change
-
-
-PHRASES, POSTS, PAIRS = "financial/Sentences_50Agree.txt", "tweet_irony/test_text.txt", "mrpc/msr_paraphrase_train.txt"
+PHRASES, POSTS = "financial/Sentences_50Agree.txt", "tweet_irony/test_text.txt"
 BAD_FILES: dict[str, tuple[str, Callable[[bytes], bytes] | None, str]] = {
-    "phrases": (PHRASES, lambda raw: raw, "financial, pool train, .*content differs .*3392 examples, .*44b8f587b50d"),
-    "posts": (POSTS, lambda raw: raw, "tweet_irony, pool train, .*content differs .*2862 examples, .*7302f06e5f6a"),
-    "pairs": (PAIRS, lambda raw: raw, "mrpc, pool train, .*content differs .*3668 examples, .*d130507dd5fb"),
+    "altered": (PHRASES, lambda raw: raw, "financial, pool train, .*content differs .*3392 examples, .*44b8f587b50d"),
     "missing": (PHRASES, None, f"no file .*{PHRASES}"),
     "missing labels": ("tweet_irony/val_labels.txt", None, "no file .*tweet_irony/val_labels.txt"),
     "truncated": (
@@ -171,14 +153,8 @@ BAD_FILES: dict[str, tuple[str, Callable[[bytes], bytes] | None, str]] = {
         "but the splits take number 48[34].; the file seems cut short",
     ),
     "truncated texts": (POSTS, lambda raw: raw[:9_999], "test_text.txt: .* lines, but test_labels.txt has 784"),
-    "truncated pairs": (PAIRS, lambda raw: raw[:100_001], r"msr_paraphrase_train.txt(, line|: \d+ examples, but)"),
-    "empty": ("mrpc/msr_paraphrase_test.txt", lambda raw: b"", "msr_paraphrase_test.txt: no examples"),
-    "Latin-1 pairs": (PAIRS, lambda raw: raw.decode("utf-8-sig").encode("latin-1"), "line 2: byte .* is not utf-8"),
-    "label": (PHRASES, change_line(7, b"@neg", b"@Neg"), "line 7: label 'Negative', expected one of 'negative'"),
+    "label": (PHRASES, lambda raw: raw.replace(b"@neg", b"@Neg"), "line [123]: label 'Negative', expected one of"),
     "no label": (PHRASES, lambda raw: raw.replace(b"@", b"&"), "line 1: no '@' between sentence and label"),
-    "no text": (POSTS, lambda raw: b" \n" + raw.split(b"\n", 1)[1], "line 1: text is ' '"),
-    "no tab": (PAIRS, change_line(9, b" opened .\t", b" opened . "), "line 9: 4 fields, expected 5"),
-    "no header": (PAIRS, lambda raw: raw.split(b"\n", 1)[1], "no column '#1 String' in its first line"),
 }
 
 
