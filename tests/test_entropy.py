@@ -40,13 +40,6 @@ def test_the_entropy_of_two_known_distributions() -> None:
     assert entropy.entropy_terms(LOG_P, [1, 2])[1] == math.inf
 
 
-@pytest.mark.parametrize("classes", [2, 3, 7])
-def test_the_entropy_of_a_uniform_distribution_is_ln_c(classes: int) -> None:
-    logs = np.full((4, classes), -math.log(classes))
-    assert entropy.entropy_terms(logs) == pytest.approx([math.log(classes)] * 4)
-    assert entropy.entropy_terms(logs, [0, 1, 0, 1]) == pytest.approx([math.log(classes)] * 4)
-
-
 def test_kl_of_two_known_distributions() -> None:
     """KL((1/4, 1/2, 1/4) || (1/2, 1/4, 1/4)) = (-1/4 + 1/2) bits; P's certain text costs KL(P||Q) one bit and is
     impossible the other way round."""

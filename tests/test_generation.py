@@ -172,14 +172,6 @@ def test_describe_counts_by_hand() -> None:
     assert generated.shared_ngrams(made, test) == [{shared}, set(), set(), set(), set()]
 
 
-def test_distinct_n() -> None:
-    # "a b a b": 2 different words of 4, 2 different pairs (a b, b a) of 3.
-    once = pool(["A b, a b!"], [0])
-    assert generated.distinct(once, 1, size=1) == 0.5
-    assert generated.distinct(once, 2, size=1) == pytest.approx(2 / 3)
-    assert generated.distinct(once, 7, size=1) == 0.0
-
-
 def test_overlaps_of_the_bundled_data(real_data_dir: Path) -> None:
     found = []
     for name in NAMES:

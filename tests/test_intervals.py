@@ -151,7 +151,7 @@ def test_shapes_that_do_not_fit_are_refused(call: Any, a: tuple[int, int], b: tu
 REPETITIONS, TEXTS, SEEDS = 1500, 400, (2, 4, 8)
 EASY, HARD, TASTE, NOISE = 1.2, 2.0, 0.7, 1.2
 """A text's latent score: its mean, and its spread over texts, by method and text, and of the rest."""
-CASES = [(kind, tail, sd) for kind in ("mean", "difference") for tail in ("normal", "t3") for sd in (0, 1, 2.5, 5)]
+CASES = [(kind, tail, sd) for kind in ("mean", "difference") for tail in ("normal", "t3") for sd in (0, 2.5)]
 
 
 @cache

@@ -7,7 +7,6 @@ import pytest
 import tiny
 from scipy.sparse import csr_matrix
 from scipy.special import log_softmax
-from scipy.stats import spearmanr
 
 from paper_repro.paper.theory import one_step
 
@@ -40,10 +39,6 @@ def test_agreement_of_known_orders() -> None:
     same, other = one_step.agreement(values, values**3), one_step.agreement(values, -values)
     assert same == pytest.approx({"spearman": 1, "low": 1, "high": 1, "better": 0})
     assert (other["spearman"], other["better"]) == pytest.approx((-1, 49 / 50))
-    a, b = RNG.integers(5, size=(2, 40)).astype(float)  # with ties
-    found = one_step.agreement(a, b)
-    assert found["spearman"] == pytest.approx(spearmanr(a, b).statistic)
-    assert found["low"] < found["spearman"] < found["high"]
 
 
 @pytest.mark.parametrize("name", ["financial", "mrpc"])

@@ -122,16 +122,6 @@ def test_logits_and_gradients_are_those_of_the_padded_model(
     assert any(gradient.abs().max() > 1e-3 for gradient in first)
 
 
-def test_nothing_looks_at_filler(encoder: Path, data: TrainingData) -> None:
-    """Filler is token 0: with quite another embedding of it, nothing changes."""
-    model = build(encoder, data.classes, seed=0, device=CPU, dropout=0.0).eval()
-    before = scoring.forward(model, filled(Packer(data.train, CPU), 1), "fp32")
-    model.bert.embeddings.word_embeddings.weight.data[0] = torch.linspace(-9, 9, 32).sin()
-    batch = filled(Packer(data.train, CPU), 256)
-    assert batch.tokens == 256 > batch.total
-    torch.testing.assert_close(scoring.forward(model, batch, "fp32"), before, rtol=1e-5, atol=1e-6)
-
-
 # -- training -------------------------------------------------------------------------------------------------
 
 
@@ -223,8 +213,6 @@ def test_a_recording_sees_the_rows_of_each_call() -> None:
     assert recorder.replays == 2
     assert [values.tolist() for values in found[1:]] == [[20, 30], [40, 50]]
 
-
-# -- imports --------------------------------------------------------------------------------------------------
 
 # -- on a GPU -------------------------------------------------------------------------------------------------
 

@@ -107,8 +107,7 @@ def test_the_interval_of_a_rank_correlation_by_hand() -> None:
     assert np.isnan(spearman_interval([([1, 2, 3], [1, 2, 3])]).mean), "three points have no interval"
 
 
-@pytest.mark.parametrize("rho", [0.0, 0.5, 0.9])
-@pytest.mark.parametrize("count", [6, 12])
+@pytest.mark.parametrize(("rho", "count"), [(0.0, 6), (0.9, 6), (0.5, 12)])
 def test_it_covers_what_it_says_within_a_few_per_cent(rho: float, count: int) -> None:
     """Normal pairs, whose Spearman correlation is 6/pi arcsin(rho/2)."""
     rng, truth, covered = np.random.default_rng(0), 6 / np.pi * np.arcsin(rho / 2), 0

@@ -137,18 +137,6 @@ def test_terms_by_hand():
     assert frame["dimp term"].tolist() == pytest.approx([0.5 * E, 0.6 * E**2])
 
 
-def test_descent_ends_where_the_closed_forms_say():
-    quality, q = np.array([0.6, 0.1, 0.3]), np.array([0.2, 0.6, 0.2])
-    root = np.sqrt(q * quality)
-    ends = {"ce": q, "imp": quality, "quality_only": [0.5, 0.25, 0.25], "dimp": root / root.sum()}
-    frame = texts.descend(quality, q, steps=(0, 80))
-    assert frame[frame["step"] == 0]["p"].to_numpy() == pytest.approx(np.full(12, 1 / 3))
-    for method, end in ends.items():
-        last = frame[(frame["step"] == 80) & (frame["method"] == method)]
-        assert last["p"].to_numpy() == pytest.approx(end, abs=1e-3)
-        assert last["limit"].to_numpy() == pytest.approx(end)
-
-
 # -- the experiment -----------------------------------------------------------------------------------------
 
 
