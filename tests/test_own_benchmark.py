@@ -94,7 +94,7 @@ def command(*words: str) -> str:
         [sys.executable, "-m", "paper_repro", *words, "--profile", "smoke"],
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=900,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stdout + done.stderr
