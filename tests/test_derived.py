@@ -69,7 +69,8 @@ def test_a_swapped_label_is_uniform_over_the_others() -> None:
 
 
 BAD = {
-    "pool|source|noisy set|labels": "train: train:half train:0 train:200% train:7 elsewhere:2 dev+x relabelled dev:noisy",
+    "pool|source|noisy set|labels": "train: train:half train:0 train:200% train:7 elsewhere:2 dev+x relabelled "
+    "dev:noisy",
     "expected a share and two pools": "mix:50:dev:train mix:101%:dev:train mix:50%:dev mix:",
 }
 

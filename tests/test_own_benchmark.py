@@ -94,7 +94,7 @@ def command(*words: str) -> str:
         [sys.executable, "-m", "paper_repro", *words, "--profile", "smoke"],
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=1700,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -131,6 +131,8 @@ def asked_labels(path: Path, results: Path) -> float:
     return 100 * right / 30
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_csv_of_three_classes_goes_through_all_notebooks_that_take_it(make: Make, tmp_path: Path) -> None:
     """By the commands of the README, with an encoder of random weights; the test set's labels are asked for, too."""
     encoder, path, results = tiny.make_encoder(tmp_path / "encoder"), make(), tmp_path / "results"
