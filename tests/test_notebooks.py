@@ -202,7 +202,7 @@ def test_failed_trainings_are_told_with_their_reason_and_an_empty_filter_is_none
         for key, reason, kind in (("a", "filter: nothing left", "NothingLeft"), ("b", "loss is nan", "TrainingError")):
             store.fail(Task(key * 64, "run", "a run", {}), reason, kind=kind)
     told = status.lines(paths, ["01_a", "02_b"])
-    assert told[-1] == "02_b: not run yet"
+    assert "02_b: not run yet" in told
     assert "- 1 failed: loss is nan" in told
     assert not [line for line in told if "nothing left" in line]
 
