@@ -10,14 +10,11 @@ import pandas as pd
 import pytest
 import tiny
 
-from paper_repro.method.losses import Switches
 from paper_repro.paper.cells import Cell
 from paper_repro.paper.csv_files import records
-from paper_repro.paper.table1.cells import table1
 from paper_repro.paper.theory import cells as grids
 from paper_repro.paper.theory import closed_forms, convergence, dimp_runs, fixed_points
 from paper_repro.paper.theory.claims import theory_claims
-from paper_repro.runs import profiles
 from paper_repro.runs.spec import RunResult, RunSpec
 from paper_repro.texts.pools import Truth
 
@@ -28,31 +25,6 @@ def test_descent_reaches_every_closed_form_and_no_other() -> None:
     rows = frame.set_index(["method", "gamma", "detach"])
     assert rows.loc[("ce", 1.0, True), "to_q"] < 1e-9 < rows.loc[("ce", 1.0, True), "to_quality"]
     assert rows.loc[("imp", 1.0, True), "to_quality"] < 1e-9
-
-
-# ---------------------------------------------------------------- the grids
-
-
-def test_the_runs_differ_by_training_seed_alone() -> None:
-    profile = profiles.load("demo")
-    cells = grids.limits(profile, seeds=2)
-    assert len(cells) == len({cell.spec for cell in cells}) == 12
-    for run in (cell.spec for cell in cells):
-        assert (run.recipe.select, run.source.pool) == ("last", "generated")
-        assert run.quality is None or (run.quality.run is not None and run.quality.run.seed == profile.seeds[0])
-    first = {cell.method: cell.spec for cell in cells if cell.seed == profile.seeds[0]}
-    exact, estimated = first["imp_exact_q"].diversity, first["imp"].diversity
-    assert exact is not None and exact.exact == "q"
-    assert estimated is not None and estimated.run == first["ce"]
-    assert first["dimp_gamma_2"].switches == Switches(gamma=2)
-    assert {cell.spec for cell in grids.usual_runs(profile)} < {cell.spec for cell in table1(profile)}
-
-
-def test_growing_runs_have_the_exact_probabilities_for_checkers() -> None:
-    for cell in grids.growing(profiles.load("demo"), seeds=2):
-        checkers = [one.exact for one in (cell.spec.quality, cell.spec.diversity) if one is not None]
-        assert checkers == {"ce": [], "imp": ["p", "q"]}.get(cell.spec.method, ["p"])
-        assert cell.spec.recipe.select == "last"
 
 
 # ---------------------------------------------------------------- distances

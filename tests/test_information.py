@@ -10,9 +10,8 @@ from fake_runs import ExactScores
 
 from paper_repro.measures import entropy
 from paper_repro.paper.information import estimates, figures
-from paper_repro.paper.information.cells import Fits, section3_2, section3_2_scores
+from paper_repro.paper.information.cells import Fits, section3_2_scores
 from paper_repro.paper.information.estimates import QUANTITIES
-from paper_repro.paper.table1.cells import table1
 from paper_repro.texts import world
 from paper_repro.tools.errors import UserError
 
@@ -119,15 +118,6 @@ def test_the_papers_entropy_allows_less_error_than_the_paper_reports() -> None:
 
 
 # ---------------------------------------------------------------- the runs behind it
-
-
-def test_nothing_of_table_1_is_trained_twice() -> None:
-    profile = fake_runs.profile("real")
-    cells = section3_2(profile)
-    own = [cell.spec for cell in cells if cell.spec.source.held_out is None]
-    assert len(own) == 4 * 3 * 2 and set(own) <= {cell.spec for cell in table1(profile)}
-    assert len(cells) - len(own) == 3 * 2 * 5
-    assert len({(c.train_source, c.method, c.benchmark, c.seed) for c in cells}) == len(cells)
 
 
 def test_scores_are_wanted_of_both_pools_and_of_folds_for_the_first_seeds() -> None:

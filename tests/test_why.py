@@ -58,7 +58,6 @@ def test_ranks_over_all_runs_and_within_benchmarks() -> None:
 def test_equal_gains_on_both_inputs_make_no_difference_of_gains() -> None:
     profile = fake_runs.profile()
     cells = input_shift_runs(profile)
-    assert len(cells) == 4 * 3 * 2 * 3
     same = [replace(cell, train_source=REAL_INPUTS) if ":" in cell.train_source else cell for cell in cells]
     results = fake_runs.FakeResults(profile, cells=same)  # the same predictions for both pools
     results._names = {cell.spec: (REAL_INPUTS, cell.method, cell.benchmark, cell.seed) for cell in cells}
