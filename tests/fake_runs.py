@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
@@ -107,7 +106,7 @@ class FakeResults:
         return Benchmark(name, name, names, {**pools, "test": test}, truth, sets=sets)
 
     def key(self, spec: RunSpec) -> str:
-        return hashlib.sha256(json.dumps(spec.to_dict(), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(repr(spec).encode()).hexdigest()
 
     def failure(self, spec: RunSpec) -> str | None:
         return "non-finite loss at step 12" if self._names.get(spec) in self.broken else None

@@ -68,6 +68,14 @@ GRIDS: Mapping[str, tuple[Callable[[Profile], list[Cell]], int]] = {
 }
 """Each with its size in the profile of :mod:`fake_runs`: seeds, benchmarks, rows and (Hu et al., filter) settings."""
 
+LOSSES = {"ce", "imp", "dimp"}
+ROWS = {
+    **dict.fromkeys(("generated_sizes", "switches", "search", "diversity", "inputs"), LOSSES),
+    **{name: LOSSES | {"checker"} for name in ("figure2", "table3", "real_sizes")},
+    "mixtures": {"ce"},
+    "checkers": {"checker", "ce"},
+}
+
 
 @pytest.fixture(params=profiles.names())
 def profile(request: pytest.FixtureRequest) -> Profile:
@@ -212,6 +220,11 @@ def test_every_run_of_every_grid_can_be_run(profile: Profile, name: str) -> None
         seed = profile.seeds[0] if name == "limits" else cell.seed
         for run in (checker.run for checker in both if checker is not None and checker.run is not None):
             assert (run.benchmark, run.seed) == (cell.benchmark, seed)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_rows_are_the_losses_and_their_checker(name: str) -> None:
+    assert {cell.method for cell in GRIDS[name][0](fake_runs.profile())} == ROWS[name]
 
 
 @pytest.mark.parametrize("name", ["table1", "table2", "table4"])

@@ -58,8 +58,8 @@ def known(runs: Runs, seeds: int = 2) -> tuple[pd.DataFrame, pd.DataFrame]:
     cells = search(profile)
     found = {(c.train_source, c.method, "mrpc", c.seed): runs.get((c.train_source, c.method, c.seed)) for c in cells}
     missing = frozenset(name for name, run in found.items() if run is None)
-    right, dev = (lambda name, which=which: found[name][which] for which in (0, 1))
-    results: Any = fake_runs.FakeResults(profile, cells, TEXTS, missing=missing, right=right, dev=dev)
+    by = {"right": lambda name: found[name][0], "dev": lambda name: found[name][1]}
+    results: Any = fake_runs.FakeResults(profile, cells, TEXTS, missing=missing, **by)
     outcomes = outcomes_of(results, cells)
     return tables.search_settings(outcomes, profile), tables.search_rules(outcomes, profile)
 
