@@ -132,7 +132,9 @@ def made(name: str, missing: frozenset[Name] = frozenset()) -> pd.DataFrame:
     grid, table = TABLES[name]
     cells = grid(profile)
     frame = table(FakeResults(profile, [*table1(profile), *cells], 60, missing=missing), cells)
-    return frame.set_index([key for key in [*KEYS, *OWN_KEYS.get(name, ())] if key in frame], verify_integrity=True)
+    frame = frame.set_index([key for key in [*KEYS, *OWN_KEYS.get(name, ())] if key in frame])
+    assert frame.index.is_unique
+    return frame
 
 
 @cache
@@ -141,15 +143,14 @@ def runs_of(name: str) -> list[Name]:
     return [(c.train_source, c.method, c.benchmark, c.seed) for c in cells]
 
 
-def last_seed(name: str) -> list[Name]:
-    """The runs of the last seed of a table."""
-    last = max(seed for *_, seed in runs_of(name))
-    return [run for run in runs_of(name) if run[3] == last]
+def first_seed(name: str) -> list[Name]:
+    """The runs of the first seed of a table."""
+    return [run for run in runs_of(name) if run[3] == 0]
 
 
 def lost_runs(name: str) -> list[Name]:
-    """Of its last seed the first runs of a checker, of CE and of IMP."""
-    first = {run[1]: run for run in reversed(last_seed(name)) if run[1] in ("checker", "ce", "imp")}
+    """Of its first seed the first runs of a checker, of CE and of IMP."""
+    first = {run[1]: run for run in reversed(first_seed(name)) if run[1] in ("checker", "ce", "imp")}
     return list(first.values())
 
 
@@ -166,7 +167,8 @@ def numbers(frame: pd.DataFrame) -> list[str]:
 @pytest.mark.parametrize("name", TABLES)
 def test_a_missing_run_is_told_wherever_it_counts(name: str) -> None:
     """A value is as in the whole table, or as it is without the run's seed, and then the row says so."""
-    whole, without, counts = made(name), made(name, frozenset(last_seed(name))), 0
+    whole, without, counts = made(name), made(name, frozenset(first_seed(name))), 0
+    assert not whole["status"].str.contains(" of ").any(), "a row is complete when it has the seeds that it plans"
     for run in lost_runs(name):
         part = made(name, frozenset({run}))
         assert part.index.equals(whole.index)
@@ -185,7 +187,7 @@ def test_a_missing_run_is_told_wherever_it_counts(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name, (grid, _) in TABLES.items() if grid is not section3_2])
 def test_without_a_run_there_is_no_number(name: str) -> None:
     """Nothing of what a run changes is left, and nothing is judged."""
-    whole, without = made(name), made(name, frozenset(last_seed(name)))
+    whole, without = made(name), made(name, frozenset(first_seed(name)))
     nothing = made(name, frozenset(runs_of(name)))
     assert set(nothing.index) <= set(whole.index)
     nothing = nothing.reindex(index=whole.index, columns=whole.columns)
@@ -263,17 +265,19 @@ def drawn(figure: Figure) -> tuple[np.ndarray[Any, Any], int]:
     return np.concatenate([bars, *places]), sum(len(line.get_xdata()) for line in hollow)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("lost", ["no", "some", "all"])
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_draws_its_table_and_shows_what_is_missing(name: str, lost: bool) -> None:
+def test_a_picture_draws_its_table_and_shows_what_is_missing(name: str, lost: str) -> None:
     table, draw, columns, rows, shows = PICTURES[name]
-    frame = made(table, frozenset(lost_runs(table) if lost else ())).reset_index()
+    if table in ("section3_2", "why_likeness") and lost == "all":
+        pytest.skip("without a run there is no such table")
+    missing = {"no": [], "some": lost_runs(table), "all": runs_of(table)}[lost]
+    frame = made(table, frozenset(missing)).reset_index()
     figure, chosen = draw(frame), frame.query(rows)
     numbers_drawn, hollow = drawn(figure)
     values = chosen[list(columns)].to_numpy(dtype=float)
     assert np.isclose(values[~np.isnan(values)][:, None], numbers_drawn).any(axis=1).all()
     incomplete = chosen["status"].ne("complete").to_numpy()
-    assert incomplete.any() or not lost
     assert ("INCOMPLETE" in fake_runs.words(figure)) == (incomplete.any() and "INCOMPLETE" in shows)
     if "hollow dots" in shows:
         assert hollow == (~np.isnan(values[incomplete])).sum()

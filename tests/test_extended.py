@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from paper_repro.method.baselines import NO_LABELS, SAME_LABELS
 from paper_repro.paper.cells import Cell
 from paper_repro.paper.more_baselines import cells as grid
-from paper_repro.paper.more_baselines import figures, tables
+from paper_repro.paper.more_baselines import tables
 from paper_repro.paper.more_baselines.cost import baselines_cost, started_from
 from paper_repro.paper.table1.cells import table1
 from paper_repro.paper.titles import method_title
@@ -198,13 +198,6 @@ def test_a_rival_that_a_benchmark_lacks_leaves_the_sentence_incomplete() -> None
     assert verdicts["both_all", "mrpc"] == "incomplete" and verdicts["both_table1", "mrpc"] == "incomplete"
 
 
-def test_two_rows_are_compared_on_the_seeds_that_both_plan() -> None:
-    _, _, differences = made(fake(missing=frozenset({("generated", "imp", "mrpc", 3)})))
-    rows = differences[(differences["method"] == "imp") & (differences["benchmark"] == "mrpc")].set_index("rival")
-    assert rows.loc["ren", "n_seeds"] == 2 and rows.loc["ren", "status"] == "complete"
-    assert rows.loc["ce", "status"] == "3 of 4 seeds" and rows.loc["ce", "verdict"] == "incomplete"
-
-
 def test_a_baseline_that_is_ahead_turns_the_sentence_round() -> None:
     results = fake(right={"imp": 0.75, "dimp": 0.75, "filter": 0.9})
     results.profile = replace(results.profile, baselines=replace(results.profile.baselines, hu_seeds=2))
@@ -280,15 +273,3 @@ def test_what_stands_behind_a_run() -> None:
     folds = Counter(run.source.held_out for run in needed(cells["confident"]))
     assert folds == dict.fromkeys([None, *range(5)], 1)
     assert set(needed(cells["oracle"])) == {cells["oracle"]}
-
-
-# ---------------------------------------------------------------- the picture
-
-
-@pytest.mark.parametrize(("missing", "seeds"), [(False, "n = 1-4"), (True, "n = 0")])
-def test_the_picture_names_rows_and_counts(missing: bool, seeds: str) -> None:
-    results = fake("miniature")
-    if missing:
-        results.missing = frozenset((c.train_source, c.method, c.benchmark, c.seed) for c in results.cells)
-    text = fake_runs.words(figures.differences(made(results)[2]))
-    assert seeds in text and method_title("filter") in text and method_title("meta_weight_net") in text

@@ -172,17 +172,6 @@ def test_dimps_weight_is_judged_in_every_epoch() -> None:
     assert row["mean"] > 0 and (row["epochs"], row["verdict"]) == ("1 of 2", "fails")
 
 
-@pytest.mark.parametrize(("gone", "status"), [((1,), "1 of 2 seeds"), ((0, 1), "0 of 2 seeds")])
-def test_missing_seeds_are_told_and_nothing_is_judged(gone: tuple[int, ...], status: str) -> None:
-    made, found = scored(gone=gone)
-    scores, detection = tables.noisy_scores(found), tables.noisy_detection(found)
-    assert set(scores["status"]) == set(detection["status"]) == {status}
-    claims = noisy_claims(made, made.cells, found)  # type: ignore[arg-type]
-    assert set(claims[claims["section"] == "G.3"]["verdict"]) == {"incomplete"}
-    for figure in (figures.noisy_bars(scores, "mrpc"), figures.noisy_epochs(scores, "weight")):
-        assert f"n = {2 - len(gone)} seeds" in (text := words(figure)) and "INCOMPLETE" in text
-
-
 def test_the_logarithm_of_the_weight_is_the_sum_of_its_parts() -> None:
     frame = tables.noisy_log_weights(scored()[1])
     means = frame.pivot(index=["benchmark", "other"], columns="score", values="mean")

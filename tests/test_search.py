@@ -13,7 +13,7 @@ import pytest
 
 from paper_repro.measures.intervals import expected_maximum, paired_interval
 from paper_repro.paper.outcomes import outcomes_of
-from paper_repro.paper.search import figures, tables
+from paper_repro.paper.search import tables
 from paper_repro.paper.search.cells import search, usual_setting
 from paper_repro.paper.search.tables import RULES
 from paper_repro.runs import profiles
@@ -87,7 +87,7 @@ def test_both_sides_of_a_difference_follow_the_rule() -> None:
     pair = (np.stack([right[place, method, seed] for seed in (0, 1)]) for place, method in ((HIGH, "imp"), (LOW, "ce")))
     interval = paired_interval(*pair).scaled(100)
     assert by.loc["dev", ["vs_ce_low", "vs_ce_high"]].tolist() == pytest.approx([interval.low, interval.high])
-    assert by.loc["dev", "verdict"] == ("holds" if interval.low > 0 else "inconclusive")
+    assert by.loc["dev", "verdict"] == "inconclusive", "20 and 5 points: Student's t of one degree is 12.7"
 
 
 def test_what_the_test_set_or_a_single_run_decides_has_no_verdict() -> None:
@@ -126,9 +126,3 @@ def test_a_search_that_is_not_complete_has_no_verdict(lost: tuple[str, str, int]
     assert verdicts["dev"] == verdicts["dev_run"] == "incomplete"
     assert (verdicts["fixed"] == "incomplete") == (lost[0] == HIGH)
     assert frame.loc[frame["method"] == "ce", "status"].str.contains("of").any()
-
-
-def test_the_picture_shows_every_setting_and_what_the_rules_choose() -> None:
-    figure = figures.search(*known(ACCURACIES), "mini")
-    heights = {round(float(y), 3) for line in figure.axes[0].lines for y in line.get_ydata()}
-    assert heights >= {70.0, 72.5, 60.0, 82.5, 80.0, 85.0}, "four settings, and the best run of each method"
