@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -16,12 +18,13 @@ from paper_repro.paper.cells import Cell
 from paper_repro.paper.table1.cells import table1
 from paper_repro.runs import profiles
 from paper_repro.runs.profiles import Ablations, Baselines, Profile, Relabelled, Search
-from paper_repro.runs.spec import Checker, RunResult, RunSpec
+from paper_repro.runs.spec import Checker, RunResult, RunSpec, Source
 from paper_repro.texts import world
 from paper_repro.texts.pools import Benchmark, Pool, Truth
 from paper_repro.tools.errors import UserError
 
 LABELS = {"financial": 3, "tweet_irony": 2, "mrpc": 2}
+SIZES = {"train": 60, "dev": 80, "generated": 320}
 ABLATIONS = Ablations("minilm-l6:3", "minilm-l6", 4, 2, (10, 100), ("dev:50", "dev"), ("generated:300", "generated"))
 BASELINES = Baselines("faithful", 4, 2, 1, ("financial", "tweet_irony", "mrpc"))
 SEARCH = Search((6e-6, 6e-5), (5,), (32,), ("ce", "imp", "dimp"), ("financial",), 2)
@@ -53,7 +56,9 @@ class FakeResults:
     """In place of :class:`paper_repro.runs.results.Results`: runs with made-up predictions for ``cells``.
 
     Without ``cells`` they are those of Table 1. A run is right on about :meth:`level` of the texts, other ones by
-    seed. ``broken`` runs have failed, ``missing`` ones have not been started; ``shift`` moves the level of a method.
+    seed, or with ``right`` on the first so many; ``dev`` is its accuracy on D_P'. ``broken`` runs have failed,
+    ``missing`` ones have not been started; ``shift`` moves the level of a method. Scores and the probabilities of
+    training are made up as well.
     """
 
     profile: Profile
@@ -62,9 +67,12 @@ class FakeResults:
     broken: frozenset[Name] = frozenset()
     missing: frozenset[Name] = frozenset()
     shift: dict[str, float] = field(default_factory=dict)
+    right: Callable[[Name], int] | None = None
+    dev: Callable[[Name], float] | None = None
 
     def __post_init__(self) -> None:
         self.cells = self.cells or table1(self.profile)
+        self.inputs: Any = SimpleNamespace(source_rows=self._source_rows)
         self._benchmarks: dict[str, Benchmark] = {}
         self._names = {cell.spec: (cell.train_source, cell.method, cell.benchmark, cell.seed) for cell in self.cells}
 
@@ -81,6 +89,7 @@ class FakeResults:
     def _make(self, name: str) -> Benchmark:
         labels = np.random.default_rng(len(name)).integers(0, LABELS[name], self.examples)
         test = Pool("test", tuple(f"text {i}" for i in range(self.examples)), labels.astype(np.int64))
+        pools = {pool: balanced(pool, size, LABELS[name]) for pool, size in SIZES.items()}
         truth = {}
         if self.profile.kind == "miniature":
             q = np.full((self.examples, LABELS[name]), 0.1)
@@ -88,10 +97,11 @@ class FakeResults:
             q[np.arange(self.examples), said] = 0.9  # right on three of four
             truth["test"] = Truth(p=q, q=q)
         names = tuple(f"label {i}" for i in range(LABELS[name]))
-        return Benchmark(name, name, names, {"test": test}, truth)
+        sets = lambda which: (balanced(which, 12 * len(names), len(names)), None)  # noqa: E731
+        return Benchmark(name, name, names, {**pools, "test": test}, truth, sets=sets)
 
     def key(self, spec: RunSpec) -> str:
-        return hashlib.sha256(json.dumps(spec.to_dict(), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(repr(spec).encode()).hexdigest()
 
     def failure(self, spec: RunSpec) -> str | None:
         return "non-finite loss at step 12" if self._names.get(spec) in self.broken else None
@@ -104,7 +114,12 @@ class FakeResults:
         if name is None or name in self.broken or name in self.missing:
             return None
         rng = np.random.default_rng([len(name[0]), len(name[1]), name[3]])
-        return self.made(spec, self.level(name) + rng.normal(0, 0.01), rng)
+        made = self.made(spec, self.level(name) + rng.normal(0, 0.01), rng, self.dev and self.dev(name))
+        if self.right is None:
+            return made
+        labels, classes = made.test_labels, LABELS[spec.benchmark]
+        said = np.where(np.arange(len(labels)) < self.right(name), labels, (labels + 1) % classes)
+        return replace(made, test_probabilities=np.eye(classes, dtype=np.float32)[said])
 
     def made(self, spec: RunSpec, level: float, rng: np.random.Generator, dev: float | None = None) -> RunResult:
         """A finished run that is right on about ``level`` of the test texts; ``dev`` is its accuracy on D_P'."""
@@ -125,6 +140,32 @@ class FakeResults:
             seconds={"load": 0.5, "train": 12.25 + spec.seed, "evaluate": 1.0, "total": 13.75 + spec.seed},
             environment=HARDWARE,
         )
+
+    def scores(self, checker: Checker, benchmark: str, pool: str) -> NDArray[np.float32]:
+        run = checker.run
+        if run is None or self._names.get(run) in self.missing:
+            raise UserError("no scores")
+        labels, source = self.benchmark(benchmark).pool(pool).labels, run.source.pool
+        rng = np.random.default_rng([run.seed, len(source), checker.folds])
+        return np.log(fake_probabilities(labels, LABELS[benchmark], 0.6 + 0.02 * len(source), rng))
+
+    def observed_scores(self, checker: Checker, benchmark: str, pool: str) -> NDArray[np.float64]:
+        labels = self.benchmark(benchmark).pool(pool).labels
+        return self.scores(checker, benchmark, pool)[np.arange(len(labels)), labels].astype(np.float64)
+
+    def train_log_p(self, spec: RunSpec) -> NDArray[np.float32] | None:
+        if self.result(spec) is None:
+            return None
+        size = (spec.recipe.epochs, len(self._source_rows(spec.benchmark, spec.source)))
+        return np.log(np.random.default_rng(spec.seed).uniform(0.2, 0.9, size)).astype(np.float32)
+
+    def _source_rows(self, benchmark: str, source: Source) -> NDArray[np.int64]:
+        return np.arange(len(self.benchmark(benchmark).pool(source.pool)))
+
+
+def balanced(name: str, size: int, classes: int) -> Pool:
+    """A pool with the classes in turn."""
+    return Pool(name, tuple(f"{name} {i}" for i in range(size)), np.arange(size) % classes)
 
 
 @dataclass

@@ -11,7 +11,6 @@ from fake_runs import ExactScores, words
 from paper_repro.paper.beside_paper import printed
 from paper_repro.paper.checkers import figures, tables
 from paper_repro.paper.checkers.cells import checker_scores, checkers
-from paper_repro.paper.table1.cells import table1
 from paper_repro.texts.pools import Pool
 from paper_repro.tools.errors import UserError
 
@@ -24,19 +23,14 @@ def texts() -> pd.DataFrame:
 # ---------------------------------------------------------------- the checkers
 
 
-def test_nothing_of_table_1_is_trained_twice() -> None:
+def test_the_weights_need_the_scores_of_these_checkers() -> None:
     profile = fake_runs.profile(seeds=2)
-    cells = checkers(profile)
-    assert {cell.spec for cell in cells} <= {cell.spec for cell in table1(profile)} and len(cells) == 2 * 3 * 3
-    assert {c.run for c, _, _ in checker_scores(profile)} == {cell.spec for cell in cells}
+    assert {c.run for c, _, _ in checker_scores(profile)} == {cell.spec for cell in checkers(profile)}
 
 
 def test_the_checkers_stand_beside_the_paper_and_the_majority() -> None:
     profile = fake_runs.profile(seeds=2)
     space = fake_runs.FakeResults(profile, missing=frozenset({("dev", "checker", "mrpc", 1)}))
-    for benchmark in profile.benchmarks:
-        pools = space.benchmark(benchmark).pools
-        pools.update(dict.fromkeys(("dev", "generated", "train"), pools["test"]))  # type: ignore[attr-defined]
     frame = tables.checker_accuracy(space, checkers(profile)).set_index(["benchmark", "fitted_on"])  # type: ignore[arg-type]
     assert frame.loc[("mrpc", "dev"), "status"] == "1 of 2 seeds" and len(frame) == 9
     assert frame.loc[("financial", "dev"), "paper_best"] == printed("table1")["dev", "checker", "financial"][0]

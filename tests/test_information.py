@@ -9,10 +9,8 @@ import pytest
 from fake_runs import ExactScores
 
 from paper_repro.measures import entropy
-from paper_repro.paper.information import estimates, figures
-from paper_repro.paper.information.cells import Fits, section3_2, section3_2_scores
-from paper_repro.paper.information.estimates import QUANTITIES
-from paper_repro.paper.table1.cells import table1
+from paper_repro.paper.information import estimates
+from paper_repro.paper.information.cells import Fits, section3_2_scores
 from paper_repro.texts import world
 from paper_repro.tools.errors import UserError
 
@@ -66,13 +64,7 @@ def test_the_full_forms_are_nearest_where_models_are_perfect(numbers: pd.DataFra
     assert to_paper["H(P)"].to_dict() == pytest.approx((row["mean"] - 0.0365).abs().to_dict())
 
 
-def test_lost_seeds_are_told_and_never_pass_as_complete() -> None:
-    space = ExactScores(lost=frozenset({1}))
-    frame = estimates.section3_2(estimates.estimates(space, Fits(cross_fit_seeds=2)))  # type: ignore[arg-type]
-    assert set(frame["status"]) == {"1 of 2 seeds"} and set(frame["n_seeds"]) == {1}
-    claims = estimates.information_claims(estimates.estimates(space, Fits()), inputs_frame())  # type: ignore[arg-type]
-    in_sample = claims[claims["variant"].isin(["a", "b"])]
-    assert set(in_sample["verdict"]) == {"incomplete"}
+def test_without_scores_there_is_no_estimate() -> None:
     with pytest.raises(UserError, match="no seed has the scores"):
         estimates.estimates(ExactScores(lost=frozenset({0, 1})), Fits())  # type: ignore[arg-type]
 
@@ -121,31 +113,9 @@ def test_the_papers_entropy_allows_less_error_than_the_paper_reports() -> None:
 # ---------------------------------------------------------------- the runs behind it
 
 
-def test_nothing_of_table_1_is_trained_twice() -> None:
-    profile = fake_runs.profile("real")
-    cells = section3_2(profile)
-    own = [cell.spec for cell in cells if cell.spec.source.held_out is None]
-    assert len(own) == 4 * 3 * 2 and set(own) <= {cell.spec for cell in table1(profile)}
-    assert len(cells) - len(own) == 3 * 2 * 5
-    assert len({(c.train_source, c.method, c.benchmark, c.seed) for c in cells}) == len(cells)
-
-
 def test_scores_are_wanted_of_both_pools_and_of_folds_for_the_first_seeds() -> None:
     profile = fake_runs.profile("real")
     wanted = section3_2_scores(profile, Fits(cross_fit_seeds=2, folds=3))
     assert len(set(wanted)) == len(wanted) == 4 * 3 * 4 + 2 * 3 * 2
     folded = [(c.run.source.pool, pool, c.run.seed) for c, _, pool in wanted if c.run is not None and c.folds]
     assert all(fitted == pool for fitted, pool, _ in folded) and {seed for _, _, seed in folded} == {0, 1}
-
-
-# ---------------------------------------------------------------- pictures
-
-
-def test_the_picture_draws_what_the_table_holds(numbers: pd.DataFrame) -> None:
-    dots = figures.estimate_dots(numbers, "demo")
-    assert [ax.get_title() for ax in dots.axes] == list(QUANTITIES)
-    lines = [np.atleast_1d(line.get_xdata()) for line in dots.axes[0].lines if line.get_marker() == "o"]  # type: ignore[arg-type]
-    assert sorted(np.concatenate(lines)) == pytest.approx(sorted(numbers.loc[numbers["quantity"] == "H(P)", "mean"]))
-    assert "n = 1-2 seeds" in dots.get_supxlabel() and "INCOMPLETE" not in dots.get_supxlabel()
-    lost = figures.estimate_dots(numbers.assign(status="1 of 2 seeds"), "demo")
-    assert "INCOMPLETE: 48 of 48" in lost.get_supxlabel().replace("\n", " ")

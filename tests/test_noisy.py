@@ -1,4 +1,4 @@
-"""App. G: the grid of Table 4, where each noisy example comes from, and scores by part that are known beforehand."""
+"""App. G: where each noisy example comes from, and scores by part that are known beforehand."""
 
 from __future__ import annotations
 
@@ -14,14 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from paper_repro.paper import published
 from paper_repro.paper.noisy import figures, tables
 from paper_repro.paper.noisy.cells import NOISY, table4
 from paper_repro.paper.noisy.claims import noisy_claims
 from paper_repro.paper.noisy.scores import DIMP, IMP, TRUE, Scores, measured
-from paper_repro.paper.table1.cells import table1
-from paper_repro.runs import profiles
-from paper_repro.runs.spec import Checker, RunSpec, Source
+from paper_repro.runs.spec import Checker, RunSpec
 from paper_repro.texts import noise
 from paper_repro.texts.pools import Benchmark, Pool, Truth
 from paper_repro.tools.errors import UserError
@@ -32,7 +29,7 @@ DIVERSITY = {"original": 0.4, "swapped": 0.2, "duplicated": 0.5}
 LEARNT = {"original": (0.4, 0.8), "swapped": (0.4, 0.4), "duplicated": (0.4, 0.9)}
 
 
-# ---------------------------------------------------------------- the noisy set and the grid
+# ---------------------------------------------------------------- the noisy set
 
 
 @given(labels=LABELS)
@@ -61,25 +58,6 @@ def test_the_distribution_of_the_noisy_labels(p: float, swapped: float, classes:
         noise.label_law(clean, 1.2)
 
 
-@pytest.mark.parametrize("name", profiles.names())
-def test_the_grid_is_the_papers_table_with_its_checkers(name: str) -> None:
-    profile = profiles.load(name)
-    cells, printed = table4(profile), published.table("table4").query("method != 'few_shot'")
-    ours = {(c.train_source, c.method, c.benchmark, c.seed): c.spec for c in cells}
-    rows = printed[["train_source", "method", "benchmark"]].itertuples(index=False, name=None)
-    assert set(ours) == {(*row, seed) for row in rows for seed in profile.seeds} and len(ours) == len(cells)
-    of_table1 = {cell.spec for cell in table1(profile)}
-    for cell in cells:
-        if cell.train_source == "dev":
-            assert cell.spec in of_table1
-        else:
-            assert (cell.spec.source, cell.spec.recipe) == (Source(NOISY), profile.recipes["train"])
-        if cell.spec.quality is not None:
-            checkers = [ours[*row, cell.benchmark, cell.seed] for row in (("dev", "checker"), (NOISY, "ce"))]
-            assert cell.spec.quality == Checker(checkers[0])
-            assert cell.spec.diversity == (Checker(checkers[1]) if cell.method == "imp" else None)
-
-
 # ---------------------------------------------------------------- scores by part
 
 
@@ -90,13 +68,12 @@ class Scored(fake_runs.FakeResults):
     gone: tuple[int, ...] = ()
 
     def _make(self, name: str) -> Benchmark:
-        made, size = super()._make(name), 60
-        labels = np.arange(size) % made.classes
-        train = Pool("train", tuple(f"train {i}" for i in range(size)), labels)
-        known = Truth(np.full((size, made.classes), 0.1 / (made.classes - 1)), np.zeros((size, made.classes)))
-        known.p[np.arange(size), labels] = 0.9
-        truth = {**made.truth, "train": known} if made.truth else {}
-        return replace(made, pools={**made.pools, "train": train}, truth=truth)
+        made = super()._make(name)
+        labels = made.pools["train"].labels
+        size = (len(labels), made.classes)
+        known = Truth(np.full(size, 0.1 / (made.classes - 1)), np.zeros(size))
+        known.p[np.arange(len(labels)), labels] = 0.9
+        return replace(made, truth={**made.truth, "train": known} if made.truth else {})
 
     def _by_part(self, benchmark: str, values: dict[str, float]) -> NDArray[np.float32]:
         made = self.benchmark(benchmark)
@@ -193,17 +170,6 @@ def test_dimps_weight_is_judged_in_every_epoch() -> None:
     frame = noisy_claims(made, [], [replace(one, values=values)])  # type: ignore[arg-type]
     row = only(frame, id="dimp_weight_original_swapped", benchmark="mrpc")
     assert row["mean"] > 0 and (row["epochs"], row["verdict"]) == ("1 of 2", "fails")
-
-
-@pytest.mark.parametrize(("gone", "status"), [((1,), "1 of 2 seeds"), ((0, 1), "0 of 2 seeds")])
-def test_missing_seeds_are_told_and_nothing_is_judged(gone: tuple[int, ...], status: str) -> None:
-    made, found = scored(gone=gone)
-    scores, detection = tables.noisy_scores(found), tables.noisy_detection(found)
-    assert set(scores["status"]) == set(detection["status"]) == {status}
-    claims = noisy_claims(made, made.cells, found)  # type: ignore[arg-type]
-    assert set(claims[claims["section"] == "G.3"]["verdict"]) == {"incomplete"}
-    for figure in (figures.noisy_bars(scores, "mrpc"), figures.noisy_epochs(scores, "weight")):
-        assert f"n = {2 - len(gone)} seeds" in (text := words(figure)) and "INCOMPLETE" in text
 
 
 def test_the_logarithm_of_the_weight_is_the_sum_of_its_parts() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import fake_runs
 import numpy as np
@@ -12,30 +13,12 @@ import pytest
 
 from paper_repro.measures.intervals import expected_maximum, paired_interval
 from paper_repro.paper.outcomes import outcomes_of
-from paper_repro.paper.search import figures, tables
-from paper_repro.paper.search.cells import search, settings, usual_setting
+from paper_repro.paper.search import tables
+from paper_repro.paper.search.cells import search, usual_setting
 from paper_repro.paper.search.tables import RULES
-from paper_repro.paper.table1.cells import table1
 from paper_repro.runs import profiles
-from paper_repro.runs.spec import RunResult, RunSpec
-from paper_repro.texts.pools import Benchmark, Pool
 
 TEXTS = 200
-
-
-@pytest.mark.parametrize("name", profiles.names())
-def test_a_setting_changes_the_classifier_and_nothing_else(name: str) -> None:
-    profile = profiles.load(name)
-    of_table1 = (c for c in table1(profile) if c.train_source == "generated")
-    usual = {(c.benchmark, c.method, c.seed): c.spec for c in of_table1}
-    cells = search(profile)
-    assert len({(c.train_source, c.method, c.benchmark, c.seed) for c in cells}) == len(cells)
-    for cell in cells:
-        ours, theirs = cell.spec, usual[cell.benchmark, cell.method, cell.seed]
-        same = {field: getattr(theirs.recipe, field) for field in ("learning_rate", "epochs", "batch_size")}
-        assert replace(ours, recipe=replace(ours.recipe, **same)) == theirs
-    shared = [cell for cell in cells if cell.spec in usual.values()]
-    assert len(shared) * len(settings(profile)) == len(cells), "Table 1's setting is one of them"
 
 
 def test_the_papers_search_is_app_f() -> None:
@@ -50,29 +33,7 @@ def test_the_papers_search_is_app_f() -> None:
 
 
 Runs = dict[tuple[str, str, int], tuple[int, float]]
-
-
-@dataclass
-class Known(fake_runs.FakeResults):
-    """Runs of which each is right on the first so many of :data:`TEXTS` texts, and so good on D_P'.
-
-    ``runs`` holds (right, dev accuracy) by (setting, method, seed).
-    """
-
-    runs: Runs = field(default_factory=dict)
-
-    def _make(self, name: str) -> Benchmark:
-        test = Pool("test", tuple(map(str, range(TEXTS))), np.zeros(TEXTS, dtype=np.int64))
-        return Benchmark(name, name, ("a", "b"), {"test": test}, {})
-
-    def result(self, spec: RunSpec) -> RunResult | None:
-        setting, method, _, seed = self._names[spec]
-        if (setting, method, seed) not in self.runs:
-            return None
-        right, dev = self.runs[setting, method, seed]
-        made = self.made(spec, 0.5, np.random.default_rng(0), dev)
-        probabilities = np.eye(2, dtype=np.float32)[(np.arange(TEXTS) >= right).astype(int)]
-        return replace(made, test_probabilities=probabilities)
+"""(right on the first so many of :data:`TEXTS` texts, accuracy on D_P') by (setting, method, seed)."""
 
 
 LOW, HIGH = "rate 6e-06, 5 epochs, batches of 32", "rate 6e-05, 5 epochs, batches of 32"
@@ -91,10 +52,15 @@ ACCURACIES: Runs = {
 
 def known(runs: Runs, seeds: int = 2) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The tables of settings and of rules."""
-    found = profiles.Search((6e-6, 6e-5), (5,), (32,), ("ce", "imp"), ("mrpc",), seeds)
-    profile = replace(fake_runs.profile(), search=found)
+    searched = profiles.Search((6e-6, 6e-5), (5,), (32,), ("ce", "imp"), ("mrpc",), seeds)
+    profile = replace(fake_runs.profile(), search=searched)
     assert usual_setting(profile) == HIGH
-    outcomes = outcomes_of(Known(profile, search(profile), runs=runs), search(profile))  # type: ignore[arg-type]
+    cells = search(profile)
+    found = {(c.train_source, c.method, "mrpc", c.seed): runs.get((c.train_source, c.method, c.seed)) for c in cells}
+    missing = frozenset(name for name, run in found.items() if run is None)
+    by = {"right": lambda name: found[name][0], "dev": lambda name: found[name][1]}
+    results: Any = fake_runs.FakeResults(profile, cells, TEXTS, missing=missing, **by)
+    outcomes = outcomes_of(results, cells)
     return tables.search_settings(outcomes, profile), tables.search_rules(outcomes, profile)
 
 
@@ -121,7 +87,7 @@ def test_both_sides_of_a_difference_follow_the_rule() -> None:
     pair = (np.stack([right[place, method, seed] for seed in (0, 1)]) for place, method in ((HIGH, "imp"), (LOW, "ce")))
     interval = paired_interval(*pair).scaled(100)
     assert by.loc["dev", ["vs_ce_low", "vs_ce_high"]].tolist() == pytest.approx([interval.low, interval.high])
-    assert by.loc["dev", "verdict"] == ("holds" if interval.low > 0 else "inconclusive")
+    assert by.loc["dev", "verdict"] == "inconclusive", "20 and 5 points: Student's t of one degree is 12.7"
 
 
 def test_what_the_test_set_or_a_single_run_decides_has_no_verdict() -> None:
@@ -160,9 +126,3 @@ def test_a_search_that_is_not_complete_has_no_verdict(lost: tuple[str, str, int]
     assert verdicts["dev"] == verdicts["dev_run"] == "incomplete"
     assert (verdicts["fixed"] == "incomplete") == (lost[0] == HIGH)
     assert frame.loc[frame["method"] == "ce", "status"].str.contains("of").any()
-
-
-def test_the_picture_shows_every_setting_and_what_the_rules_choose() -> None:
-    figure = figures.search(*known(ACCURACIES), "mini")
-    heights = {round(float(y), 3) for line in figure.axes[0].lines for y in line.get_ydata()}
-    assert heights >= {70.0, 72.5, 60.0, 82.5, 80.0, 85.0}, "four settings, and the best run of each method"

@@ -41,7 +41,7 @@ def by_variant(results: Results, cells: Iterable[Cell], default: str) -> pd.Data
     Accuracies in per cent with their 95 % interval; ``vs_default`` is the difference to the
     same method in the variant ``default``, ``vs_ce`` to CE-Loss in the same variant (in the default where the variant
     leaves CE as it is), ``vs_checker`` to the variant's quality checker where that is among the cells; all in points,
-    paired over shared seeds and test examples. ``status`` is "complete", or what is not: of the row, its default or CE.
+    paired over shared seeds and test examples. ``status`` is "complete", or what is not: of the row or of one of these.
     """
     outcomes = {key: outcome for key, outcome in outcomes_of(results, cells).items() if key[:2] != FEW_SHOT}
     rows = []
@@ -54,7 +54,7 @@ def by_variant(results: Results, cells: Iterable[Cell], default: str) -> pd.Data
         for rival, other in rivals.items():
             compared = comparison(outcome, other)
             row |= {f"vs_{rival}_{number}": compared[number] for number in NUMBERS}
-        states = [one.status for one in (outcome, usual, plain) if one is not None and one.status != "complete"]
+        states = [one.status for one in (outcome, *rivals.values()) if one is not None and one.status != "complete"]
         rows.append({**row, "status": states[0] if states else "complete"})
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

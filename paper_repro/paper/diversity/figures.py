@@ -57,7 +57,7 @@ def accuracy(frame: pd.DataFrame, profile: str = "") -> Figure:
         names = list(here["set"].unique())
         for index, method in enumerate(METHODS):
             rows = here[(here["method"] == method) & here["mean_accuracy"].notna()]
-            places = rows["set"].map(names.index) + 0.14 * (index - 1)
+            places = rows["set"].map(names.index).astype(float) + 0.14 * (index - 1)
             look = {**style.method_look(method), "linestyle": "none"}
             _bars(ax, places, rows, ("mean_accuracy", "accuracy_low", "accuracy_high"), look)
         ax.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor")
