@@ -16,6 +16,7 @@ from paper_repro.paper.claims import counted
 from paper_repro.paper.csv_files import load
 from paper_repro.paper.titles import benchmark_title, in_order, method_title
 from paper_repro.paper.views import interval_text
+from paper_repro.paper.why.figures import data_title
 from paper_repro.texts import description
 from paper_repro.tools.errors import UserError
 from paper_repro.tools.files import write_whole
@@ -54,6 +55,20 @@ def accuracies(profile: str) -> str:
     return _markdown(frame[rows].rename(columns=MEANS), signed=False)
 
 
+def corrections(profile: str) -> str:
+    """What test texts that the quality checker gets right, and the others, add to the gain over CE (notebook 11)."""
+    answers = {"right": "texts that the checker gets right", "wrong": "texts that it gets wrong"}
+    frame = _load(profile, "why_corrections.csv")
+    return _markdown(frame.assign(part=frame["checker"].map(answers)))
+
+
+def inputs(profile: str) -> str:
+    """The gain over CE on real inputs with the generator's labels, and on as many generated texts (notebook 11)."""
+    frame = _load(profile, "why_inputs.csv")
+    frame = frame[frame["method"] != "ce"].rename(columns={f"gain_{end}": end for end in ("mean", "low", "high")})
+    return _markdown(frame.assign(part=frame["train_source"].map(data_title).str.lower()))
+
+
 def span(profile: str) -> str:
     """The smallest and the largest gain of IMP and DIMP over CE on generated data, in points."""
     means = _main_claims(profile)["mean"]
@@ -66,7 +81,7 @@ def verdicts(profile: str) -> str:
 
 
 KINDS: Mapping[str, Callable[[str], str]] = {
-    made.__name__: made for made in (gains, noisy, accuracies, rivals, span, verdicts)
+    made.__name__: made for made in (gains, noisy, accuracies, rivals, corrections, inputs, span, verdicts)
 }
 BLOCK = re.compile(rf"(<!-- ({'|'.join(KINDS)}) ([\w -]+) -->\n?).*?(<!-- end -->)", re.DOTALL)
 
@@ -102,19 +117,21 @@ def _main_claims(profile: str) -> pd.DataFrame:
 
 
 def _markdown(rows: pd.DataFrame, *, signed: bool = True) -> str:
-    """mean [low, high] of each row. n stands in the heading; rows with fewer seeds than the others say so."""
+    """mean [low, high] of each method, and ``part`` where there is one. n stands in the heading; rows with fewer seeds
+    than the others say so."""
     if rows.empty:
         raise UserError("the reference has no such rows")
     names, most = in_order(rows["benchmark"]), int(rows["n_seeds"].max())
     sizes = [f"{rows.loc[rows['benchmark'] == name, 'n_test'].max():,.0f}" for name in names]
     titles = [f"{_title(name)} ({most} seeds × {n} texts)" for name, n in zip(names, sizes, strict=True)]
     lines = [f"| | {' | '.join(titles)} |", f"|{'---|' * (len(names) + 1)}"]
-    for method, group in rows.groupby("method", sort=False):
+    for (method, part), group in rows.assign(part=rows.get("part", "")).groupby(["method", "part"], sort=False):
         cells = group.set_index("benchmark")[["mean", "low", "high"]]
         texts = [interval_text(*cells.loc[name], signed=signed) if name in cells.index else "" for name in names]
         seeds = int(group["n_seeds"].max())
         note = "" if seeds == most else f" ({seeds} {'seed' if seeds == 1 else 'seeds'})"
-        lines.append(f"| {method_title(str(method))}{note} | {' | '.join(texts).replace('-', '−')} |")
+        name = ": ".join(filter(None, (method_title(str(method)), str(part))))
+        lines.append(f"| {name}{note} | {' | '.join(texts).replace('-', '−')} |")
     return "\n".join(lines) + "\n"
 
 

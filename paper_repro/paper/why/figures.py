@@ -58,10 +58,11 @@ def likeness(frame: pd.DataFrame, profile: str = "") -> Figure:
         parts = sorted(rows["part"].unique())
         ax.set_xticks(parts, ["most like D_Q", *[""] * (len(parts) - 2), "least"][: len(parts)])
         ax.set_xlim(0.5, len(parts) + 0.5)
-    panels[0][0].set_ylabel("points above CE")
+    figure.axes[0].set_ylabel("points above CE")
     style.method_legend(figure, WEIGHTED)
     counts = f"{style.span(frame['n_seeds'])} seeds, {style.span(frame['n_texts'])} test texts in each part"
-    style.caption(figure, f"Mean and 95 % interval; {counts}." + style.source("why_likeness.csv", profile))
+    sources = style.source("why_likeness.csv", profile)
+    style.caption(figure, f"Mean and 95 % interval; {counts}.{sources}{style.incomplete(frame)}")
     return figure
 
 
@@ -79,14 +80,14 @@ def by_inputs(frame: pd.DataFrame, profile: str = "") -> Figure:
         style.row_labels(ax, [short_title(method) for method in METHODS])
         ax.set_xlabel("test accuracy, %")
     colours = zip(sources, (style.BLUE, style.VERMILION), "os", strict=False)
-    handles = [Line2D([], [], color=c, marker=m, label=_data_title(name)) for name, c, m in colours]
+    handles = [Line2D([], [], color=c, marker=m, label=data_title(name)) for name, c, m in colours]
     figure.legend(handles=handles, loc="outside upper center", ncols=2)
     counts = f"{style.span(frame['n_seeds'])} seeds x {style.span(frame['n_test'])} test texts"
     style.caption(figure, f"Mean and 95 % interval, {counts}." + style.source("why_inputs.csv", profile))
     return figure
 
 
-def _data_title(source: str) -> str:
+def data_title(source: str) -> str:
     """ "generated:1500" -> "1500 generated texts"."""
     pool, _, count = source.partition(":")
     return f"{count} generated texts" if pool == "generated" and count else source_title(source)
