@@ -111,11 +111,9 @@ def _answers(results: Results, spec: RunSpec) -> train.Trained:
 
 def _classical(results: Results, run: RunSpec, targets: Sequence[Pool]) -> list[NDArray[np.float32]]:
     """log p(y|x) of every class for each target under a classical checker, which is fitted anew."""
-    data, classes = (
-        results.inputs.source_pool(run.benchmark, run.source),
-        results.inputs.benchmark(run.benchmark).classes,
-    )
-    return classical.fit_and_score(run.method, data, targets, classes, results.inputs.embedder(run))
+    inputs = results.inputs
+    data, classes = inputs.source_pool(run.benchmark, run.source), inputs.benchmark(run.benchmark).classes
+    return classical.fit_and_score(run.method, data, targets, classes, inputs.embedder(run))
 
 
 def _score(results: Results, task: Task) -> str:
@@ -125,7 +123,7 @@ def _score(results: Results, task: Task) -> str:
     run = spec_from_dict(task.spec)
     checker = Checker(run, folds=task.folds, temperature="fitted" if task.temperature == "fitted" else "none")
     started = time.perf_counter()
-    scores = _held_out(results, run, task.folds) if task.folds else _by_model(results, run, run.benchmark, task.pool)
+    scores = _held_out(results, run, task.folds) if task.folds else _by_model(results, run, task.pool)
     origin: dict[str, Any] = {"models": [results.key(model) for model in models_of(checker, task.pool)]}
     if checker.temperature == "fitted":
         own = results.inputs.benchmark(run.benchmark).pool(run.source.pool)
@@ -140,18 +138,18 @@ def _held_out(results: Results, run: RunSpec, folds: int) -> NDArray[np.float32]
     """Scores of the run's own pool, each fold's by the model trained without it."""
     pool = results.inputs.benchmark(run.benchmark).pool(run.source.pool)
     fold = fold_of(pool.labels, folds)
-    parts = [_by_model(results, model, run.benchmark, run.source.pool) for model in fold_models(run, folds)]
+    parts = [_by_model(results, model, run.source.pool) for model in fold_models(run, folds)]
     return np.stack(parts)[fold, np.arange(len(pool))]
 
 
-def _by_model(results: Results, run: RunSpec, benchmark: str, pool: str) -> NDArray[np.float32]:
+def _by_model(results: Results, run: RunSpec, pool: str) -> NDArray[np.float32]:
     if run.method in CLASSICAL:
-        return _classical(results, run, [results.inputs.benchmark(benchmark).pool(pool)])[0]
+        return _classical(results, run, [results.inputs.benchmark(run.benchmark).pool(pool)])[0]
     return score_pool(
         results.store.checkpoint(results.key(run)),
         results.inputs.encoder_named(run.encoder).directory,
-        results.inputs.benchmark(benchmark).classes,
-        results.inputs.encoded(benchmark, pool, run),
+        results.inputs.benchmark(run.benchmark).classes,
+        results.inputs.encoded(run.benchmark, pool, run),
         run.recipe,
         results.inputs.device,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -93,12 +95,16 @@ def text_weights(results: Results) -> pd.DataFrame:
 
     Raises UserError where there are none.
     """
+    profile = results.profile
+    return _computed(results, [(b, pool, s) for s, b, pool in product(profile.seeds, profile.benchmarks, WEIGHTED)])
+
+
+def _computed(results: Results, wanted: Iterable[tuple[Any, ...]]) -> pd.DataFrame:
+    """The rows of :func:`weights_of` for each of its arguments in ``wanted`` that the store has scores for."""
     parts = []
-    for seed in results.profile.seeds:
-        for benchmark in results.profile.benchmarks:
-            for pool in WEIGHTED:
-                with suppress(UserError):  # not computed
-                    parts.append(weights_of(results, benchmark, pool, seed))
+    for arguments in wanted:
+        with suppress(UserError):  # not computed
+            parts.append(weights_of(results, *arguments))
     if not parts:
         raise UserError("no scores of the checkers are there; run the notebook with train = True")
     return pd.concat(parts, ignore_index=True)
@@ -194,13 +200,7 @@ def extremes(frame: pd.DataFrame, pool: Pool, count: int = 2) -> pd.DataFrame:
 def cross_fit(results: Results, benchmark: str, seed: int, folds: Iterable[int]) -> pd.DataFrame:
     """:func:`weight_summary` of D_Q, in-sample (0 folds) and cross-fitted, as far as the scores are there; with epoch,
     the mean of the selected ones. Raises UserError where none are there."""
-    parts = []
-    for count in folds:
-        with suppress(UserError):  # not computed
-            parts.append(weights_of(results, benchmark, "generated", seed, count))
-    if not parts:
-        raise UserError(f"no scores of the checkers of {benchmark} are there; run the notebook with train = True")
-    table = weight_summary(pd.concat(parts, ignore_index=True))
+    table = weight_summary(_computed(results, [(benchmark, "generated", seed, count) for count in folds]))
     epochs = []
     for count in table["folds"]:
         models = models_of(checker(results.profile, benchmark, "generated", seed, count), "generated")

@@ -83,6 +83,11 @@ def printed_as(values: Floats, printed: float) -> dict[str, NDArray[np.bool_]]:
     return {"rounded": np.abs(above) <= 0.005 + SLACK, "truncated": (above >= -SLACK) & (above < 0.01 - SLACK)}
 
 
+def prints_as(values: Floats, printed: float) -> NDArray[np.bool_]:
+    """Which percentages can be printed so in either way."""
+    return np.logical_or(*printed_as(values, printed).values())
+
+
 def two_class_scores(right: NDArray[np.int64], wrong: Any) -> tuple[Floats, Floats]:
     """F1 of each class (2, tables) and accuracy (tables,) in per cent, from the right answers by class (2, tables) and
     the wrong ones (tables,). The F1 of a class that is never named rightly is 0."""
@@ -152,7 +157,7 @@ def macro_f1_above_accuracy() -> Found:
         where = {"method": "few_shot", "benchmark": benchmark}
         accuracy, printed = (value("table1", column, **where) for column in ("accuracy", "macro_f1"))
         right, f1 = confusions(benchmark, accuracy)
-        fits = np.argwhere(np.logical_or(*printed_as(f1, printed).values()))
+        fits = np.argwhere(prints_as(f1, printed))
         numbers |= {f"{benchmark}_tables": len(fits), f"{benchmark}_f1": printed, f"{benchmark}_accuracy": accuracy}
         for label, place in fits[:1]:
             numbers |= {"label": label, "right": right[:, place].tolist(), "macro": f1[:, place].mean()}
@@ -163,7 +168,7 @@ def majority_classifier() -> Found:
     where = {"train_source": "train", "method": "hu", "benchmark": "tweet_irony"}
     accuracy, printed = (value("table1", column, **where) for column in ("accuracy", "macro_f1"))
     counts, (right, f1) = TEST_LABELS["tweet_irony"], confusions("tweet_irony", accuracy)
-    fitting = right[:, np.logical_or(*printed_as(f1.mean(axis=0), printed).values())].T.tolist()
+    fitting = right[:, prints_as(f1.mean(axis=0), printed)].T.tolist()
     return {"larger": counts[0], "size": sum(counts), "tables": len(fitting)}, fitting == [[counts[0], 0]]
 
 
