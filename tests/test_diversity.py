@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 from paper_repro.measures import diversity as formulas
+from paper_repro.model.encoder import Encoder
 from paper_repro.paper.csv_files import save
 from paper_repro.paper.diversity import cells, claims, figures, measures, tables
 from paper_repro.paper.outcomes import outcomes_of
@@ -351,9 +352,9 @@ def test_the_picture_of_the_order_has_all_measures() -> None:
 
 
 def test_what_needs_weights_that_are_not_here_comes_from_the_shipped_table(tmp_path: Path) -> None:
-    rows = [("financial", SETS[0], 1, measure, 0.25, measures.HERE) for measure in ("vendi", "distinct_1")]
-    save(pd.DataFrame(rows, columns=measures.VALUES), tmp_path / "diversity_values.csv")
-    encoder = SimpleNamespace(directory=tmp_path / "nowhere")
+    rows = [("financial", SETS[0], 1, measure, 0.25) for measure in ("vendi", "distinct_1")]
+    save(pd.DataFrame(rows, columns=measures.VALUES[:-1]), tmp_path / "diversity_values.csv")
+    encoder = Encoder("minilm-l6", tmp_path / "nowhere", "")
     results = known()
     results.inputs = SimpleNamespace(encoder=encoder, data_dir=None)
     results.paths = SimpleNamespace(reference=tmp_path)

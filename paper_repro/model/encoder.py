@@ -39,6 +39,11 @@ class Encoder:
     fingerprint: str
     origin: str = field(default="", compare=False)
 
+    @property
+    def here(self) -> bool:
+        """Whether its files are at hand; of shipped runs only the fingerprint is."""
+        return self.directory.is_dir()
+
 
 def from_directory(name: str, directory: Path, origin: str = "", *, sha256: str | None = None) -> Encoder:
     """The encoder in ``directory``, checked for form and, if ``sha256`` is given, for its weights.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -143,6 +143,30 @@ def comparison(ours: Outcome | None, theirs: Outcome | None) -> dict[str, Any]:
         for ours_, theirs_ in ((ours.correct, theirs.correct), (ours.macro_f1_terms, theirs.macro_f1_terms))
     )
     return {**difference, "n_test": len(ours.labels), **_of_f1(f1_difference)}
+
+
+def shared(outcomes: Mapping[Key, Outcome], keys: Sequence[Key]) -> tuple[list[int], list[NDArray[np.bool_]], int]:
+    """The seeds that the rows ``keys`` all have, for each row whether its runs were right (seeds, examples), and how
+    many seeds all of them plan. Nothing and none where one of the rows is missing."""
+    rows = [outcomes[key] for key in keys if key in outcomes]
+    if len(rows) < len(keys):
+        return [], [], 0
+    seeds = sorted(set.intersection(*(set(row.seeds) for row in rows)))
+    planned = set.intersection(*(set(row.planned) for row in rows))
+    return seeds, [row.correct[row.rows(seeds)] for row in rows], len(planned)
+
+
+def gain_difference(
+    outcomes: Mapping[Key, Outcome], method: str, benchmark: str, source: str, other: str
+) -> dict[str, Any]:
+    """What ``method`` gains over CE on ``source`` minus what it gains on ``other``, in points, as :func:`judged`."""
+    keys = [(pool, row, benchmark) for pool in (source, other) for row in (method, "ce")]
+    seeds, correct, planned = shared(outcomes, keys)
+    if not correct:
+        return {**judged(UNKNOWN, 0, 1), "status": "not run"}
+    a, b, c, d = (values.astype(float) for values in correct)
+    interval = intervals.paired_interval(a - b, c - d).scaled(100) if seeds else UNKNOWN
+    return {**judged(interval, len(seeds), planned), "n_test": a.shape[1]}
 
 
 def _of_f1(columns: dict[str, Any]) -> dict[str, Any]:

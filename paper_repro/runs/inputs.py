@@ -148,7 +148,7 @@ class Inputs:
     def complete(self, spec: RunSpec) -> bool:
         """Whether the texts and weights that a run needs are here, and not on record only."""
         recorded = isinstance(self.benchmark(spec.benchmark), RecordedBenchmark)
-        return not recorded and self.encoder_named(spec.encoder).directory.is_dir()
+        return not recorded and self.encoder_named(spec.encoder).here
 
     def encoded(self, benchmark: str, pool: str, spec: RunSpec) -> Encoded:
         """A tokenised pool, as the run's encoder and recipe want it; read once."""

@@ -115,7 +115,7 @@ def values(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     """One row for each sample, draw or seed: benchmark, set, level, measure, value, origin. ``cells`` are those of
     :func:`paper_repro.paper.diversity.cells.diversity`; the scores of their diversity checkers give the entropy."""
     rows, cells = list[tuple[Any, ...]](), list(cells)
-    encoder = results.inputs.encoder.directory.is_dir()
+    encoder = results.inputs.encoder.here
     for benchmark in benchmarks(results.profile):
         for name, level in levels(results.profile).items():
             pool = set_of(results, benchmark, name)
@@ -167,13 +167,13 @@ def _reference(results: Results, name: str, wanted: Callable[[pd.DataFrame], Any
 
 def summary(found: pd.DataFrame) -> pd.DataFrame:
     """Mean of each measure by set, from :func:`values`: benchmark, set, level, measure, mean, low, high (95 % over the
-    samples, draws or seeds), n (of these), origin."""
+    samples, draws or seeds), n (of these)."""
     rows = []
     for names, group in found.groupby(["benchmark", "measure", "set"], sort=False):
         interval = mean_interval(group["value"])
         about = dict(zip(("benchmark", "measure", "set"), names, strict=True)) | {"level": group["level"].iloc[0]}
         numbers = {"mean": interval.mean, "low": interval.low, "high": interval.high, "n": len(group)}
-        rows.append({**about, **numbers, "origin": group["origin"].iloc[0]})
+        rows.append({**about, **numbers})
     return pd.DataFrame(rows)
 
 

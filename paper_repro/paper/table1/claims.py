@@ -12,7 +12,7 @@ from paper_repro.measures.intervals import Interval
 from paper_repro.paper.beside_paper import printed
 from paper_repro.paper.cells import Cell
 from paper_repro.paper.claims import POINTS, Row, comparisons, in_all, sentences
-from paper_repro.paper.outcomes import UNKNOWN, Key, Outcome, judged, outcomes_of
+from paper_repro.paper.outcomes import UNKNOWN, Key, Outcome, gain_difference, outcomes_of
 from paper_repro.runs.results import Results
 
 SPREADS = (
@@ -54,14 +54,7 @@ def _gain(outcomes: Mapping[Key, Outcome], method: str, benchmark: str) -> Row:
     paper = printed("table1")
     gaps = [paper.get(key, (np.nan, np.nan))[0] for key in keys]
     row["paper_difference"] = (gaps[0] - gaps[1]) - (gaps[2] - gaps[3])
-    four = [outcomes[key] for key in keys if key in outcomes]
-    if len(four) < len(keys):
-        return {**row, **judged(UNKNOWN, 0, 1), "status": "not run"}
-    found = sorted(set.intersection(*(set(outcome.seeds) for outcome in four)))
-    planned = set.intersection(*(set(outcome.planned) for outcome in four))
-    a, b, c, d = (outcome.correct[outcome.rows(found)].astype(float) for outcome in four)
-    interval = intervals.paired_interval(a - b, c - d).scaled(100) if found else UNKNOWN
-    return {**row, **judged(interval, len(found), len(planned)), "n_test": len(four[0].labels)}
+    return row | gain_difference(outcomes, method, benchmark, "generated", "train")
 
 
 def _figure1(results: Results, cells: Iterable[Cell], benchmark: str) -> list[Row]:

@@ -13,7 +13,7 @@ from paper_repro.paper.why.cells import METHODS, WEIGHTED
 
 COVARIATE_TITLES = {
     "checker_minus_ce": "quality checker minus CE, points",
-    "disagreement": "D_Q's labels that P' denies, %",
+    "disagreement": "D_Q's labels that P' rejects, %",
     "ess": "effective sample size, % of D_Q",
 }
 

@@ -5,7 +5,7 @@ Shapes: S seeds, N test texts. Gains are points of test accuracy, paired over th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from paper_repro.measures.intervals import mean_interval
 from paper_repro.measures.ranks import auroc, spearman
 from paper_repro.paper.cells import Cell
 from paper_repro.paper.information.input_shift import classifier
-from paper_repro.paper.outcomes import Key, Outcome, comparison, judged, measures, outcomes_of
+from paper_repro.paper.outcomes import comparison, gain_difference, judged, measures, outcomes_of, shared
 from paper_repro.paper.why.cells import REAL_INPUTS, WEIGHTED, generated_inputs
 from paper_repro.runs.results import Results
 from paper_repro.runs.spec import RunResult
@@ -28,15 +28,6 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 COVARIATES = ("checker_minus_ce", "disagreement", "ess")
 """What may go with a gain; see :func:`gains`."""
-
-
-def _shared(outcomes: Mapping[Key, Outcome], keys: Sequence[Key]) -> tuple[list[int], list[Bools]]:
-    """The seeds that the rows ``keys`` all have, and for each row whether its runs were right, (S, N)."""
-    rows = [outcomes[key] for key in keys if key in outcomes]
-    if len(rows) < len(keys):
-        return [], []
-    seeds = [seed for seed in rows[0].seeds if all(seed in row.seeds for row in rows)]
-    return seeds, [row.correct[row.rows(seeds)] for row in rows]
 
 
 def _gain_row(values: Any, planned: int) -> dict[str, Any]:
@@ -56,7 +47,7 @@ def gains(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     for cell in (cell for cell in cells if cell.train_source == "generated" and cell.method in WEIGHTED):
         name, run = cell.benchmark, results.result(cell.spec)
         keys = (("generated", cell.method, name), ("generated", "ce", name), ("dev", "checker", name))
-        seeds, correct = _shared(outcomes, keys)
+        seeds, correct, _ = shared(outcomes, keys)
         if run is None or cell.seed not in seeds or cell.spec.quality is None:
             continue
         method, ce, checker = (100 * row[seeds.index(cell.seed)].mean() for row in correct)
@@ -96,7 +87,7 @@ def corrections(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     for name in results.profile.benchmarks:
         for method in WEIGHTED:
             keys = (("generated", method, name), ("generated", "ce", name), ("dev", "checker", name))
-            seeds, correct = _shared(outcomes, keys)
+            seeds, correct, planned = shared(outcomes, keys)
             if not seeds:
                 continue
             ours, ce, checker = correct
@@ -104,7 +95,7 @@ def corrections(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
                 parts = {"corrected": here & ours & ~ce, "broken": here & ~ours & ce, "share": here}
                 points = {part: 100 * float(values.mean()) for part, values in parts.items()}
                 difference = parts["corrected"].astype(float) - parts["broken"]
-                gain = _gain_row(difference, len(outcomes[keys[0]].planned))
+                gain = _gain_row(difference, planned)
                 row = {"benchmark": name, "method": method, "checker": answer, **points, **gain}
                 rows.append({**row, "n_test": here.shape[1]})
     return pd.DataFrame(rows)
@@ -138,7 +129,7 @@ def gain_by_likeness(results: Results, cells: Iterable[Cell], parts: int = 3) ->
         place = ratio.argsort(kind="stable").argsort(kind="stable") * parts // len(ratio)
         for method in WEIGHTED:
             keys = (("generated", method, name), ("generated", "ce", name))
-            seeds, correct = _shared(outcomes, keys)
+            seeds, correct, planned = shared(outcomes, keys)
             for part in range(parts) if seeds else ():
                 ours, ce = (values[:, place == part] for values in correct)
                 about = {
@@ -146,7 +137,7 @@ def gain_by_likeness(results: Results, cells: Iterable[Cell], parts: int = 3) ->
                     "n_texts": ours.shape[1],
                     "log_ratio": float(np.median(ratio[place == part])),
                 }
-                gain = _gain_row(ours.astype(float) - ce, len(outcomes[keys[0]].planned))
+                gain = _gain_row(ours.astype(float) - ce, planned)
                 rows.append({"benchmark": name, "method": method, **about, "ce": 100 * float(ce.mean()), **gain})
     columns = ["benchmark", "method", "part", "n_texts", "log_ratio", "ce", *_gain_row(np.zeros((2, 2)), 2)]
     return pd.DataFrame(rows, columns=columns)
@@ -180,12 +171,7 @@ def input_shift_claims(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
     outcomes, rows = outcomes_of(results, cells), []
     for method in WEIGHTED:
         for name in results.profile.relabelled.benchmarks:
-            sources = (REAL_INPUTS, generated_inputs(results.profile))
-            keys = [(source, row, name) for source in sources for row in (method, "ce")]
-            seeds, correct = _shared(outcomes, keys)
-            if not seeds:
-                continue
-            real, real_ce, made, made_ce = (values.astype(float) for values in correct)
+            pools = REAL_INPUTS, generated_inputs(results.profile)
             rows.append(
                 {
                     "id": f"{method}_gains_more_on_real_inputs",
@@ -193,8 +179,7 @@ def input_shift_claims(results: Results, cells: Iterable[Cell]) -> pd.DataFrame:
                     "section": "Beyond the paper",
                     "benchmark": name,
                     "statistic": "points of accuracy",
-                    **_gain_row((real - real_ce) - (made - made_ce), len(outcomes[keys[0]].planned)),
-                    "n_test": real.shape[1],
+                    **gain_difference(outcomes, method, name, *pools),
                 }
             )
     return pd.DataFrame(rows)
