@@ -85,10 +85,11 @@ def doctor(**common: Any) -> None:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, help="Training processes; 0: as many as fit.")
 @click.option("--scheduler", default="", metavar="ADDRESS", help="A Dask cluster trains: tcp://host:port, or its file.")
+@click.option("--at-once", type=click.IntRange(min=1), default=1, help="Notebooks side by side, if none has to train.")
 @click.option(
     "-p", "extra", type=(str, str), multiple=True, metavar="NAME VALUE", help="Any other parameter of a notebook."
 )
-def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], **common: Any) -> None:
+def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], at_once: int, **common: Any) -> None:
     """Run NOTEBOOKS (all by default), then build the report.
 
     A notebook is called by its number, its name or a part of it: 4, losses, 04_train_losses. With --benchmark only
@@ -116,7 +117,7 @@ def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], **common
     first, *others = ("train" in declared(path) for path in chosen)
     needed = any(others) and not first and not common["encoder_dir"]  # whoever brings an encoder needs no other
     with fetching.ahead(paths) if needed else nullcontext():
-        ended = driver.run_all(parameters, paths=paths, echo=click.echo)
+        ended = driver.run_all(parameters, paths=paths, echo=click.echo, at_once=at_once)
     page, gaps = _report(paths, [name for name, outcome in ended.items() if outcome.status == "done"])
     problems = [outcome.error.splitlines()[0] for outcome in ended.values() if outcome.error] + gaps
     if problems:

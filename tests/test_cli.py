@@ -108,6 +108,26 @@ def test_failures_and_gaps_end_in_exit_code_1_after_all_notebooks_had_their_turn
     assert "ValueError: broken" in told and gaps[1] in told
 
 
+def test_notebooks_run_side_by_side_where_that_is_asked_for(folder, tmp_path):
+    """Each waits for the other, and then one of them fails."""
+    meet = (
+        "import pathlib, time\n"
+        "pathlib.Path({folder!r}, {mine!r}).touch()\n"
+        "deadline = time.monotonic() + 60\n"
+        "while not pathlib.Path({folder!r}, {other!r}).exists():\n"
+        "    assert time.monotonic() < deadline, 'nobody else came'\n"
+        "    time.sleep(0.05)"
+    )
+    write(folder, "01_a", "x = 1", meet.format(folder=str(tmp_path), mine="a", other="b"), "raise ValueError('broken')")
+    write(folder, "02_b", "x = 1", meet.format(folder=str(tmp_path), mine="b", other="a"))
+    result = call("run", "--at-once", "2")
+    assert result.stderr == "paper-repro: not complete:\n- 01_a: cell 3 failed: ValueError: broken\n"
+    assert {name: one.status for name, one in status.read(Paths.of("demo")).items()} == {
+        "01_a": "failed",
+        "02_b": "done",
+    }
+
+
 def test_results_that_may_only_be_read_are_left_as_they_are(folder, tmp_path):
     """Tables of results of somebody else: what is made goes beside the figures."""
     results, figures = tmp_path / "results", tmp_path / "figures"

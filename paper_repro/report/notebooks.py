@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -52,18 +53,26 @@ def find(name: str) -> Path:
     raise UserError(f"notebook {name!r} is {'ambiguous' if found else 'not known'}; there are: {names}")
 
 
-def run_all(parameters: Mapping[str, Mapping[str, object]], *, paths: Paths, echo: Echo) -> dict[str, status.Outcome]:
-    """Execute the named notebooks one after the other with their parameters; a failure does not stop the others.
+def run_all(
+    parameters: Mapping[str, Mapping[str, object]], *, paths: Paths, echo: Echo, at_once: int = 1
+) -> dict[str, status.Outcome]:
+    """Execute the named notebooks with their parameters, in their order; a failure does not stop the others.
 
-    Returns how each one ended, and keeps it in the results for ``paper-repro status``.
+    ``at_once`` of them run side by side: of use where they train nothing, as training takes all cores by itself. An
+    interrupt then waits for those that run. Returns how each one ended, and keeps it for ``paper-repro status``.
     """
-    ended: dict[str, status.Outcome] = {}
-    for name, given in parameters.items():
-        with status.recorded(paths, name) as ended[name]:
-            execute(name, given, paths=paths, echo=echo)
-        if ended[name].error:
-            echo(ended[name].error)
-    return ended
+
+    def run(name: str) -> status.Outcome:
+        with status.recorded(paths, name) as outcome:
+            execute(name, parameters[name], paths=paths, echo=echo)
+        if outcome.error:
+            echo(outcome.error)
+        return outcome
+
+    if at_once == 1:  # here, where an interrupt reaches it
+        return {name: run(name) for name in parameters}
+    with ThreadPoolExecutor(at_once) as pool:
+        return dict(zip(parameters, pool.map(run, parameters), strict=True))
 
 
 def execute(name: str, parameters: Mapping[str, object], *, paths: Paths, echo: Echo = print) -> Path:
