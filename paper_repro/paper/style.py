@@ -157,7 +157,10 @@ def _dashes(line: Any) -> Any:
 
 
 def caption(figure: Figure, text: str) -> None:
-    """Small print below a figure: numbers of runs and texts, and the source."""
+    """Small print below a figure: numbers of runs and texts, and the source. Panels without a point say so."""
+    for ax in figure.axes:
+        if ax.axison and not np.isfinite(ax.dataLim.get_points()).all():
+            ax.text(0.5, 0.5, "no runs yet", transform=ax.transAxes, ha="center", va="center", color=GREY)
     lines = textwrap.fill(text, round(figure.get_figwidth() * 18))
     figure.supxlabel(lines, x=0.01, ha="left", fontsize=7, color=GREY)
 
@@ -167,7 +170,7 @@ def source(files: str, profile: str = "") -> str:
     return f" Source: {files}{f', profile {profile}' if profile else ''}."
 
 
-def incomplete(frame: pd.DataFrame, what: str = "rows") -> str:
+def incomplete(frame: pd.DataFrame, what: str = "rows lack runs") -> str:
     """For a caption: how many rows of a table are not complete, or "" where all are."""
     lost = int((frame["status"] != "complete").sum())
     return f" INCOMPLETE: {lost} of {len(frame)} {what}." if lost else ""

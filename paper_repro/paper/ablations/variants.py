@@ -76,7 +76,7 @@ def notes(frame: pd.DataFrame, file: str, profile: str, start: str = "Mean with 
     """A caption for rows of :func:`by_variant`: n, what is missing, the source."""
     known = frame[frame["mean_accuracy"].notna()]
     text = f"{start}n = {span(known['n_seeds'])} seeds, {span(known['n_test'])} test texts."
-    return text + incomplete(frame, "points") + source(file, profile)
+    return text + incomplete(frame, "points lack runs") + source(file, profile)
 
 
 def shown(frame: pd.DataFrame, index: Sequence[str], rivals: Sequence[str]) -> pd.DataFrame:

@@ -51,6 +51,6 @@ def search(settings: pd.DataFrame, rules: pd.DataFrame, profile: str = "") -> Fi
     figure.legend(handles=handles, loc="outside right upper", handlelength=1.2)
     seeds, texts = (style.span(settings.dropna(subset="mean_accuracy")[name]) for name in ("n_seeds", "n_test"))
     text = f"Grey: mean of a setting over n = {seeds} seeds, {texts} test texts; bars: 95 % intervals."
-    text += style.source("search.csv, search_rules.csv", profile) + style.incomplete(settings, "settings")
+    text += style.source("search.csv, search_rules.csv", profile) + style.incomplete(settings, "settings lack runs")
     style.caption(figure, text)
     return figure
