@@ -84,4 +84,5 @@ def _counts(runs: pd.DataFrame) -> str:
     first = runs.iloc[0] if len(runs) else {"profile": "?", "encoder": "?"}
     origin = style.source("table1_runs.csv", f"{first['profile']}, encoder {first['encoder']}")
     each = runs.drop_duplicates(["method", "benchmark", "seed"])
-    return f"n = {style.span(seeds)} seeds. Test texts: {tests or 'none'}.{origin}{style.incomplete(each, 'runs are missing')}"
+    missing = style.incomplete(each, "runs are missing")
+    return f"n = {style.span(seeds)} seeds. Test texts: {tests or 'none'}.{origin}{missing}"
