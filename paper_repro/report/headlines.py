@@ -14,7 +14,7 @@ from paper_repro.paper.titles import benchmark_title, in_order
 from paper_repro.paper.views import interval_text
 from paper_repro.tools import paths as places
 
-PROFILES = ("demo", "mini", "base")
+PROFILES = ("base", "mini", "demo")
 Row = dict[str, Any]
 
 
