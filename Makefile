@@ -61,7 +61,7 @@ slides: $(READY)
 
 replay: $(READY)
 	@$(PY) -m paper_repro unpack --profile "$(PROFILE)"
-	@$(PY) -m paper_repro run --profile "$(PROFILE)" --at-once "$$($(PY) -c 'import os; print(os.cpu_count())')"
+	@$(PY) -m paper_repro run --profile "$(PROFILE)" --at-once 0
 
 reference: $(READY)
 	@$(PY) -m paper_repro.report.reference "$(PROFILE)"

@@ -85,7 +85,9 @@ def doctor(**common: Any) -> None:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, help="Training processes; 0: as many as fit.")
 @click.option("--scheduler", default="", metavar="ADDRESS", help="A Dask cluster trains: tcp://host:port, or its file.")
-@click.option("--at-once", type=click.IntRange(min=1), default=1, help="Notebooks side by side, if none has to train.")
+@click.option(
+    "--at-once", type=click.IntRange(min=0), default=1, help="Notebooks side by side, if none trains; 0: one a core."
+)
 @click.option(
     "-p", "extra", type=(str, str), multiple=True, metavar="NAME VALUE", help="Any other parameter of a notebook."
 )
@@ -98,6 +100,7 @@ def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], at_once:
     """
     from paper_repro.report import notebooks as driver
     from paper_repro.runs import fetch as fetching
+    from paper_repro.tools.machine import available_cores
 
     paths = _paths(common)
     common |= _checked(common)
@@ -117,7 +120,7 @@ def run(notebooks: tuple[str, ...], extra: tuple[tuple[str, str], ...], at_once:
     first, *others = ("train" in declared(path) for path in chosen)
     needed = any(others) and not first and not common["encoder_dir"]  # whoever brings an encoder needs no other
     with fetching.ahead(paths) if needed else nullcontext():
-        ended = driver.run_all(parameters, paths=paths, echo=click.echo, at_once=at_once)
+        ended = driver.run_all(parameters, paths=paths, echo=click.echo, at_once=at_once or available_cores())
     page, gaps = _report(paths, [name for name, outcome in ended.items() if outcome.status == "done"])
     problems = [outcome.error.splitlines()[0] for outcome in ended.values() if outcome.error] + gaps
     if problems:

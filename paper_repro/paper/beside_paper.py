@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from paper_repro.paper import published
 from paper_repro.paper.cells import Cell
@@ -70,6 +71,11 @@ def printed(table: str) -> dict[Key, tuple[float, float]]:
     frame = published.table(table).rename(columns={"model_size": "train_source"})
     rows = records(frame.reindex(columns=["train_source", "method", "benchmark", "accuracy", "macro_f1"]))
     return {(r["train_source"], r["method"], r["benchmark"]): (r["accuracy"], r["macro_f1"]) for r in rows}
+
+
+def printed_difference(paper: Mapping[Key, tuple[float, float]], ours: Key, theirs: Key) -> NDArray[np.float64]:
+    """Points of accuracy and of macro-F1, (2,), between two rows of :func:`printed`; nan where one is not printed."""
+    return np.subtract(paper.get(ours, np.nan), paper.get(theirs, np.nan)) * np.ones(2)
 
 
 def _row_order(table: str, paper: Iterable[Key], outcomes: Mapping[Key, Outcome]) -> list[tuple[str, str]]:

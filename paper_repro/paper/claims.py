@@ -10,11 +10,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from paper_repro.measures.intervals import Interval
 from paper_repro.paper import published
-from paper_repro.paper.beside_paper import printed
+from paper_repro.paper.beside_paper import printed, printed_difference
 from paper_repro.paper.csv_files import records
 from paper_repro.paper.outcomes import VERDICTS, Key, Outcome, comparison, judged
 from paper_repro.runs.results import Results
@@ -41,7 +39,7 @@ def comparisons(results: Results, outcomes: Mapping[Key, Outcome], table: str) -
                 continue
             if ours not in paper and ours not in outcomes:  # the oracle outside the miniature world
                 continue
-            gaps = np.subtract(paper.get(ours, np.nan), paper.get(theirs, np.nan)) * np.ones(2)
+            gaps = printed_difference(paper, ours, theirs)
             about = {"item": table.replace("table", "Table "), "benchmark": benchmark, "statistic": POINTS}
             about |= {"paper_difference": gaps[0], "paper_f1_difference": gaps[1]}
             rows.append({**claim, **about, **comparison(outcomes.get(ours), outcomes.get(theirs))})

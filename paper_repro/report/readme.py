@@ -11,10 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from paper_repro.paper.beside_paper import printed
+from paper_repro.paper.beside_paper import printed, printed_difference
 from paper_repro.paper.claims import counted
 from paper_repro.paper.csv_files import load, records
 from paper_repro.paper.titles import benchmark_title, in_order, method_title
@@ -39,11 +38,11 @@ def gains(profile: str) -> str:
     frame, known = _load(profile, "differences.csv"), {} if profile == "demo" else printed("table1")
     methods = ("imp", "dimp", "quality_only", "oracle")
     rows = frame[(frame["train_source"] == "generated") & frame["method"].isin(methods)].dropna(subset="mean")
-    accuracy = [
-        [known.get(("generated", method, name), (np.nan,))[0] for method in (row, "ce")]
-        for row, name in zip(rows["method"], rows["benchmark"], strict=True)
+    paper = [
+        printed_difference(known, ("generated", method, name), ("generated", "ce", name))[0]
+        for method, name in zip(rows["method"], rows["benchmark"], strict=True)
     ]
-    return _markdown(rows.assign(paper=[ours - ce for ours, ce in accuracy]))
+    return _markdown(rows.assign(paper=paper))
 
 
 def rivals(profile: str) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from paper_repro.measures import intervals
 from paper_repro.measures.intervals import Interval
-from paper_repro.paper.beside_paper import printed
+from paper_repro.paper.beside_paper import printed, printed_difference
 from paper_repro.paper.cells import Cell
 from paper_repro.paper.claims import POINTS, Row, comparisons, in_all, sentences
 from paper_repro.paper.outcomes import UNKNOWN, Key, Outcome, gain_difference, outcomes_of
@@ -52,8 +52,8 @@ def _gain(outcomes: Mapping[Key, Outcome], method: str, benchmark: str) -> Row:
     row = _about(f"gain_{method}", claim, "Table 1", benchmark, method, method, statistic) | {"versus_source": "train"}
     keys = [(source, name, benchmark) for source in ("generated", "train") for name in (method, "ce")]
     paper = printed("table1")
-    gaps = [paper.get(key, (np.nan, np.nan))[0] for key in keys]
-    row["paper_difference"] = (gaps[0] - gaps[1]) - (gaps[2] - gaps[3])
+    generated, real = (printed_difference(paper, *pair)[0] for pair in (keys[:2], keys[2:]))
+    row["paper_difference"] = generated - real
     return row | gain_difference(outcomes, method, benchmark, "generated", "train")
 
 
